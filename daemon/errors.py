@@ -1,0 +1,56 @@
+"""The errors of the daemon. Each is raised near its cause; the policy hangs on the class, never on its words.
+
+VisagedError
+├── ConfigError            the configuration says something that cannot be: exit status 2, nothing was started
+├── SourceError            a source ended or could not be opened; the supervisor tries again
+│   └── SourceEnded        a live source said it was over, which for a live source is a disconnect
+├── DeadlineExceeded       work was too late and was skipped
+├── EngineClosed           work came after the engine had stopped
+└── BadImage               bytes that are not a picture we take (`why`, for people)
+    ├── UnsupportedImage   another format
+    ├── DamagedImage       a picture of a format we take that cannot be decoded
+    └── ImageTooLarge      more pixels than the limit
+
+Errors of a sink (SinkError) live in sinks/base.py and those of the models (ModelError) in models/, as both packages
+know nothing of this one.
+"""
+
+
+class VisagedError(Exception):
+    """Base of all above."""
+
+
+class ConfigError(VisagedError):
+    """The configuration cannot be used."""
+
+
+class SourceError(VisagedError):
+    """A source cannot be read."""
+
+
+class SourceEnded(SourceError):
+    """A live source ended."""
+
+
+class DeadlineExceeded(VisagedError):
+    """The deadline passed before or while the work was done."""
+
+
+class EngineClosed(VisagedError):
+    """The engine takes no more work."""
+
+
+class BadImage(VisagedError):
+    """Bytes that are no picture we can take."""
+
+
+class UnsupportedImage(BadImage):
+    """Not JPEG, PNG, BMP or WebP by its first bytes."""
+
+
+class DamagedImage(BadImage):
+    """Cut short or broken."""
+
+
+class ImageTooLarge(BadImage):
+    """More pixels than allowed."""

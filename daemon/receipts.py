@@ -1,0 +1,83 @@
+"""How each frame ended. Counters come from receipts alone, so in = acknowledged + dropped + failed by construction."""
+
+from collections import Counter
+from collections.abc import Callable
+from enum import IntEnum
+
+
+class Ending(IntEnum):
+    """In the order of gravity: of several sinks' answers the gravest is the frame's ending."""
+
+    ACKNOWLEDGED = 0
+    DROPPED = 1
+    FAILED = 2
+
+
+class Counts:
+    """What became of the frames of one stream (or of the records of one sink)."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.acknowledged = 0
+        self.dropped: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+
+    @property
+    def pending(self) -> int:
+        """Received and not ended yet."""
+        return self.received - self.acknowledged - self.dropped.total() - self.failed.total()
+
+    def open(self, on_end: Callable[[Ending], None] | None = None) -> "Receipt":
+        """Counts a frame in and hands out its receipt."""
+        self.received += 1
+        return Receipt(self, on_end)
+
+    def end(self, ending: Ending, reason: str) -> None:
+        if ending is Ending.ACKNOWLEDGED:
+            self.acknowledged += 1
+        elif ending is Ending.DROPPED:
+            self.dropped[reason] += 1
+        else:
+            self.failed[reason] += 1
+
+
+class Receipt:
+    """Ends once, when each of the sinks it was handed to has answered; belongs to the event loop's thread."""
+
+    __slots__ = ("_awaited", "_counts", "_ending", "_on_end", "_reason")
+
+    def __init__(self, counts: Counts, on_end: Callable[[Ending], None] | None) -> None:
+        self._counts = counts
+        self._on_end = on_end
+        self._awaited = 1
+        self._ending = Ending.ACKNOWLEDGED
+        self._reason = ""
+
+    def expect(self, answers: int) -> None:
+        """The number of sinks that will answer; called before the first of them can."""
+        if answers < 1:
+            raise ValueError(f"expected at least one answer, got {answers}")
+        self._awaited = answers
+
+    def acknowledge(self) -> None:
+        """A sink has it."""
+        self._answer(Ending.ACKNOWLEDGED, "")
+
+    def drop(self, reason: str) -> None:
+        """It was let go on purpose (a full queue, too late)."""
+        self._answer(Ending.DROPPED, reason)
+
+    def fail(self, reason: str) -> None:
+        """Something broke."""
+        self._answer(Ending.FAILED, reason)
+
+    def _answer(self, ending: Ending, reason: str) -> None:
+        if self._awaited == 0:
+            raise RuntimeError("expected a receipt that is open, got one that has ended")
+        if ending > self._ending:
+            self._ending, self._reason = ending, reason
+        self._awaited -= 1
+        if self._awaited == 0:
+            self._counts.end(self._ending, self._reason)
+            if self._on_end is not None:
+                self._on_end(self._ending)

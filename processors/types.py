@@ -1,0 +1,205 @@
+"""What a chain works on: frames, the objects found on them, and the results laid on those objects.
+
+Results are keyed by their type: `obj[Pose].yaw` is known to mypy, a result that is not there raises MissingResult, and
+a new estimator brings its own result type without touching anything here. The results below are those that several
+processors share.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+Image = npt.NDArray[np.uint8]
+"""(h, w, 3), BGR."""
+
+Label = Literal["face", "body"]
+R = TypeVar("R")
+
+
+class MissingResult(LookupError):
+    """A result was asked for that no processor has made."""
+
+    def __init__(self, kind: type, present: Sequence[type]) -> None:
+        names = ", ".join(sorted(k.__name__ for k in present)) or "nothing"
+        super().__init__(f"expected a result {kind.__name__}, have {names}")
+
+
+class Results:
+    """At most one result of each type."""
+
+    __slots__ = ("_results",)
+
+    def __init__(self) -> None:
+        self._results: dict[type, object] = {}
+
+    def put(self, result: object) -> None:
+        """Lays a result down, in place of an earlier one of its type."""
+        self._results[type(result)] = result
+
+    def __getitem__(self, kind: type[R]) -> R:
+        try:
+            return cast(R, self._results[kind])
+        except KeyError:
+            raise MissingResult(kind, list(self._results)) from None
+
+    def __contains__(self, kind: type) -> bool:
+        return kind in self._results
+
+
+class Frame:
+    """One picture and when it was taken. Lazy: a frame that is dropped is never converted to BGR.
+
+    `pts` is in seconds on the source's own clock, `captured_at` is wall clock (Unix seconds): at demux for a live
+    source, start + pts for a file. `index` counts from 0 within one run of the source.
+    """
+
+    __slots__ = ("_image", "_load", "captured_at", "height", "index", "pts", "source", "width")
+
+    def __init__(
+        self,
+        load: Callable[[], Image],
+        *,
+        width: int,
+        height: int,
+        source: str = "",
+        index: int = 0,
+        pts: float = 0.0,
+        captured_at: float = 0.0,
+    ) -> None:
+        self._load: Callable[[], Image] | None = load
+        self._image: Image | None = None
+        self.width = width
+        self.height = height
+        self.source = source
+        self.index = index
+        self.pts = pts
+        self.captured_at = captured_at
+
+    @classmethod
+    def of(
+        cls, image: Image, *, source: str = "", index: int = 0, pts: float = 0.0, captured_at: float = 0.0
+    ) -> "Frame":
+        """A frame whose picture is already in memory."""
+        height, width = image.shape[:2]
+        return cls(
+            lambda: image, width=width, height=height, source=source, index=index, pts=pts, captured_at=captured_at
+        )
+
+    @property
+    def image(self) -> Image:
+        """(height, width, 3) uint8 BGR; made on first use and kept. Read-only by agreement: it is shared."""
+        if self._image is None:
+            assert self._load is not None  # noqa: S101  # cleared only once the image is kept
+            self._image = self._load()
+            self._load = None  # gives the decoder's buffer back
+        return self._image
+
+
+class Object(Results):
+    """A face or a body at `box_xyxy`: (4,) float64, pixels of the frame, NOT clipped to it."""
+
+    __slots__ = ("box_xyxy", "label")
+
+    def __init__(self, label: str, box_xyxy: Floats) -> None:
+        super().__init__()
+        self.label = label
+        self.box_xyxy = box_xyxy
+
+
+class Sample(Results):
+    """A frame and its objects; results of the whole picture lie on the sample itself."""
+
+    __slots__ = ("frame", "objects")
+
+    def __init__(self, frame: Frame, objects: Sequence[Object] = ()) -> None:
+        super().__init__()
+        self.frame = frame
+        self.objects = list(objects)
+
+
+class Processor(Protocol):
+    """One step of a chain.
+
+    `applies_to` is the label of the objects it reads or finds. It needs results of the types `needs` on each such
+    object (a detector needs none: it makes the objects) and puts one of each type in `makes`. It assigns and keeps
+    no state between calls, so that a batch can be run again one sample at a time, from any thread.
+    """
+
+    @property
+    def applies_to(self) -> Label: ...
+    @property
+    def needs(self) -> frozenset[type]: ...
+    @property
+    def makes(self) -> frozenset[type]: ...
+    def __call__(self, samples: Sequence[Sample]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """A detector's score, 0..1."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class FivePoints:
+    """(5, 2) pixels: the image's left eye, right eye, nose, left and right corner of the mouth."""
+
+    points_xy: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class FaceMesh:
+    """(468, 3) MediaPipe face mesh: x right, y down in pixels of the frame, z away from the viewer at the same scale.
+
+    `presence`, 0..1, says whether there is a face at all under the mesh: below .99 its pose is not to be trusted.
+    """
+
+    points_xyz: Floats
+    presence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """(21, 2) pixels, in the order of `LANDMARK_NAMES`; left and right are the image's."""
+
+    points_xy: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Head rotation in degrees: yaw > 0 to the image's right, pitch < 0 down, roll > 0 counter-clockwise as seen."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+LANDMARK_NAMES = (
+    "left_eye_brow_left",
+    "left_eye_brow_up",
+    "left_eye_brow_right",
+    "right_eye_brow_left",
+    "right_eye_brow_up",
+    "right_eye_brow_right",
+    "left_eye_left",
+    "left_eye",
+    "left_eye_right",
+    "right_eye_left",
+    "right_eye",
+    "right_eye_right",
+    "left_ear_bottom",
+    "nose_left",
+    "nose",
+    "nose_right",
+    "right_ear_bottom",
+    "mouth_left",
+    "mouth",
+    "mouth_right",
+    "chin",
+)
+"""The 21 `fda` points of the contract."""

@@ -1,0 +1,48 @@
+"""What a sink is: where documents go. A sink knows nothing of frames, streams or the daemon.
+
+A sink MUST
+- write records in the order given, and return from write() only when it holds all of them as safely as its
+  docstring says;
+- raise SinkError, and nothing else, when it does not: `unwritten` names the records that it does not hold, in order,
+  `retriable` whether the same call may succeed later (the caller waits and tries again, with those records alone);
+- release everything in close(), also after an error or before open(); after close() it may be opened again;
+- say in the first sentence of its class's docstring what it may lose, repeat or reorder.
+It never retries (but for what its client library does inside one call), logs nothing per record, and counts in `counts`
+what it did to a record beside writing it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One document on its way out, in Kafka's words."""
+
+    key: str
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: float | None = None
+    """Unix seconds; None: when it is written."""
+    smaller: Callable[[], bytes] | None = None
+    """The same document without its pictures, for a sink with a size limit; None: it has none."""
+
+
+class SinkError(Exception):
+    """Records were not written."""
+
+    def __init__(self, message: str, *, retriable: bool, unwritten: Sequence[Record] = ()) -> None:
+        super().__init__(message)
+        self.retriable = retriable
+        self.unwritten = tuple(unwritten)
+
+
+class Sink(Protocol):
+    counts: Counter[str]
+    """What it did to records beside writing them, e.g. `without_pictures`."""
+
+    async def open(self) -> None: ...
+    async def write(self, records: Sequence[Record]) -> None: ...
+    async def close(self) -> None: ...
