@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar, TypeVarTuple, Unpack
+from typing import Generic, TypeVar, TypeVarTuple
 
 from daemon.errors import DeadlineExceeded, EngineClosed
 
@@ -29,42 +29,28 @@ class Lane:
         self.name = name
         self.weight = weight
         self._engine = engine
-        self._parallel: deque[_Job[object]] = deque()
-        self._ordered: deque[_Job[object]] = deque()
-        self._ordered_running = False
+        self._jobs: deque[_Job[object]] = deque()
         self._used = 0.0  # seconds by weight; the lane that has had the least goes first
 
-    def submit(self, fn: Callable[[Unpack[Ts]], T], *args: *Ts, deadline: float | None = None) -> "asyncio.Future[T]":
-        """Runs beside the lane's other jobs; not begun by `deadline` (time.monotonic()): DeadlineExceeded."""
-        return self._engine._add(self, self._parallel, _Job(lambda: fn(*args), deadline))
+    def submit(self, fn: Callable[[*Ts], T], *args: *Ts, deadline: float | None = None) -> "asyncio.Future[T]":
+        """Runs fn(*args) in a worker, beside the lane's other jobs; awaited in turn, their results are in order.
 
-    def run(self, fn: Callable[[Unpack[Ts]], T], *args: *Ts) -> "asyncio.Future[T]":
-        """Runs one at a time, in the order of the calls."""
-        return self._engine._add(self, self._ordered, _Job(lambda: fn(*args), None))
+        Cancelled before it began, it is skipped; not begun by `deadline` (time.monotonic()), it is DeadlineExceeded.
+        """
+        return self._engine._add(self, _Job(lambda: fn(*args), deadline))
 
     @property
     def waiting(self) -> int:
         """Jobs that no worker has begun."""
-        return len(self._parallel) + len(self._ordered)
+        return len(self._jobs)
 
     def close(self) -> None:
         """Gives the lane back; what waits in it is cancelled."""
         self._engine._remove(self)
 
-    def _ready(self) -> bool:
-        return bool(self._parallel or (self._ordered and not self._ordered_running))
-
-    def _take(self) -> "tuple[_Job[object], bool]":
-        # Ordered jobs are the later half of a frame's way and go first, so that what is begun gets done.
-        if self._ordered and not self._ordered_running:
-            self._ordered_running = True
-            return self._ordered.popleft(), True
-        return self._parallel.popleft(), False
-
     def _clear(self) -> "list[_Job[object]]":
-        waiting = [*self._parallel, *self._ordered]
-        self._parallel.clear()
-        self._ordered.clear()
+        waiting = list(self._jobs)
+        self._jobs.clear()
         return waiting
 
 
@@ -105,13 +91,13 @@ class Engine:
         for thread in self._threads:
             thread.join()
 
-    def _add(self, lane: Lane, queue: "deque[_Job[object]]", job: "_Job[T]") -> "asyncio.Future[T]":
+    def _add(self, lane: Lane, job: "_Job[T]") -> "asyncio.Future[T]":
         with self._changed:
             if self._closed:
                 raise EngineClosed("the engine has stopped")
-            if not lane._ready():
+            if not lane._jobs:
                 lane._used = max(lane._used, self._used)
-            queue.append(job)  # type: ignore[arg-type]  # a job hands its result to its own future alone
+            lane._jobs.append(job)  # type: ignore[arg-type]  # a job hands its result to its own future alone
             self._changed.notify()
         return job.future
 
@@ -124,22 +110,18 @@ class Engine:
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not (ready := [lane for lane in self._lanes if lane._ready()]):
+                while not (ready := [lane for lane in self._lanes if lane._jobs]):
                     if self._closed:
                         return
                     self._changed.wait()
                 lane = min(ready, key=lambda lane: lane._used)
                 self._used = lane._used
-                job, ordered = lane._take()
+                job = lane._jobs.popleft()
             began = time.monotonic()
             job.run()
             took = time.monotonic() - began
             with self._changed:
                 lane._used += took / lane.weight
-                if ordered:
-                    lane._ordered_running = False
-                    if lane._ordered:
-                        self._changed.notify()
             del job  # a worker that waits holds no frame
 
 

@@ -124,9 +124,9 @@ class Sample(Results):
 class Processor(Protocol):
     """One step of a chain.
 
-    `applies_to` is the label of the objects it reads or finds. It needs results of the types `needs` on each such
-    object (a detector needs none: it makes the objects) and puts one of each type in `makes`. It assigns and keeps
-    no state between calls, so that a batch can be run again one sample at a time, from any thread.
+    `applies_to` is the label of the objects it reads or finds. On each of them it needs a result of every type in
+    `needs` (a detector needs nothing and makes Box: the objects themselves) and puts one of every type in `makes`. It
+    keeps no state between calls, so that a batch can be run again one sample at a time, from any thread.
     """
 
     @property
@@ -136,6 +136,10 @@ class Processor(Protocol):
     @property
     def makes(self) -> frozenset[type]: ...
     def __call__(self, samples: Sequence[Sample]) -> None: ...
+
+
+class Box:
+    """Stands in `needs` and `makes` for an object with its box: a detector makes it, a request's bbox brings it."""
 
 
 @dataclass(frozen=True, slots=True)

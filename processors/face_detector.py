@@ -1,0 +1,115 @@
+"""Finds faces with YuNet (Wu, Peng and Yu 2023, as OpenCV Zoo's 2023mar)."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.store import ModelStore
+from processors.arrays import blob, padded, resized
+from processors.boxes import nms
+from processors.types import Box, Confidence, FivePoints, Floats, Image, Label, Object, Sample
+
+STRIDES = (8, 16, 32)
+INPUT_SIDE = 640
+CLOSE_UP_SIDE = 320
+LONGEST_SIDE = 2048
+FOUND_HEIGHT = 16  # px in the network's input at which YuNet finds 4 of 5 faces (24 px: 19 of 20)
+
+
+class FaceDetectorSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field("yunet_2023mar_dyn", description="The detector's model, one that `visaged models` lists.")
+    smallest_face: float | None = Field(
+        None,
+        gt=0,
+        description="Height in pixels of the smallest face that matters. The network's input grows with the picture so "
+        f"that such faces are found, up to a long side of {LONGEST_SIDE}. Nothing here: a fixed long side of "
+        f"{INPUT_SIDE}, which finds faces from 1/{INPUT_SIDE // FOUND_HEIGHT} of the picture's long side.",
+    )
+    close_ups: bool = Field(
+        True,
+        description=f"Look a second time at a long side of {CLOSE_UP_SIDE}: faces that fill the picture, masked ones "
+        "above all, are lost without it. Costs a quarter of the look at 640.",
+    )
+    score_threshold: float = Field(0.6, ge=0, le=1, description="Faces with a lower confidence are left out.")
+    nms_threshold: float = Field(0.3, ge=0, le=1, description="Of two boxes with a larger IoU the better one stays.")
+
+
+class FaceDetector:
+    """Replaces the faces of each sample by those it finds, by descending confidence, with their five points."""
+
+    applies_to: ClassVar[Label] = "face"
+    needs: ClassVar[frozenset[type]] = frozenset()
+    makes: ClassVar[frozenset[type]] = frozenset({Box, Confidence, FivePoints})
+    Settings: ClassVar = FaceDetectorSettings
+
+    def __init__(self, settings: FaceDetectorSettings, models: ModelStore) -> None:
+        self._settings = settings
+        self._session = models.session(settings.model)
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            others = [obj for obj in sample.objects if obj.label != "face"]
+            sample.objects = self.detect(sample.frame.image) + others
+
+    def detect(self, image: Image) -> list[Object]:
+        """The faces of one picture of any size and shape."""
+        height, width = image.shape[:2]
+        side = input_side(max(width, height), self._settings.smallest_face)
+        picture = _fitted(image, side)
+        looks = [self._look(picture, width, height)]
+        if self._settings.close_ups and side > CLOSE_UP_SIDE:
+            looks.append(self._look(_fitted(picture, CLOSE_UP_SIDE), width, height))
+        boxes, scores, points = (np.concatenate(part) for part in zip(*looks, strict=True))
+        faces = []
+        for i in nms(boxes, scores, self._settings.nms_threshold):
+            face = Object("face", boxes[i])
+            face.put(Confidence(float(scores[i])))
+            face.put(FivePoints(points[i]))
+            faces.append(face)
+        return faces
+
+    def _look(self, picture: Image, width: int, height: int) -> tuple[Floats, Floats, Floats]:
+        """Candidates in pixels of a frame of `width` x `height`: boxes (n, 4), scores (n,), five points (n, 5, 2)."""
+        net = padded(picture, STRIDES[-1])
+        outputs = self._session.run({"input": blob(net)})
+        found = [_decode(outputs, stride, net.shape[1] // stride, self._settings.score_threshold) for stride in STRIDES]
+        boxes, scores, points = (np.concatenate(part) for part in zip(*found, strict=True))
+        scale = np.array([width / picture.shape[1], height / picture.shape[0]])
+        return boxes * np.tile(scale, 2), scores, points * scale
+
+
+def input_side(long_side: int, smallest_face: float | None) -> int:
+    """The long side of the network's input for a picture of this long side."""
+    if smallest_face is None:
+        return INPUT_SIDE
+    return int(np.clip(round(long_side * FOUND_HEIGHT / smallest_face), CLOSE_UP_SIDE, LONGEST_SIDE))
+
+
+def _fitted(image: Image, side: int) -> Image:
+    """Scaled, up as well as down, to a long side of `side`; no side shorter than a pixel."""
+    height, width = image.shape[:2]
+    scale = side / max(width, height)
+    return resized(image, max(round(width * scale), 1), max(round(height * scale), 1))
+
+
+def _decode(
+    outputs: Mapping[str, npt.NDArray[np.float32]], stride: int, columns: int, threshold: float
+) -> tuple[Floats, Floats, Floats]:
+    """The candidates above the threshold of one stride's grid, in pixels of the network's input.
+
+    Each cell predicts class and objectness (their geometric mean is the score), a box as offset of its centre and
+    logarithm of its size, and five points as offsets, all in units of the stride from the cell's upper left corner.
+    """
+    cls, obj, box, points = (outputs[f"{kind}_{stride}"][0] for kind in ("cls", "obj", "bbox", "kps"))
+    scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+    (kept,) = np.nonzero(scores > threshold)
+    corner = np.stack([kept % columns, kept // columns], axis=1).astype(np.float64)
+    centre = corner + box[kept, :2]
+    half = np.exp(box[kept, 2:].astype(np.float64)) / 2
+    boxes = np.concatenate([centre - half, centre + half], axis=1) * stride
+    return boxes, scores[kept].astype(np.float64), (corner[:, None] + points[kept].reshape(-1, 5, 2)) * stride
