@@ -1,0 +1,114 @@
+"""A model's manifest: what its file is, where it comes from, and what goes in and out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, PositiveInt, StringConstraints, ValidationError, model_validator
+
+from models.errors import ManifestError
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+# A number is fixed; a name stands for a size that each run chooses.
+Dimension = PositiveInt | Annotated[str, StringConstraints(pattern=r"^[A-Za-z]\w*$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def signature(name: str, dtype: object, shape: Sequence[object]) -> str:
+    return f"{name} {dtype}[{', '.join(map(str, shape))}]"
+
+
+class Tensor(_Frozen):
+    name: Text
+    dtype: Literal["bool", "uint8", "int32", "int64", "float16", "float32", "float64"]
+    shape: tuple[Dimension, ...]
+
+    def __str__(self) -> str:
+        return signature(self.name, self.dtype, self.shape)
+
+    def accepts(self, array: NDArray[np.generic]) -> bool:
+        return (
+            array.dtype == self.dtype
+            and array.ndim == len(self.shape)
+            and all(
+                isinstance(wanted, str) or wanted == size for wanted, size in zip(self.shape, array.shape, strict=True)
+            )
+        )
+
+
+class Input(Tensor):
+    layout: Text
+    colour: Literal["BGR", "RGB", "grey"] | None = None
+    normalisation: Text
+
+
+class Provenance(_Frozen):
+    """The package that a file was made from, by the recipe (a path below models/)."""
+
+    registry: Literal["PyPI", "npm"]
+    package: Annotated[str, StringConstraints(pattern=r"^\S+==\S+$")]
+    path: Text
+    member: Text | None = None
+    sha256: Sha256
+    recipe: Text
+
+
+class Manifest(_Frozen):
+    """A network, or a data file if it has neither inputs nor outputs."""
+
+    name: Name
+    file: Name
+    sha256: Sha256
+    bytes: PositiveInt
+    task: Text
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    max_batch: PositiveInt = 1
+    licence: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]*$")]
+    use: Literal["default-allowed", "research-only"]
+    training_data: Text
+    provenance: Provenance
+
+    @property
+    def is_network(self) -> bool:
+        return bool(self.inputs)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if bool(self.inputs) != bool(self.outputs):
+            raise ValueError("inputs and outputs: expected both (a network) or neither (a data file)")
+        fixed = [tensor for tensor in self.inputs if not tensor.shape or isinstance(tensor.shape[0], int)]
+        if fixed and self.max_batch > 1:
+            raise ValueError(f"max_batch: expected 1, because {fixed[0]} has a fixed batch; got {self.max_batch}")
+        return self
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Raises ManifestError; a path that can't be read raises OSError."""
+    try:
+        manifest = Manifest.model_validate(yaml.safe_load(path.read_bytes()))
+    except yaml.YAMLError as err:
+        raise ManifestError(path, [f"not YAML: {err}"]) from err
+    except ValidationError as err:
+        raise ManifestError(path, _problems(err)) from err
+    if manifest.name != path.stem:
+        raise ManifestError(path, [f"name: expected {path.stem!r}, after the file, got {manifest.name!r}"])
+    return manifest
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """One line for each wrong field, with what was expected and what came."""
+    return [
+        f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}"
+        # The input of a missing field, and of a check of the whole manifest, is all that surrounds it.
+        + ("" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}")
+        for problem in error.errors(include_url=False)
+    ]

@@ -1,0 +1,21 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from models.store import ModelStore
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+@pytest.fixture(scope="session")
+def store() -> ModelStore:
+    return ModelStore()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the shipped manifests and files, to be damaged."""
+    shutil.copytree(MODELS / "manifests", tmp_path / "manifests")
+    shutil.copytree(MODELS / "files", tmp_path / "files")
+    return tmp_path

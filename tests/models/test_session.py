@@ -1,0 +1,110 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from models.errors import ProviderUnavailable, WrongInput, WrongModelShape
+from models.session import Session
+from models.store import ModelStore
+from tests.models.edits import replace
+
+YUNET = "yunet_2023mar_dyn"
+
+
+@pytest.fixture(scope="module")
+def session(store: ModelStore) -> Session:
+    return store.session(YUNET)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (384, 640), (640, 32)])
+def test_any_picture_size(session: Session, height: int, width: int) -> None:
+    outputs = session.run({"input": np.zeros((1, 3, height, width), np.float32)})
+    for stride in (8, 16, 32):
+        cells = (height // stride) * (width // stride)
+        shapes = {kind: outputs[f"{kind}_{stride}"].shape for kind in ("cls", "obj", "bbox", "kps")}
+        assert shapes == {"cls": (1, cells, 1), "obj": (1, cells, 1), "bbox": (1, cells, 4), "kps": (1, cells, 10)}
+
+
+def test_threads_share_a_session(session: Session) -> None:
+    random = np.random.default_rng(1)
+    pictures = [random.uniform(0, 255, (1, 3, 96, 128)).astype(np.float32) for _ in range(24)]
+    with ThreadPoolExecutor(4) as pool:
+        parallel = list(pool.map(lambda picture: session.run({"input": picture})["kps_8"], pictures))
+    for picture, result in zip(pictures, parallel, strict=True):
+        np.testing.assert_array_equal(result, session.run({"input": picture})["kps_8"])
+
+
+def test_session_has_no_threads_of_its_own() -> None:
+    first = ModelStore().session(YUNET)  # starts what onnxruntime has once for the process
+    before = psutil.Process().num_threads()
+    second = ModelStore().session(YUNET)
+    second.run({"input": np.zeros((1, 3, 320, 320), np.float32)})
+    assert psutil.Process().num_threads() <= before  # less, if a thread of an earlier test has ended
+    assert first is not second
+
+
+@pytest.mark.parametrize(
+    ("inputs", "actual"),
+    [
+        ({"input": np.zeros((1, 3, 32, 32))}, r"input float64\[1, 3, 32, 32\]"),
+        ({"input": np.zeros((1, 1, 32, 32), np.float32)}, r"input float32\[1, 1, 32, 32\]"),
+        ({"input": np.zeros((3, 32, 32), np.float32)}, r"input float32\[3, 32, 32\]"),
+        ({"image": np.zeros((1, 3, 32, 32), np.float32)}, r"image float32\[1, 3, 32, 32\]"),
+        ({}, "nothing"),
+    ],
+)
+def test_wrong_input(session: Session, inputs: dict[str, np.ndarray], actual: str) -> None:
+    with pytest.raises(WrongInput, match=rf"{YUNET}: .*expected input float32\[N, 3, H, W\]; got {actual}$") as error:
+        session.run(inputs)
+    assert error.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "[N, 3, H, W]",
+            "[N, 3, 640, 640]",
+            r"inputs .*expected input float32\[N, 3, 640, 640\]; got input float32\[N, 3, H, W\]",
+        ),
+        ("[N, 3, H, W]", "[N, 1, H, W]", r"inputs .*expected .*\[N, 1, H, W\]; got .*\[N, 3, H, W\]"),
+        ("[N, 3, H, W]", "[N, C, H, W]", r"inputs .*expected .*\[N, C, H, W\]; got .*\[N, 3, H, W\]"),
+        ("[N, 3, H, W]", "[N, 3, H]", r"inputs .*expected .*\[N, 3, H\]; got .*\[N, 3, H, W\]"),
+        ("name: input", "name: image", r"inputs .*expected image .*; got input "),
+        ("dtype: float32", "dtype: uint8", r"inputs .*expected input uint8.*; got input float32"),
+        (
+            "kps_32, dtype: float32, shape: [N, A, 10]",
+            "kps_32, dtype: float32, shape: [N, A, 5]",
+            r"outputs .*A, 5\]; ",
+        ),
+        ("  - {name: kps_32, dtype: float32, shape: [N, A, 10]}\n", "", r"outputs .*10\]; got .*, kps_32 float32"),
+    ],
+)
+def test_model_that_differs_from_its_manifest(folder: Path, old: str, new: str, message: str) -> None:
+    replace(folder / "manifests" / f"{YUNET}.yaml", old, new)
+    with pytest.raises(WrongModelShape, match=f"{YUNET}: its {message}"):
+        ModelStore(folder).session(YUNET)
+
+
+def test_symbolic_dimensions_may_have_other_names(folder: Path) -> None:
+    replace(folder / "manifests" / f"{YUNET}.yaml", "[N, 3, H, W]", "[batch, 3, rows, columns]")
+    assert ModelStore(folder).session(YUNET).device == "cpu"
+
+
+class TestWithoutGpu:
+    @pytest.fixture(autouse=True)
+    def _hide_gpus(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+    def test_cuda_is_refused_and_says_how_to_get_it(self) -> None:
+        with pytest.raises(ProviderUnavailable, match=r"'cuda' is not available: .*'onnxruntime-gpu\[cuda,cudnn\]'"):
+            ModelStore(provider="cuda").session(YUNET)
+
+    def test_auto_takes_the_cpu_and_says_so(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level("INFO", "models.session"):
+            session = ModelStore(provider="auto").session(YUNET)
+        assert session.device == "cpu"
+        assert f"{YUNET}: opened on cpu" in caplog.messages
+        assert "'cuda' is not available" in caplog.messages[0]
