@@ -45,7 +45,7 @@ class Lane:
         return len(self._jobs)
 
     def close(self) -> None:
-        """Gives the lane back; what waits in it is cancelled."""
+        """Gives the lane back; what waits in it is cancelled. May be called again."""
         self._engine._remove(self)
 
     def _clear(self) -> "list[_Job[object]]":
@@ -103,7 +103,8 @@ class Engine:
 
     def _remove(self, lane: Lane) -> None:
         with self._changed:
-            self._lanes.remove(lane)
+            if lane in self._lanes:
+                self._lanes.remove(lane)
             waiting = lane._clear()
         _cancel(waiting)
 
@@ -159,6 +160,9 @@ class _Job(Generic[T]):
             self.future.set_result(result)
 
     def _fail(self, error: BaseException) -> None:
+        if isinstance(error, StopIteration):  # no future takes it: its caller would wait for ever
+            error, cause = RuntimeError("the work raised StopIteration"), error
+            error.__cause__ = cause
         if not self.future.done():
             self.future.set_exception(error)
 

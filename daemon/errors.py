@@ -6,6 +6,10 @@ VisagedError
 │   └── SourceEnded        a live source said it was over, which for a live source is a disconnect
 ├── DeadlineExceeded       work was too late and was skipped
 ├── EngineClosed           work came after the engine had stopped
+├── Overloaded             as much is being worked on as is allowed
+├── InvalidDocument        JSON that is broken, or whose members are (`problems`, each with its place)
+├── BadBase64              an image or a template that is not base64
+├── TooManyBytes           an image or a request larger than the limit
 └── BadImage               bytes that are not a picture we take (`why`, for people)
     ├── UnsupportedImage   another format
     ├── DamagedImage       a picture of a format we take that cannot be decoded
@@ -14,6 +18,9 @@ VisagedError
 Errors of a sink (SinkError) live in sinks/base.py and those of the models (ModelError) in models/, as both packages
 know nothing of this one.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class VisagedError(Exception):
@@ -38,6 +45,35 @@ class DeadlineExceeded(VisagedError):
 
 class EngineClosed(VisagedError):
     """The engine takes no more work."""
+
+
+class Overloaded(VisagedError):
+    """Come again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at one place of a document, in pydantic's words: `loc` are the keys that lead there."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str
+
+
+class InvalidDocument(VisagedError):
+    """A document that cannot be used."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, p.loc)) or 'document'}: {p.msg}" for p in problems))
+        self.problems = tuple(problems)
+
+
+class BadBase64(VisagedError):
+    """Not base64, or nothing in it."""
+
+
+class TooManyBytes(VisagedError):
+    """Larger than allowed."""
 
 
 class BadImage(VisagedError):

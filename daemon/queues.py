@@ -42,6 +42,8 @@ class BoundedQueue(Generic[T]):
 
     def offer(self, item: T) -> None:
         """Never waits; raises QueueClosed once the queue is closed."""
+        if self._closed:
+            raise QueueClosed
         if len(self._items) >= self.size:
             oldest = next((i for i, (_, offered) in enumerate(self._items) if offered), None)
             if oldest is None:
@@ -79,8 +81,9 @@ class BoundedQueue(Generic[T]):
         self._filled.set()
         self._drained.set()
 
-    def drop_all(self) -> None:
-        """Hands everything that is in to `on_drop`."""
-        while self._items:
-            self._on_drop(self._items.popleft()[0])
+    def drain(self) -> list[T]:
+        """Takes everything that is in, without waiting."""
+        items = [item for item, _ in self._items]
+        self._items.clear()
         self._drained.set()
+        return items

@@ -1,29 +1,44 @@
 """A chain of processors is a processor, so chains compose; what it needs and makes follows from its parts."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from processors.types import Label, Processor, Sample
+
+
+class Step(Protocol):
+    """What a processor says of itself, as an instance or as a class."""
+
+    @property
+    def applies_to(self) -> Label: ...
+    @property
+    def needs(self) -> frozenset[type]: ...
+    @property
+    def makes(self) -> frozenset[type]: ...
+
+
+def requirements(steps: Sequence[Step]) -> tuple[frozenset[type], frozenset[type]]:
+    """What steps in this order need that none before makes, and what they make; faces and bodies apart."""
+    made: dict[Label, set[type]] = {}
+    needs: set[type] = set()
+    for step in steps:
+        of_label = made.setdefault(step.applies_to, set())
+        needs |= step.needs - of_label
+        of_label |= step.makes
+    return frozenset(needs), frozenset[type]().union(*made.values())
 
 
 class Chain:
     """Runs processors in order over the same samples.
 
-    `needs` is what no earlier processor of the chain makes; for a stream it must be empty, for a request it is what the
-    request's objects must bring. A detector starts its objects afresh, so needs and makes are kept per label.
+    For a stream `needs` must be empty; for a request it is what the request's objects must bring.
     """
 
     def __init__(self, processors: Sequence[Processor]) -> None:
         if not processors:
             raise ValueError("expected at least one processor in a chain, got none")
         self.processors = tuple(processors)
-        made: dict[Label, set[type]] = {}
-        needs: set[type] = set()
-        for processor in self.processors:
-            of_label = made.setdefault(processor.applies_to, set())
-            needs |= processor.needs - of_label
-            of_label |= processor.makes
-        self.needs = frozenset(needs)
-        self.makes = frozenset[type]().union(*made.values())
+        self.needs, self.makes = requirements(self.processors)
         self.applies_to = self.processors[0].applies_to
 
     def __call__(self, samples: Sequence[Sample]) -> None:

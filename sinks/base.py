@@ -12,7 +12,7 @@ what it did to a record beside writing it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class Record:
     headers: tuple[tuple[str, bytes], ...] = ()
     timestamp: float | None = None
     """Unix seconds; None: when it is written."""
-    smaller: Callable[[], bytes] | None = None
+    smaller: bytes | None = None
     """The same document without its pictures, for a sink with a size limit; None: it has none."""
 
 

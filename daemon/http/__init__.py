@@ -1,0 +1,1 @@
+"""The HTTP services, and the only user of aiohttp."""

@@ -1,7 +1,7 @@
 """Mean errors of head pose on labelled pictures: python -m tests.benchmarks.pose FOLDER...
 
-A folder holds labels.csv with the columns path, yaw, pitch, roll (degrees, the contract's signs). A picture counts by its
-largest face; one without a face is listed as not found.
+A folder holds labels.csv with the columns path, yaw, pitch, roll (degrees, the contract's signs). A picture counts by
+its largest face; one without a face is listed as not found.
 """
 
 import argparse

@@ -3,14 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from models.store import ModelStore
-
 MODELS = Path(__file__).parents[2] / "models"
-
-
-@pytest.fixture(scope="session")
-def store() -> ModelStore:
-    return ModelStore()
 
 
 @pytest.fixture

@@ -1,0 +1,157 @@
+"""Builds everything from the configuration, starts it, and stops it in the order that loses nothing."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from daemon.config import Config
+from daemon.delivery import Delivery
+from daemon.documents import Documents
+from daemon.engine import Engine
+from daemon.http.server import HttpServer
+from daemon.http.services import SERVICES
+from daemon.http.tracing import RequestIdFilter
+from daemon.memory import keep_freed_memory
+from daemon.sources import make_source
+from daemon.status import Status
+from daemon.stream import Stream
+from daemon.supervisor import Supervisor
+from models.store import ModelStore
+from processors.chain import Chain
+from processors.registry import build_chain
+from sinks import make_sink
+from sinks.base import SinkError
+
+log = logging.getLogger(__name__)
+
+SWITCH_INTERVAL_S = 0.0005  # with Python's 5 ms a busy thread keeps the decoders waiting for the GIL
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
+FLUSH_SHARE = 0.5  # of stop_timeout, at least, is the sinks'
+
+
+def main(config: Config) -> int:
+    """Runs until SIGTERM or SIGINT, or until all that was to be read has been; a second signal ends at once."""
+    prepare(config)
+    asyncio.run(_run_until_signal(config))
+    return 0
+
+
+def prepare(config: Config) -> None:
+    """Sets up what belongs to the whole process: logging, the allocator, the interpreter."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    keep_freed_memory()
+    handler = logging.StreamHandler(sys.stderr)  # standard output is a sink's
+    handler.addFilter(RequestIdFilter())
+    logging.basicConfig(level=config.log.level.upper(), format=LOG_FORMAT, handlers=[handler])
+
+
+async def _run_until_signal(config: Config) -> None:
+    stop = asyncio.Event()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            log.warning("%s again: ending at once", number.name)
+            os._exit(128 + number)
+        log.info("%s: stopping; once more ends at once", number.name)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    await App(config).run(stop)
+
+
+class App:
+    """The daemon of a configuration. Belongs to the event loop's thread."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._models = ModelStore(config.models.directory, config.models.provider)
+        self._workers = config.engine.workers or os.cpu_count() or 1
+        self._engine = Engine(self._workers)
+        self._deliveries = {name: Delivery(name, make_sink(sink)) for name, sink in config.sinks.items()}
+        self._supervisors: dict[str, Supervisor] = {}
+        self.status = Status(self._engine, self._supervisors, self._deliveries)
+        self.http: HttpServer | None = None
+        if config.http is not None:
+            self.http = HttpServer(
+                config.http, self._engine, services=SERVICES, chain_of=self.chain, status=self.status
+            )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set, or every stream has ended where HTTP is off. Once.
+
+        Raises SinkError when a sink refuses for good, ModelError and ConfigError before anything has been read.
+        """
+        async with contextlib.AsyncExitStack() as cleanup:
+            cleanup.push_async_callback(self._engine.close)
+            if self.http is not None:
+                await self.http.start()
+                cleanup.push_async_callback(self.http.stop)
+                log.info("HTTP on %s", self.http.url)
+            chains = await asyncio.to_thread(self._build_chains)
+            self._supervisors |= {name: Supervisor(self._stream(name, chain)) for name, chain in chains.items()}
+            try:
+                await self._carry(stop)
+            except BaseExceptionGroup as group:
+                if refused := group.subgroup(SinkError):
+                    raise _first(refused) from None
+                raise
+
+    def chain(self, names: Sequence[str]) -> Chain:
+        return build_chain(names, self._config.processor_settings(), self._models)
+
+    def _build_chains(self) -> Mapping[str, Chain]:
+        return {name: self.chain(stream.chain) for name, stream in self._config.streams.items()}
+
+    def _stream(self, name: str, chain: Chain) -> Stream:
+        settings = self._config.streams[name]
+        sinks = [self._deliveries[sink] for sink in settings.sinks or self._deliveries]
+        return Stream(
+            name,
+            make_source(settings, name),
+            chain,
+            Documents(name, chain.makes, settings.image),
+            self._engine.lane(name, settings.weight),
+            sinks,
+            settings.window or self._workers,
+        )
+
+    async def _carry(self, stop: asyncio.Event) -> None:
+        """Runs streams and sinks; the sinks outlive the streams, which end first at a stop."""
+        async with asyncio.TaskGroup() as sinks:
+            for delivery in self._deliveries.values():
+                sinks.create_task(delivery.run())
+            async with asyncio.TaskGroup() as streams:
+                running = [streams.create_task(supervisor.run()) for supervisor in self._supervisors.values()]
+                await self._until_stopped(stop, running)
+                deadline = time.monotonic() + self._config.stop_timeout
+                for supervisor in self._supervisors.values():
+                    supervisor.stop()
+                if running:
+                    _, late = await asyncio.wait(running, timeout=self._config.stop_timeout * (1 - FLUSH_SHARE))
+                    for task in late:
+                        task.cancel()
+            for delivery in self._deliveries.values():
+                await delivery.close(max(deadline - time.monotonic(), 0.0))
+
+    async def _until_stopped(self, stop: asyncio.Event, running: Sequence["asyncio.Task[None]"]) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            if self.http is not None:
+                await stopped
+            while not stopped.done() and not all(task.done() for task in running):
+                unfinished = [task for task in running if not task.done()]
+                await asyncio.wait([stopped, *unfinished], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+
+
+def _first(group: BaseExceptionGroup[SinkError]) -> SinkError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,124 @@
+"""The command `visaged`. Heavy modules are imported where a command needs them: --version must not wait for them."""
+
+import argparse
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+DEFAULT_CHAIN = "face-detector,face-fitter"
+
+EXIT_ERROR = 1
+EXIT_CONFIG = 2
+
+EPILOG = """\
+examples:
+  visaged demo                          a camera, a broker, the daemon and a consumer, on this machine
+  visaged run configs/http.yaml         every HTTP service on 127.0.0.1:8080, no stream
+  visaged run my.yaml                   streams and services as configured
+  visaged process photo.jpg --draw out  documents of a photo on standard output, its drawing in out/
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; the exit status is 0, 1 for an error, 2 for a mistake in the command line or configuration."""
+    arguments = _parser().parse_args(argv)
+    from daemon.errors import ConfigError, VisagedError
+    from models.errors import ModelError
+    from sinks.base import SinkError
+
+    try:
+        status: int = arguments.run(arguments)
+    except ConfigError as err:
+        sys.stderr.write(f"{err}\n")
+        return EXIT_CONFIG
+    except (VisagedError, ModelError, SinkError) as err:
+        sys.stderr.write(f"visaged: {err}\n")
+        return EXIT_ERROR
+    except BrokenPipeError:
+        return EXIT_ERROR  # whoever read our output is gone
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="visaged",
+        description="Face and body analytics for camera streams and single images.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"visaged {importlib.metadata.version('visaged')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the daemon on a configuration")
+    run.add_argument("config", type=Path, help="a YAML file; VISAGED_ variables win over it")
+    run.set_defaults(run=_run)
+
+    check = commands.add_parser("check", help="check a configuration and the models without starting anything")
+    check.add_argument("config", type=Path)
+    check.set_defaults(run=_check)
+
+    demo = commands.add_parser("demo", help="run a camera simulator, a broker, the daemon and a consumer")
+    demo.add_argument("--broker", metavar="HOST:PORT", help="use this Kafka broker instead of the embedded one")
+    demo.add_argument("--seconds", type=float, help="stop after this time instead of at Ctrl-C")
+    demo.set_defaults(run=_demo)
+
+    process = commands.add_parser("process", help="run a chain on pictures, videos or folders of pictures")
+    process.add_argument("inputs", nargs="+", metavar="IMAGE", help="a picture, a video, or a folder of pictures")
+    process.add_argument("--chain", default=DEFAULT_CHAIN, help=f"processors in order (default: {DEFAULT_CHAIN})")
+    process.add_argument("--draw", type=Path, metavar="OUT", help="a folder for drawings of what was found")
+    process.add_argument("--config", type=Path, help="take the processors' and models' settings from this file")
+    process.set_defaults(run=_process)
+
+    models = commands.add_parser(
+        "models", help="list the models: task, licence, size, whether the file is the right one"
+    )
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from daemon.config import load
+
+    config = load(arguments.config)
+    from daemon.app import main
+
+    return main(config)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from daemon.config import load
+
+    config = load(arguments.config)
+    from models.store import ModelStore
+    from processors.registry import build_chain
+
+    models = ModelStore(config.models.directory, config.models.provider)
+    for stream in config.streams.values():
+        build_chain(stream.chain, config.processor_settings(), models)
+    sys.stdout.write(f"{arguments.config}: ok, {len(config.streams)} streams, {len(config.sinks)} sinks\n")
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from daemon.demo.run import main
+
+    return main(broker=arguments.broker, seconds=arguments.seconds)
+
+
+def _process(arguments: argparse.Namespace) -> int:
+    from daemon.config import load
+
+    config = load(arguments.config)
+    from daemon.process import main
+
+    return main(arguments.inputs, chain=arguments.chain.split(","), draw=arguments.draw, config=config)
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from models.listing import listing, table
+    from models.store import ModelStore
+
+    rows = listing(ModelStore())
+    sys.stdout.write(table(rows) + "\n")
+    return 0 if all(row.file == "ok" for row in rows) else EXIT_ERROR

@@ -1,0 +1,270 @@
+"""The configuration: one YAML file, and VISAGED_ variables of the environment, which win over it.
+
+The only reader of configuration files and of the environment. One ConfigError lists every mistake:
+the line, the key, what was expected and what came; for an unknown key, the nearest known one.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from daemon.errors import ConfigError
+from daemon.http.settings import HttpSettings
+from daemon.sources import SOURCES
+from daemon.sources.settings import SourceSettings
+from daemon.sources.url import scheme_of
+from processors.chain import requirements
+from processors.registry import PROCESSORS
+from sinks import SinkSettings
+
+ENV_PREFIX = "VISAGED_"
+ENV_DELIMITER = "__"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogSettings(Section):
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least grave lines to write.")
+
+
+class EngineSettings(Section):
+    workers: int | None = Field(
+        None, ge=1, description="Threads that run the models, all streams and HTTP together; nothing: one a core."
+    )
+
+
+class ModelSettings(Section):
+    directory: Path | None = Field(None, description="A folder with manifests/ and files/; nothing: visaged's own.")
+    provider: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu",
+        description="Where models run. cuda needs onnxruntime-gpu in onnxruntime's place and is refused where it can't "
+        "be had; auto takes it where it can.",
+    )
+
+
+class StreamSettings(SourceSettings):
+    chain: tuple[str, ...] = Field(
+        ("face-detector", "face-fitter"),
+        min_length=1,
+        description="Processors by name, in the order in which they run.",
+    )
+    sinks: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Which of the sinks below get the documents; nothing: all of them."
+    )
+    image: Literal["none", "full"] = Field(
+        "none", description="What each document brings of the picture: nothing, or all of it as JPEG (`_image`)."
+    )
+    weight: float = Field(
+        1.0, gt=0, description="The stream's share of the workers beside the others when all are busy."
+    )
+    window: int | None = Field(
+        None, ge=1, description="Frames of the stream that are worked on at once; nothing: as many as workers."
+    )
+
+
+ProcessorSettings: type[BaseModel] = create_model(
+    "ProcessorSettings",
+    __base__=Section,
+    **{  # type: ignore[call-overload]
+        name.replace("-", "_"): (cls.Settings, Field(cls.Settings(), description=f"Of every {name}."))
+        for name, cls in PROCESSORS.items()
+    },
+)
+"""One section a registered processor, its name in snake_case."""
+
+
+class Config(BaseSettings):
+    """All that can be configured."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER
+    )
+
+    log: LogSettings = Field(LogSettings(), description="Log lines, written to standard error.")
+    engine: EngineSettings = Field(EngineSettings(), description="The workers.")
+    models: ModelSettings = Field(ModelSettings(), description="Where models come from and where they run.")
+    processors: ProcessorSettings = Field(ProcessorSettings(), description="Settings of the processors.")
+    http: HttpSettings | None = Field(HttpSettings(), description="The HTTP services; null: none.")
+    streams: dict[str, StreamSettings] = Field({}, description="Streams by id, which is the key of their records.")
+    sinks: dict[str, SinkSettings] = Field({}, description="Where documents go, by a name of your choice.")
+    stop_timeout: float = Field(
+        20.0,
+        gt=0,
+        description="Seconds that a stop may take; what has not reached a sink by then is counted as dropped.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    def processor_settings(self) -> dict[str, BaseModel]:
+        """By the processors' registered names."""
+        return {name: getattr(self.processors, name.replace("-", "_")) for name in PROCESSORS}
+
+
+Mistake = tuple[tuple[str, ...], str]
+"""Where in the configuration, and what is wrong there."""
+
+
+def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Reads and checks the configuration; without a file it is the defaults and the environment.
+
+    `overrides` win over the file, and the environment over both. Raises ConfigError.
+    """
+    data, lines = _read_yaml(path) if path else ({}, {})
+    try:
+        config = Config(**_merged(data, overrides or {}))
+    except ValidationError as err:
+        mistakes = [_explain(error["type"], error["loc"], error["msg"], error.get("input")) for error in err.errors()]
+    else:
+        mistakes = [*_unknown_variables(os.environ), *_contradictions(config)]
+        if not mistakes:
+            return config
+    raise ConfigError("\n".join(f"{_place(path, lines, key)}: {message}" for key, message in mistakes))
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    """The file's content, and the line of each of its keys."""
+    try:
+        text = path.read_text()
+        root = yaml.compose(text, yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except OSError as err:
+        raise ConfigError(f"{path}: {err.strerror}") from err
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: not YAML: {err}") from err
+    if root is None or data is None:
+        return {}, {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, got a {type(data).__name__}")
+    lines: dict[tuple[str, ...], int] = {}
+    for key, line in _keys(root):
+        if key in lines:
+            raise ConfigError(f"{path}:{line}: {'.'.join(key)}: stands here a second time, after line {lines[key]}")
+        lines[key] = line
+    return data, lines
+
+
+def _keys(node: yaml.Node, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = (*above, str(key.value))
+            yield path, key.start_mark.line + 1
+            yield from _keys(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*above, str(index)), value.start_mark.line + 1
+            yield from _keys(value, (*above, str(index)))
+
+
+def _place(path: Path | None, lines: Mapping[tuple[str, ...], int], key: tuple[str, ...]) -> str:
+    """The variable or the file and line that a key comes from, and the key."""
+    variable = ENV_PREFIX + ENV_DELIMITER.join(key).upper()
+    if variable in map(str.upper, os.environ):
+        return variable
+    known = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in lines), None)
+    line = f":{lines[known]}" if known else ""
+    return f"{path}{line}: {'.'.join(key)}" if path else ".".join(key)
+
+
+def _explain(error_type: str, loc: tuple[str | int, ...], message: str, value: object) -> Mistake:
+    key, section = _walk(loc)
+    if error_type == "extra_forbidden":
+        return key, "unknown key" + _nearest(key[-1], section.model_fields if section else ())
+    if error_type == "missing":
+        return key, "expected a value, got nothing"
+    message = message[0].lower() + message[1:]
+    # A mapping or a list may hold a password.
+    got = "" if isinstance(value, dict | list | tuple) else f", got {value!r}"
+    return key, message + got
+
+
+def _walk(loc: tuple[str | int, ...]) -> tuple[tuple[str, ...], type[BaseModel] | None]:
+    """The path of keys that an error's location stands for, without the names of union members that pydantic puts in
+    between, and the section that its last key belongs to."""
+    kind: Any = Config
+    section: type[BaseModel] | None = None
+    key: list[str] = []
+    for part in loc:
+        members = [member for member in get_args(kind) if isinstance(member, type) and issubclass(member, BaseModel)]
+        if get_origin(kind) in (dict, tuple):
+            kind = get_args(kind)[-1] if get_origin(kind) is dict else get_args(kind)[0]
+        elif members and (chosen := [m for m in members if _tag(m) == part]):
+            kind = chosen[0]
+            continue
+        else:
+            section = members[0] if members else kind
+            field = section.model_fields.get(str(part)) if isinstance(section, type) else None
+            kind = field.annotation if field else None
+        key.append(str(part))
+    return tuple(key), section
+
+
+def _tag(section: type[BaseModel]) -> object:
+    field = section.model_fields.get("type")
+    return get_args(field.annotation)[0] if field else None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; expected one of {', '.join(known)}"
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
+    for variable in environ:
+        if variable.upper().startswith(ENV_PREFIX):
+            key = tuple(variable[len(ENV_PREFIX) :].lower().split(ENV_DELIMITER))
+            if key[0] not in Config.model_fields:
+                yield key, "unknown key" + _nearest(key[0], Config.model_fields)
+
+
+def _contradictions(config: Config) -> Iterator[Mistake]:
+    """What no value shows by itself."""
+    if config.http is None and not config.streams:
+        yield ("streams",), "expected a stream where http is null, got nothing to do"
+    for name, stream in config.streams.items():
+        key = ("streams", name)
+        if scheme_of(stream.source) not in SOURCES:
+            known = ", ".join(f"{scheme}://" for scheme in SOURCES if scheme)
+            yield (*key, "source"), f"expected {known} or a path, got {scheme_of(stream.source)}://"
+        for mistake in check_chain(stream.chain):
+            yield (*key, "chain"), mistake
+        for sink in stream.sinks or ():
+            if sink not in config.sinks:
+                yield (*key, "sinks"), f"unknown sink {sink}" + _nearest(sink, config.sinks)
+        if not config.sinks:
+            yield key, "expected a sink to send its documents to, got no sinks"
+
+
+def check_chain(chain: Sequence[str]) -> Iterator[str]:
+    """What is wrong with a stream's chain, by the names of its processors."""
+    unknown = [name for name in chain if name not in PROCESSORS]
+    for name in unknown:
+        yield f"unknown processor {name}" + _nearest(name, PROCESSORS)
+    if not unknown and (needs := requirements([PROCESSORS[name] for name in chain])[0]):
+        lacking = ", ".join(sorted(kind.__name__ for kind in needs))
+        yield f"expected processors that make {lacking} before those that need it"

@@ -1,0 +1,80 @@
+"""Which exception is which answer: one table, read along the exception's MRO."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from daemon.errors import (
+    BadBase64,
+    BadImage,
+    DeadlineExceeded,
+    EngineClosed,
+    InvalidDocument,
+    Overloaded,
+    TooManyBytes,
+)
+from daemon.wire.blob import TOO_MANY_BYTES
+from daemon.wire.codec import encode
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`detail` is for the one who asked: never of the inside of an unexpected error."""
+
+    status: int
+    detail: object
+    headers: Mapping[str, str] | None = None
+
+
+def _invalid(err: InvalidDocument) -> Refusal:
+    return Refusal(422, [{"loc": ["body", *p.loc], "msg": p.msg, "type": p.type} for p in err.problems])
+
+
+def _later(detail: str) -> Refusal:
+    return Refusal(503, detail, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _http(err: web.HTTPException) -> Refusal:
+    return Refusal(err.status, err.reason, {"Allow": err.headers["Allow"]} if "Allow" in err.headers else None)
+
+
+REFUSALS: Mapping[type[BaseException], Callable[[Any], Refusal]] = {
+    BadBase64: lambda err: Refusal(400, str(err)),
+    BadImage: lambda err: Refusal(400, str(err)),
+    TooManyBytes: lambda err: Refusal(413, str(err)),
+    InvalidDocument: _invalid,
+    Overloaded: lambda err: _later(str(err)),
+    EngineClosed: lambda _: _later("Stopping"),
+    DeadlineExceeded: lambda _: Refusal(504, "The deadline passed"),
+    web.HTTPRequestEntityTooLarge: lambda _: Refusal(413, TOO_MANY_BYTES),
+    web.HTTPException: _http,
+    Exception: lambda _: Refusal(500, "Internal Server Error"),
+}
+
+
+def refusal(err: Exception) -> Refusal:
+    return next(REFUSALS[kind](err) for kind in type(err).__mro__ if kind in REFUSALS)
+
+
+@web.middleware
+async def refuses(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns exceptions into answers."""
+    try:
+        return await handler(request)
+    except Exception as err:  # the table's last row
+        answer = refusal(err)
+        if answer.status == 500:
+            log.exception("%s %s failed", request.method, request.rel_url.raw_path)
+        return json_response({"detail": answer.detail}, answer.status, answer.headers)
+
+
+def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=encode(body), status=status, headers=headers, content_type="application/json")

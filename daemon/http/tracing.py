@@ -1,0 +1,54 @@
+"""The id of the request being served: where it comes from, back to the client, and into the log."""
+
+import logging
+import re
+import time
+import uuid
+from contextvars import ContextVar
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+REQUEST_ID_HEADERS = ("X-Request-ID", "X_REQUEST_ID")
+# No white space or control characters: an id is written into headers and log lines.
+REQUEST_ID = re.compile(r"[!-~]{1,128}")
+# W3C Trace Context; version ff and ids of zeros are invalid.
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+log = logging.getLogger(__name__)
+
+_request_id = ContextVar("request_id", default="-")
+_traceparent = ContextVar("traceparent", default="-")
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives each record `request_id` and `traceparent`, "-" outside of requests; refuses none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = _request_id.get()
+        record.traceparent = _traceparent.get()
+        return True
+
+
+@web.middleware
+async def traces(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Ids that came and are well formed come back; a request without one gets one. One log line a request."""
+    began = time.monotonic()
+    sent = {name: request.headers.get(name, "") for name in REQUEST_ID_HEADERS}
+    headers = {name: value for name, value in sent.items() if REQUEST_ID.fullmatch(value)}
+    headers = headers or {REQUEST_ID_HEADERS[0]: uuid.uuid4().hex}
+    _request_id.set(next(iter(headers.values())))
+    traceparent = request.headers.get("traceparent", "")
+    if TRACEPARENT.fullmatch(traceparent):
+        headers["traceparent"] = traceparent
+    _traceparent.set(headers.get("traceparent", "-"))
+    status: int | str = "client gone"
+    try:
+        response = await handler(request)
+        response.headers.update(headers)
+        status = response.status
+    finally:
+        # Quoted, so that it holds no line break, and without its query, which is where credentials would be.
+        path = request.rel_url.raw_path
+        log.info("%s %s %s %.3f s", request.method, path, status, time.monotonic() - began)
+    return response

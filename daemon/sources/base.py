@@ -1,0 +1,128 @@
+"""What a source is, and how one that blocks gets a thread of its own.
+
+A source MUST
+- hand every frame to its feed: offer() if it cannot wait (a camera), put() if it can (a file), fail() for one that came
+  but cannot be read; the feed counts, so that no frame goes missing;
+- number its frames from 0 in each run, and set pts and captured_at as Frame says;
+- return at its end, and raise SourceError when it cannot go on: it only reads and raises. Waiting and trying again is
+  the supervisor's alone. The end of a live source is SourceEnded: a camera has no end;
+- release everything before run() returns, raises or is cancelled;
+- name itself without credentials in errors and logs.
+"""
+
+import asyncio
+import threading
+from typing import Protocol
+
+from processors.types import Frame
+
+
+class Feed(Protocol):
+    """Where frames go; belongs to the event loop's thread."""
+
+    def offer(self, frame: Frame) -> None:
+        """Never waits; an older frame may be dropped for it, and counted."""
+
+    async def put(self, frame: Frame) -> None:
+        """Waits for room."""
+
+    def fail(self, reason: str) -> None:
+        """Counts a frame that came and cannot be read."""
+
+
+class Source(Protocol):
+    async def run(self, feed: Feed) -> None: ...
+
+
+class Stopped(Exception):
+    """The reader was asked to stop while it waited."""
+
+
+class Out(Protocol):
+    """The feed as a reader sees it: blocking."""
+
+    @property
+    def stopped(self) -> bool:
+        """Looked at between frames by every reader."""
+
+    def offer(self, frame: Frame) -> None: ...
+    def put(self, frame: Frame) -> None:
+        """Blocks until there is room; raises Stopped."""
+
+    def fail(self, reason: str) -> None: ...
+
+
+class Outlet:
+    """A feed of the event loop, for a reader in another thread."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._loop = asyncio.get_running_loop()
+        self._stop = threading.Event()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def offer(self, frame: Frame) -> None:
+        self._loop.call_soon_threadsafe(self._feed.offer, frame)
+
+    def put(self, frame: Frame) -> None:
+        putting = asyncio.run_coroutine_threadsafe(self._feed.put(frame), self._loop)
+        while not self.stopped:
+            try:
+                return putting.result(timeout=0.1)
+            except TimeoutError:
+                continue
+        putting.cancel()
+        raise Stopped
+
+    def fail(self, reason: str) -> None:
+        self._loop.call_soon_threadsafe(self._feed.fail, reason)
+
+
+class Reader(Protocol):
+    """A source that blocks: looks at `out.stopped` between frames and bounds every other wait."""
+
+    def read(self, out: Out) -> None: ...
+
+
+class InThread:
+    """Runs a reader in a thread of its own; cancelled, it waits for the thread to end."""
+
+    def __init__(self, reader: Reader, name: str) -> None:
+        self._reader = reader
+        self._name = name
+
+    async def run(self, feed: Feed) -> None:
+        out = Outlet(feed)
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+        def read() -> None:
+            error = None
+            try:
+                self._reader.read(out)
+            except Stopped:
+                pass
+            except BaseException as err:  # noqa: BLE001  # raised again in the loop's thread
+                error = err
+            loop.call_soon_threadsafe(ended.set_result, error)
+
+        thread = threading.Thread(target=read, name=self._name, daemon=True)
+        thread.start()
+        try:
+            error = await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            out.stop()
+            await asyncio.shield(ended)
+            raise
+        finally:
+            # Nothing is left in the thread but its last call into the loop; cancelled twice, it is left behind.
+            if ended.done():
+                thread.join()
+        if error is not None:
+            raise error

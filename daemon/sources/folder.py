@@ -1,0 +1,47 @@
+"""Pictures as a video of one a second: a folder in the order of names, or the files that were named."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from daemon.errors import BadImage, SourceError
+from daemon.pictures import decode
+from daemon.sources.base import Out
+from processors.types import Frame
+
+MAX_PIXELS = 100_000_000
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+class PicturesReader:
+    """Puts the pictures of `paths()`; one that cannot be read is a failed frame, and the others go on."""
+
+    def __init__(self, paths: Callable[[], Sequence[Path]]) -> None:
+        self._paths = paths
+
+    def read(self, out: Out) -> None:
+        began = time.time()
+        for index, path in enumerate(self._paths()):
+            if out.stopped:
+                return
+            try:
+                image = decode(path.read_bytes(), MAX_PIXELS)
+            except (BadImage, OSError) as err:
+                out.fail(str(err) if isinstance(err, BadImage) else type(err).__name__)
+            else:
+                out.put(Frame.of(image, index=index, pts=float(index), captured_at=began + index))
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Sorted by name. Raises SourceError where there are none."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if is_picture(path))
+    except OSError as err:
+        raise SourceError(f"{folder}: {err.strerror}") from err
+    if not paths:
+        raise SourceError(f"{folder}: expected pictures ({', '.join(SUFFIXES)}), found none")
+    return paths
+
+
+def is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES

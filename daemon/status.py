@@ -1,0 +1,61 @@
+"""What `/status` shows: the state of every stream and sink, and what became of every frame and record."""
+
+import importlib.metadata
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from daemon.delivery import Delivery
+from daemon.engine import Engine
+from daemon.receipts import Counts
+from daemon.supervisor import Supervisor
+
+
+class Status:
+    """Looks at what is there when it is called; streams may join and leave the mapping."""
+
+    def __init__(
+        self, engine: Engine, supervisors: Mapping[str, Supervisor], deliveries: Mapping[str, Delivery]
+    ) -> None:
+        self._engine = engine
+        self._supervisors = supervisors
+        self._deliveries = deliveries
+        self._began = time.monotonic()
+
+    def __call__(self) -> dict[str, Any]:
+        return {
+            "version": importlib.metadata.version("visaged"),
+            "uptime": round(time.monotonic() - self._began, 3),
+            "engine": {"workers": self._engine.workers},
+            "streams": {name: _stream(supervisor) for name, supervisor in self._supervisors.items()},
+            "sinks": {name: _sink(delivery) for name, delivery in self._deliveries.items()},
+        }
+
+
+def _stream(supervisor: Supervisor) -> dict[str, Any]:
+    return {
+        "state": supervisor.state,
+        "error": supervisor.error,
+        "restarts": supervisor.restarts,
+        "frames": _counts(supervisor.stream.counts),
+    }
+
+
+def _sink(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "state": delivery.state,
+        "error": delivery.error,
+        "retries": delivery.retries,
+        "records": _counts(delivery.counts),
+        "notes": dict(delivery.sink.counts),
+    }
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {
+        "received": counts.received,
+        "acknowledged": counts.acknowledged,
+        "dropped": dict(counts.dropped),
+        "failed": dict(counts.failed),
+        "pending": counts.pending,
+    }

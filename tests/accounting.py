@@ -1,0 +1,23 @@
+"""No frame goes missing: at the end of every test that uses this, in = acknowledged + dropped + failed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from daemon.receipts import Counts
+
+
+@pytest.fixture
+def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Counts]]:
+    """Every Counts that the test makes; at its end each must add up."""
+    made: list[Counts] = []
+    init = Counts.__init__
+
+    def registered(counts: Counts) -> None:
+        init(counts)
+        made.append(counts)
+
+    monkeypatch.setattr(Counts, "__init__", registered)
+    yield made
+    for counts in made:
+        assert counts.received == counts.acknowledged + counts.dropped.total() + counts.failed.total(), vars(counts)

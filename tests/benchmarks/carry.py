@@ -1,0 +1,120 @@
+"""The daemon itself with a clock on its parts. Run by tests.benchmarks.cost.
+
+python -m tests.benchmarks.carry '{"streams": ..., "sinks": ..., ...}' [SECONDS] runs that configuration, to the end of
+its files or for SECONDS after every stream runs, and prints as JSON the CPU seconds of the process from then on, those
+of decoding (with demuxing) and of the chains (with conversion), and what became of the frames.
+"""
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from daemon.app import App, prepare
+from daemon.config import Config
+from daemon.sources.base import Out
+from daemon.sources.video import VideoReader
+from processors.chain import Chain
+from processors.types import Frame, Sample
+
+
+class Clock:
+    """CPU seconds of threads, added up."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._lock = threading.Lock()
+
+    def add(self, seconds: float) -> None:
+        with self._lock:
+            self.seconds += seconds
+
+
+class TimedOut:
+    """Takes the time of handing over out of the reader's."""
+
+    def __init__(self, out: Out, clock: Clock) -> None:
+        self._out = out
+        self._clock = clock
+        self._mark = time.thread_time()
+
+    @property
+    def stopped(self) -> bool:
+        return self._out.stopped
+
+    def offer(self, frame: Frame) -> None:
+        self._clock.add(time.thread_time() - self._mark)
+        self._out.offer(frame)
+        self._mark = time.thread_time()
+
+    def put(self, frame: Frame) -> None:
+        self._clock.add(time.thread_time() - self._mark)
+        self._out.put(frame)
+        self._mark = time.thread_time()
+
+    def fail(self, reason: str) -> None:
+        self._out.fail(reason)
+
+
+class TimedChain(Chain):
+    clock = Clock()
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        began = time.thread_time()
+        super().__call__(samples)
+        self.clock.add(time.thread_time() - began)
+
+
+class TimedApp(App):
+    def chain(self, names: Sequence[str]) -> Chain:
+        return TimedChain(super().chain(names).processors)
+
+
+async def carry(config: Config, seconds: float | None) -> dict[str, Any]:
+    decoding, chains = Clock(), TimedChain.clock
+    read = VideoReader.read
+    VideoReader.read = lambda self, out: read(self, TimedOut(out, decoding))  # type: ignore[method-assign]
+    app, stop = TimedApp(config), asyncio.Event()
+    running = asyncio.create_task(app.run(stop))
+
+    def frames(key: str) -> int:
+        return sum(stream["frames"][key] for stream in app.status()["streams"].values())
+
+    while not running.done() and (  # noqa: ASYNC110  # a look now and then costs nothing here
+        len(app.status()["streams"]) < len(config.streams)
+        or any(stream["frames"]["acknowledged"] < 3 for stream in app.status()["streams"].values())
+    ):
+        await asyncio.sleep(0.02)
+    cpu, wall, parts, done = (
+        time.process_time(),
+        time.monotonic(),
+        (decoding.seconds, chains.seconds),
+        frames("acknowledged"),
+    )
+    if seconds is not None:
+        await asyncio.sleep(seconds)
+    else:
+        await running
+    figures = {
+        "cpu": time.process_time() - cpu,
+        "wall": time.monotonic() - wall,
+        "decoding": decoding.seconds - parts[0],
+        "chains": chains.seconds - parts[1],
+        "frames": frames("acknowledged") - done,
+    }
+    stop.set()
+    await running
+    return figures | {"streams": app.status()["streams"]}
+
+
+def main() -> None:
+    config = Config(**json.loads(sys.argv[1]))
+    prepare(config)
+    print(json.dumps(asyncio.run(carry(config, float(sys.argv[2]) if len(sys.argv) > 2 else None))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Small stand-ins for what lies at a stream's ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import numpy as np
+
+from daemon.receipts import Receipt
+from daemon.sources.base import Feed
+from processors.types import Frame, Label, Sample
+from sinks.base import Record
+
+
+def frame(index: int) -> Frame:
+    return Frame.of(np.zeros((2, 2, 3), np.uint8), index=index, pts=index / 25)
+
+
+class Work:
+    """A processor that does `work`, or nothing, with each frame."""
+
+    applies_to: Label = "face"
+    needs: frozenset[type] = frozenset()
+    makes: frozenset[type] = frozenset()
+
+    def __init__(self, work: Callable[[Frame], object] | None = None) -> None:
+        self._work = work
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            if self._work is not None:
+                self._work(sample.frame)
+
+
+class ScriptedSource:
+    """A source that does in each run what the next script says, and in every further run what the last one says."""
+
+    def __init__(self, *scripts: Callable[[Feed], Awaitable[None]]) -> None:
+        self._scripts = scripts
+        self.runs = 0
+
+    async def run(self, feed: Feed) -> None:
+        script = self._scripts[min(self.runs, len(self._scripts) - 1)]
+        self.runs += 1
+        await script(feed)
+
+
+class CollectingSink:
+    """A sink's queue of any length that acknowledges what it takes; `open` cleared, put() waits."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    @property
+    def values(self) -> list[bytes]:
+        return [record.value for record in self.records]
+
+    def offer(self, record: Record, receipt: Receipt) -> None:
+        self.records.append(record)
+        receipt.acknowledge()
+
+    async def put(self, record: Record, receipt: Receipt) -> None:
+        await self.open.wait()
+        self.offer(record, receipt)

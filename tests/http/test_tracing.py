@@ -1,0 +1,123 @@
+import logging
+import re
+from collections.abc import Iterator, Sequence
+
+import aiohttp
+import pytest
+
+from daemon.http.tracing import RequestIdFilter
+from processors.types import Label, Sample
+from tests.http.calls import document
+from tests.http.conftest import Served
+from tests.photos import file_of
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+PATH = "/face-detector-face-fitter/v1/process/sample"
+BLOB = "QUFB" * 100
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Everything that is logged, with the ids."""
+    ids = RequestIdFilter()
+    caplog.set_level(logging.DEBUG)
+    caplog.handler.addFilter(ids)
+    yield caplog
+    caplog.handler.removeFilter(ids)
+
+
+def records(log: pytest.LogCaptureFixture, name: str) -> list[logging.LogRecord]:
+    return [record for record in log.records if record.name == name]
+
+
+@pytest.mark.parametrize("header", ["X-Request-ID", "X_REQUEST_ID"])
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere", PATH])
+async def test_an_id_comes_back_and_reaches_the_log(
+    client: aiohttp.ClientSession, log: pytest.LogCaptureFixture, header: str, path: str
+) -> None:
+    async with client.get(path, headers={header: "abc/1~", "traceparent": TRACE}) as response:
+        assert response.headers[header] == "abc/1~"
+        assert response.headers["traceparent"] == TRACE
+    (record,) = records(log, "daemon.http.tracing")
+    assert (record.request_id, record.traceparent) == ("abc/1~", TRACE)  # type: ignore[attr-defined]
+    assert record.getMessage().startswith(f"GET {path} {response.status} ")
+
+
+async def test_ids_do_not_outlive_their_request(
+    client: aiohttp.ClientSession, log: pytest.LogCaptureFixture
+) -> None:
+    for headers in ({"X-Request-ID": "first", "traceparent": TRACE}, {"X-Request-ID": "second"}):
+        async with client.get("/healthz", headers=headers) as response:  # the same connection
+            assert response.status == 200
+    found = [(r.request_id, r.traceparent) for r in records(log, "daemon.http.tracing")]  # type: ignore[attr-defined]
+    assert found == [("first", TRACE), ("second", "-")]
+
+
+@pytest.mark.parametrize("value", [None, "", "a b", "a\tb", "é", "x" * 129])
+async def test_a_request_without_a_good_id_gets_one(
+    client: aiohttp.ClientSession, log: pytest.LogCaptureFixture, value: str | None
+) -> None:
+    headers = {} if value is None else {"X-Request-ID": value}
+    async with client.get("/healthz", headers=headers) as response:
+        made = response.headers["X-Request-ID"]
+    assert re.fullmatch(r"[0-9a-f]{32}", made)
+    (record,) = records(log, "daemon.http.tracing")
+    assert (record.request_id, record.traceparent) == (made, "-")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        TRACE.upper(),
+        TRACE[:-1],
+        f"{TRACE}\t",
+        f"ff{TRACE[2:]}",
+        TRACE.replace("4bf92f3577b34da6a3ce929d0e0e4736", "0" * 32),
+        "x",
+    ],
+)
+async def test_a_malformed_trace_does_not_come_back(client: aiohttp.ClientSession, value: str) -> None:
+    async with client.get("/healthz", headers={"traceparent": value}) as response:
+        assert response.headers.get("traceparent") == (TRACE if value.strip() == TRACE else None)
+
+
+async def test_the_log_has_one_line_a_request_and_no_query(
+    client: aiohttp.ClientSession, log: pytest.LogCaptureFixture
+) -> None:
+    async with client.get("/a%0AINFO b?token=secret") as response:
+        assert response.status == 404
+    (record,) = records(log, "daemon.http.tracing")
+    assert record.getMessage().startswith("GET /a%0AINFO%20b 404 ")
+    assert "secret" not in log.text
+
+
+class Broken:
+    applies_to: Label = "face"
+    needs: frozenset[type] = frozenset()
+    makes: frozenset[type] = frozenset()
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        raise RuntimeError("the inside of it")
+
+
+async def test_an_unexpected_error_is_in_the_log_alone(serve: Served, log: pytest.LogCaptureFixture) -> None:
+    sample = document("v1", file_of("astronaut"))
+    async with (
+        serve(chain_of=lambda _: Broken()) as (_, client),
+        client.post(PATH, json=sample, headers={"X-Request-ID": "abc"}) as response,
+    ):
+        assert (response.status, await response.json()) == (500, {"detail": "Internal Server Error"})
+        assert response.headers["X-Request-ID"] == "abc"
+    (record,) = records(log, "daemon.http.errors")
+    assert (record.levelname, record.request_id) == ("ERROR", "abc")  # type: ignore[attr-defined]
+    assert "the inside of it" in log.text
+    assert sample["$image"][:100] not in log.text
+
+
+async def test_no_image_is_logged(client: aiohttp.ClientSession, log: pytest.LogCaptureFixture) -> None:
+    for body in ({"$image": BLOB}, {"$image": BLOB + "!"}, {"$image": [BLOB]}, [BLOB]):
+        async with client.post(PATH, json=body) as response:
+            assert response.status in (400, 422)
+            assert BLOB not in await response.text()
+    assert log.records
+    assert BLOB not in log.text

@@ -1,0 +1,91 @@
+import weakref
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from processors.types import Confidence, Frame, Image, MissingResult, Object, Pose, Results, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    years: float
+
+
+def picture() -> Image:
+    return np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+
+
+def test_a_result_is_found_by_its_type_and_replaced_by_the_next() -> None:
+    face = Object("face", np.zeros(4))
+    face.put(Age(31.0))
+    face.put(Confidence(0.9))
+    face.put(Age(32.0))
+    assert face[Age].years == 32.0
+    assert face[Confidence].value == 0.9
+    assert Age in face
+    assert Pose not in face
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        ([], "expected a result Pose, have nothing"),
+        ([Confidence(1.0), Age(3.0)], "expected a result Pose, have Age, Confidence"),
+    ],
+)
+def test_missing_result_says_what_there_is(results: list[object], message: str) -> None:
+    holder = Results()
+    for result in results:
+        holder.put(result)
+    with pytest.raises(MissingResult) as error:
+        holder[Pose]
+    assert str(error.value) == message
+    assert isinstance(error.value, LookupError)
+
+
+def test_results_of_a_picture_lie_on_the_sample_and_not_on_its_objects() -> None:
+    sample = Sample(Frame.of(picture()), [Object("face", np.zeros(4))])
+    sample.put(Age(5.0))
+    assert sample[Age].years == 5.0
+    assert Age not in sample.objects[0]
+
+
+def test_a_sample_has_a_list_of_its_own() -> None:
+    objects = (Object("face", np.zeros(4)),)
+    sample = Sample(Frame.of(picture()), objects)
+    sample.objects.clear()
+    assert len(objects) == 1
+
+
+def test_a_frame_is_loaded_on_first_use_alone_and_then_lets_go_of_its_loader() -> None:
+    loads = []
+
+    def load() -> Image:
+        loads.append("once")
+        return picture()
+
+    loader = weakref.ref(load)
+    frame = Frame(load, width=3, height=2)
+    del load
+    assert (loads, frame.width, frame.height) == ([], 3, 2)
+    np.testing.assert_array_equal(frame.image, picture())
+    assert frame.image is frame.image
+    assert loads == ["once"]
+    assert loader() is None  # and with it the decoder's buffer
+
+
+def test_a_frame_that_cannot_be_loaded_says_so_each_time() -> None:
+    def load() -> Image:
+        raise OSError("gone")
+
+    frame = Frame(load, width=1, height=1)
+    for _ in range(2):
+        with pytest.raises(OSError, match="gone"):
+            _ = frame.image
+
+
+def test_a_frame_of_a_picture_takes_its_size() -> None:
+    frame = Frame.of(picture(), source="door", index=7, pts=0.28, captured_at=1e9)
+    assert (frame.width, frame.height) == (3, 2)
+    assert (frame.source, frame.index, frame.pts, frame.captured_at) == ("door", 7, 0.28, 1e9)
