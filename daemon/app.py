@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+import cv2
+
 from daemon.config import Config
 from daemon.delivery import Delivery
 from daemon.documents import Documents
@@ -45,6 +47,7 @@ def prepare(config: Config) -> None:
     """Sets up what belongs to the whole process: logging, the allocator, the interpreter."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     keep_freed_memory()
+    cv2.setNumThreads(1)  # the engine's workers use the cores; OpenCV's own threads only take turns with them
     handler = logging.StreamHandler(sys.stderr)  # standard output is a sink's
     handler.addFilter(RequestIdFilter())
     logging.basicConfig(level=config.log.level.upper(), format=LOG_FORMAT, handlers=[handler])

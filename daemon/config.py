@@ -8,17 +8,17 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from daemon.errors import ConfigError
 from daemon.http.settings import HttpSettings
 from daemon.sources import SOURCES
 from daemon.sources.settings import SourceSettings
-from daemon.sources.url import scheme_of
+from daemon.sources.url import redacted, scheme_of
 from processors.chain import requirements
 from processors.registry import PROCESSORS
 from sinks import SinkSettings
@@ -85,7 +85,11 @@ class Config(BaseSettings):
     """All that can be configured."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=ENV_DELIMITER,
+        env_parse_none_str="null",
     )
 
     log: LogSettings = Field(LogSettings(), description="Log lines, written to standard error.")
@@ -129,6 +133,8 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
     data, lines = _read_yaml(path) if path else ({}, {})
     try:
         config = Config(**_merged(data, overrides or {}))
+    except SettingsError as err:
+        raise ConfigError(f"{ENV_PREFIX} variables: {err}: sections and lists stand there as JSON") from None
     except ValidationError as err:
         mistakes = [_explain(error["type"], error["loc"], error["msg"], error.get("input")) for error in err.errors()]
     else:
@@ -149,17 +155,23 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     """The file's content, and the line of each of its keys."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, yaml.SafeLoader)
         data = yaml.safe_load(text)
     except OSError as err:
         raise ConfigError(f"{path}: {err.strerror}") from err
+    except yaml.MarkedYAMLError as err:  # its own words quote the line, where a password may stand
+        place = f"{path}:{err.problem_mark.line + 1}" if err.problem_mark else path
+        raise ConfigError(f"{place}: not YAML: {err.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: not YAML: {err}") from err
     if root is None or data is None:
         return {}, {}
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, got a {type(data).__name__}")
+    for name in data:
+        if not isinstance(name, str):
+            raise ConfigError(f"{path}: {name}: expected a name, got a {type(name).__name__}")
     lines: dict[tuple[str, ...], int] = {}
     for key, line in _keys(root):
         if key in lines:
@@ -190,40 +202,76 @@ def _place(path: Path | None, lines: Mapping[tuple[str, ...], int], key: tuple[s
     return f"{path}{line}: {'.'.join(key)}" if path else ".".join(key)
 
 
-def _explain(error_type: str, loc: tuple[str | int, ...], message: str, value: object) -> Mistake:
-    key, section = _walk(loc)
+def _explain(error_type: str, loc: tuple[str | int, ...], message: str, value: Any) -> Mistake:
+    key, place = _walk(loc)
     if error_type == "extra_forbidden":
-        return key, "unknown key" + _nearest(key[-1], section.model_fields if section else ())
+        return key, "unknown key" + _nearest(key[-1], place.siblings)
     if error_type == "missing":
         return key, "expected a value, got nothing"
+    if error_type == "union_tag_not_found":
+        return (*key, "type"), f"expected one of {', '.join(place.types)}, got nothing"
+    if error_type == "union_tag_invalid":
+        return (*key, "type"), f"unknown type {value['type']}" + _nearest(str(value["type"]), place.types)
     message = message[0].lower() + message[1:]
-    # A mapping or a list may hold a password.
-    got = "" if isinstance(value, dict | list | tuple) else f", got {value!r}"
-    return key, message + got
+    if place.is_secret or isinstance(value, dict | list | tuple):
+        return key, message
+    shown = redacted(value) if isinstance(value, str) else value
+    return key, f"{message}, got {shown!r}"
 
 
-def _walk(loc: tuple[str | int, ...]) -> tuple[tuple[str, ...], type[BaseModel] | None]:
-    """The path of keys that an error's location stands for, without the names of union members that pydantic puts in
-    between, and the section that its last key belongs to."""
-    kind: Any = Config
-    section: type[BaseModel] | None = None
+class Place(NamedTuple):
+    """What the configuration's types say of a key."""
+
+    kind: Any
+    """The annotation of its value; None: there is no such key."""
+    siblings: tuple[str, ...]
+    """The keys that are known there."""
+
+    @property
+    def types(self) -> list[str]:
+        return [tag for section in _sections(self.kind) if (tag := _tag(section))]
+
+    @property
+    def is_secret(self) -> bool:
+        """Also what stands where sections belong: it may be a password on the wrong line."""
+        is_above_sections = bool(_sections(self.kind)) or get_origin(self.kind) is dict
+        return self.kind is None or is_above_sections or SecretStr in (self.kind, *get_args(self.kind))
+
+
+def _walk(loc: Sequence[str | int]) -> tuple[tuple[str, ...], Place]:
+    """The path of keys that an error's location stands for, up to the first unknown one.
+
+    Pydantic puts a sink's type in between, which is no key.
+    """
     key: list[str] = []
+    place = Place(Config, ())
     for part in loc:
-        members = [member for member in get_args(kind) if isinstance(member, type) and issubclass(member, BaseModel)]
-        if get_origin(kind) in (dict, tuple):
-            kind = get_args(kind)[-1] if get_origin(kind) is dict else get_args(kind)[0]
-        elif members and (chosen := [m for m in members if _tag(m) == part]):
-            kind = chosen[0]
+        if place.kind is None:
+            break
+        if part in place.types:
+            place = Place(next(s for s in _sections(place.kind) if _tag(s) == part), ())
             continue
-        else:
-            section = members[0] if members else kind
-            field = section.model_fields.get(str(part)) if isinstance(section, type) else None
-            kind = field.annotation if field else None
         key.append(str(part))
-    return tuple(key), section
+        if get_origin(place.kind) in (dict, tuple):
+            arguments = get_args(place.kind)
+            place = Place(arguments[1] if get_origin(place.kind) is dict else arguments[0], ())
+            continue
+        fields = {name: field for section in _sections(place.kind) for name, field in section.model_fields.items()}
+        place = Place(fields[key[-1]].annotation if key[-1] in fields else None, tuple(fields))
+    return tuple(key), place
 
 
-def _tag(section: type[BaseModel]) -> object:
+def _sections(kind: Any) -> list[type[BaseModel]]:
+    """What an annotation allows of sections, through unions."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    if get_origin(kind) in (dict, tuple):
+        return []
+    return [section for argument in get_args(kind) for section in _sections(argument)]
+
+
+def _tag(section: type[BaseModel]) -> str | None:
+    """A sink's type."""
     field = section.model_fields.get("type")
     return get_args(field.annotation)[0] if field else None
 
@@ -231,15 +279,18 @@ def _tag(section: type[BaseModel]) -> object:
 def _nearest(name: str, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; expected one of {', '.join(known)}"
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; expected one of {', '.join(known)}" if known else ""
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
     for variable in environ:
         if variable.upper().startswith(ENV_PREFIX):
-            key = tuple(variable[len(ENV_PREFIX) :].lower().split(ENV_DELIMITER))
-            if key[0] not in Config.model_fields:
-                yield key, "unknown key" + _nearest(key[0], Config.model_fields)
+            key = variable[len(ENV_PREFIX) :].lower().split(ENV_DELIMITER)
+            known, place = _walk(key)
+            if place.kind is None:
+                yield tuple(key), "unknown key" + _nearest(known[-1], place.siblings)
 
 
 def _contradictions(config: Config) -> Iterator[Mistake]:
@@ -265,6 +316,7 @@ def check_chain(chain: Sequence[str]) -> Iterator[str]:
     unknown = [name for name in chain if name not in PROCESSORS]
     for name in unknown:
         yield f"unknown processor {name}" + _nearest(name, PROCESSORS)
-    if not unknown and (needs := requirements([PROCESSORS[name] for name in chain])[0]):
+    steps: list[Any] = [PROCESSORS[name] for name in chain if name in PROCESSORS]
+    if not unknown and (needs := requirements(steps)[0]):
         lacking = ", ".join(sorted(kind.__name__ for kind in needs))
         yield f"expected processors that make {lacking} before those that need it"

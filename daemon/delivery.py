@@ -1,4 +1,3 @@
-# The sinks engineer is back and is rewriting this file: see /tmp/SINKS_ENGINEER_IS_BACK.md
 """A sink's queue and the one task that writes to it: in batches, again where that may succeed later."""
 
 import asyncio
@@ -41,7 +40,10 @@ class Item(NamedTuple):
 
 
 class Delivery:
-    """What is handed in is written in that order, or counted as dropped or failed. For the event loop's thread."""
+    """What is handed in is written in that order, or counted as dropped or failed. For the event loop's thread.
+
+    While the sink cannot be written to, at most `backlog` records wait, and a batch of them that is being written.
+    """
 
     def __init__(self, name: str, sink: Sink, backlog: int = BACKLOG, batch: int = BATCH) -> None:
         self.name = name
@@ -53,7 +55,11 @@ class Delivery:
         """Why the last attempt failed; None once one has succeeded."""
         self._batch = batch
         self._queue = BoundedQueue[Item](backlog, lambda item: item.drop(f"{name}: backlog full"))
-        self._writing: asyncio.Task[None] | None = None
+        self._in_hand: Sequence[Item] = ()
+        self._limit = asyncio.timeout(None)  # of run(), once close() has set one
+        self._began = False
+        self._writing_over = False
+        self._ended = asyncio.Event()
 
     def offer(self, record: Record, receipt: Receipt) -> None:
         """Never waits: when the backlog is full the oldest offered record is dropped."""
@@ -64,7 +70,7 @@ class Delivery:
             item.drop(self._stopped)
 
     async def put(self, record: Record, receipt: Receipt) -> None:
-        """Waits while the backlog is full."""
+        """Waits while the backlog is full; the receipt gets its answer even if this is cancelled."""
         item = Item(record, receipt, self.counts.open())
         try:
             await self._queue.put(item)
@@ -75,71 +81,72 @@ class Delivery:
             raise
 
     async def run(self) -> None:
-        """Opens the sink and writes until close(). Raises SinkError when the sink refuses to open for good."""
-        self._writing = asyncio.current_task()
+        """Opens the sink and writes until close(). Raises SinkError when the sink has ended for good. Once."""
+        if self._ended.is_set():
+            return
+        self._began = True
         try:
-            await self._open()
-            while True:
-                await self._write(await self._queue.get_batch(self._batch))
+            async with self._limit:
+                await self._until_done(self.sink.open)
+                while True:
+                    self._in_hand = await self._queue.get_batch(self._batch)
+                    await self._until_done(self._write)
         except QueueClosed:
             pass
+        except TimeoutError:
+            if not self._limit.expired():
+                raise
+        except Exception as err:
+            self._fail(self._in_hand, type(err).__name__)
+            self._in_hand = ()
+            raise
         finally:
-            self._queue.close()
-            for item in self._queue.drain():
-                item.drop(self._stopped)
-            await self.sink.close()
-            self.state = "closed"
+            self._writing_over = True
+            self._drop_all()
+            try:
+                await self.sink.close()
+            finally:
+                self.state = "closed"
+                self._ended.set()
 
     async def close(self, timeout: float) -> None:
         """Takes no more, writes what is in within `timeout`, drops the rest and closes the sink."""
         self._queue.close()
-        if self._writing is not None:
-            await asyncio.wait([self._writing], timeout=timeout)
-            self._writing.cancel()
-            await asyncio.wait([self._writing])
+        if not self._began:
+            self._drop_all()
+            self.state = "closed"
+            self._ended.set()
+        elif not self._writing_over:
+            self._limit.reschedule(asyncio.get_running_loop().time() + timeout)
+        await self._ended.wait()
 
     @property
     def _stopped(self) -> str:
         return f"{self.name}: stopped"
 
-    async def _open(self) -> None:
-        async def attempt() -> bool:
-            await self.sink.open()
-            return True
-
-        await self._until_done(attempt)
-
-    async def _write(self, items: Sequence[Item]) -> None:
-        left = list(items)
-
-        async def attempt() -> bool:
-            try:
-                await self.sink.write([item.record for item in left])
-            except SinkError as err:
-                unwritten = {id(record) for record in err.unwritten}
-                self._end([item for item in left if id(item.record) not in unwritten])
-                left[:] = [item for item in left if id(item.record) in unwritten]
-                if err.retriable:
-                    raise
-                log.error("%s: %d records cannot be written: %s", self.name, len(left), err)
-                for item in left:
-                    item.fail(f"{self.name}: refused")
-            else:
-                self._end(left)
-            left.clear()
-            return True
-
+    async def _write(self) -> None:
+        items, left = self._in_hand, []
         try:
-            await self._until_done(attempt)
-        finally:  # cancelled: what was under way may or may not have been written
-            for item in left:
-                item.drop(self._stopped)
+            await self.sink.write([item.record for item in items])
+        except SinkError as err:
+            refused = {id(record): reason for record, reason in err.refused}
+            unwritten = {id(record) for record in err.unwritten}
+            for item in items:
+                if reason := refused.get(id(item.record)):
+                    self._fail([item], reason)
+                elif id(item.record) in unwritten or not (refused or unwritten):  # one that names none speaks of all
+                    left.append(item)
+                else:
+                    item.acknowledge()
+            self._in_hand = left
+            if left:
+                raise
+        else:
+            for item in items:
+                item.acknowledge()
+            self._in_hand = ()
 
-    def _end(self, items: Sequence[Item]) -> None:
-        for item in items:
-            item.acknowledge()
-
-    async def _until_done(self, attempt: Callable[[], Awaitable[bool]]) -> None:
+    async def _until_done(self, attempt: Callable[[], Awaitable[None]]) -> None:
         delay = FIRST_DELAY_S
         while True:
             try:
@@ -158,3 +165,16 @@ class Delivery:
                     log.info("%s: writing again", self.name)
                 self.error, self.state = None, "writing"
                 return
+
+    def _fail(self, items: Sequence[Item], reason: str) -> None:
+        reason = f"{self.name}: {reason}"
+        if items and reason not in self.counts.failed:
+            log.error("%s: the first record to fail (counters have the rest)", reason)
+        for item in items:
+            item.fail(reason)
+
+    def _drop_all(self) -> None:
+        self._queue.close()
+        items, self._in_hand = self._in_hand, ()
+        for item in (*items, *self._queue.drain()):
+            item.drop(self._stopped)

@@ -30,7 +30,7 @@ class Outgoing(Protocol):
 
     def offer(self, record: Record, receipt: Receipt) -> None: ...
     async def put(self, record: Record, receipt: Receipt) -> None:
-        """Waits for room; cancelled, it has taken nothing."""
+        """Waits for room; the receipt gets its answer even if this is cancelled."""
 
 
 class Passage(NamedTuple):
@@ -84,8 +84,8 @@ class Stream:
                 group.create_task(self._deliver(working, room))
         finally:
             # Nothing is in either unless run() was cancelled or failed.
-            while inbox:
-                (await inbox.get()).receipt.drop(STOPPED)
+            for passage in inbox.drain():
+                passage.receipt.drop(STOPPED)
             while not working.empty():
                 if (item := working.get_nowait()) is not None:
                     passage, result = item
@@ -161,7 +161,7 @@ class Stream:
             try:
                 await sink.put(record, passage.receipt)
             except asyncio.CancelledError:
-                for _ in self._sinks[index:]:
+                for _ in self._sinks[index + 1 :]:
                     passage.receipt.drop(STOPPED)
                 raise
 

@@ -1,24 +1,31 @@
-"""The sinks by their `type` in the configuration. None of them imports its client library before it is opened."""
+"""The sinks by their `type` in the configuration."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from sinks.base import Sink
 from sinks.file import FileSettings, FileSink
-from sinks.kafka import KafkaSettings, KafkaSink
+from sinks.kafka_settings import KafkaSettings
 from sinks.stdout import StdoutSettings, StdoutSink
 
-SINKS: dict[str, type[Any]] = {
-    "kafka": KafkaSink,
+
+def _kafka(settings: KafkaSettings) -> Sink:
+    from sinks.kafka import KafkaSink  # with aiokafka, which only those load who use it
+
+    return KafkaSink(settings)
+
+
+SINKS: dict[str, Callable[[Any], Sink]] = {
+    "kafka": _kafka,
     "file": FileSink,
     "stdout": StdoutSink,
 }
-"""Each is made from its own settings."""
+"""Each makes a sink of its own settings."""
 
 SinkSettings = Annotated[KafkaSettings | FileSettings | StdoutSettings, Field(discriminator="type")]
 
 
 def make_sink(settings: SinkSettings) -> Sink:
-    sink: Sink = SINKS[settings.type](settings)
-    return sink
+    return SINKS[settings.type](settings)

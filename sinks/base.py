@@ -3,9 +3,11 @@
 A sink MUST
 - write records in the order given, and return from write() only when it holds all of them as safely as its
   docstring says;
-- raise SinkError, and nothing else, when it does not: `unwritten` names the records that it does not hold, in order,
-  `retriable` whether the same call may succeed later (the caller waits and tries again, with those records alone);
-- release everything in close(), also after an error or before open(); after close() it may be opened again;
+- raise SinkError, and nothing else, when it does not;
+- after a retriable SinkError of write() see to itself whatever it needs to go on (a new connection, the file opened
+  again) in the next write(); after one of open(), in the next open();
+- release everything in close(), in bounded time, also after an error, while a write() waits, or before open(); after
+  close() it may be opened again;
 - say in the first sentence of its class's docstring what it may lose, repeat or reorder.
 It never retries (but for what its client library does inside one call), logs nothing per record, and counts in `counts`
 what it did to a record beside writing it.
@@ -31,12 +33,25 @@ class Record:
 
 
 class SinkError(Exception):
-    """Records were not written."""
+    """A sink could not be opened, or records were not written: all of the call, or those that it names.
 
-    def __init__(self, message: str, *, retriable: bool, unwritten: Sequence[Record] = ()) -> None:
+    `retriable`: the same call may succeed later; the caller waits and makes it again, with `unwritten` alone. A sink
+    whose error is not retriable has ended. `refused` records, each with a short reason (a name of counters: no figures
+    in it), will never be written; alone they do not end the sink, whatever `retriable` says.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retriable: bool,
+        unwritten: Sequence[Record] = (),
+        refused: Sequence[tuple[Record, str]] = (),
+    ) -> None:
         super().__init__(message)
         self.retriable = retriable
         self.unwritten = tuple(unwritten)
+        self.refused = tuple(refused)
 
 
 class Sink(Protocol):

@@ -1,16 +1,18 @@
-# The sinks engineer is back and is rewriting this file: see /tmp/SINKS_ENGINEER_IS_BACK.md
 """Documents to a file of JSON Lines."""
 
 import asyncio
+import contextlib
 import os
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sinks.base import Record, SinkError
+from sinks.lines import joined, one_line_each, raise_refused
 
 
 class FileSettings(BaseModel):
@@ -25,48 +27,79 @@ class FileSettings(BaseModel):
 
 
 class FileSink:
-    """Loses, where `sync` is off, what the kernel had not written at a power cut; repeats and reorders nothing.
+    """Loses, without `sync`, what the kernel had not put on the disk at a power cut; repeats and reorders nothing.
 
-    One document a line, appended. After a crash the last line may be cut short: the next open() ends it, so that every
-    later line is whole.
+    One document a line, appended; keys, headers and timestamps are not kept. A batch gets in as a whole or not at all.
+    A line that a crash cut short is ended at the next open(), so that all later ones are whole. The file must have no
+    other writer. While the disk hangs close() waits for it, as nothing can call back a write.
     """
 
     def __init__(self, settings: FileSettings) -> None:
         self.counts: Counter[str] = Counter()
-        self._settings = settings
-        self._file: BinaryIO | None = None
+        self._path = settings.path
+        self._sync = settings.sync
+        self._fd: int | None = None
+        self._lock = threading.Lock()  # a write() that is cancelled leaves its thread at work: close() waits for it
 
     async def open(self) -> None:
-        await asyncio.to_thread(self._open)
+        try:
+            await asyncio.to_thread(self._open)
+        except OSError as err:
+            raise SinkError(f"{self._path}: {err.strerror}", retriable=False) from err
 
     async def write(self, records: Sequence[Record]) -> None:
-        await asyncio.to_thread(self._write, records)
+        lines, refused = one_line_each(records)
+        try:
+            await asyncio.to_thread(self._append, joined(lines))
+        except OSError as err:
+            message = f"{self._path}: {err.strerror}"
+            raise SinkError(message, retriable=True, unwritten=lines, refused=refused) from err
+        raise_refused(refused)
 
     async def close(self) -> None:
-        if self._file is not None:
-            await asyncio.to_thread(self._file.close)
-            self._file = None
+        await asyncio.to_thread(self._close)
 
     def _open(self) -> None:
-        path = self._settings.path
-        try:
-            self._file = path.open("a+b", buffering=0)
-            end = self._file.seek(0, os.SEEK_END)
-            if end and os.pread(self._file.fileno(), 1, end - 1) != b"\n":
-                self._file.write(b"\n")
-        except OSError as err:
-            raise SinkError(f"{path}: {err.strerror}", retriable=False) from err
+        with self._lock:
+            self._fd = _open_whole(self._path)
 
-    def _write(self, records: Sequence[Record]) -> None:
-        assert self._file is not None  # noqa: S101  # open() came first
-        lines = b"".join(record.value + b"\n" for record in records)
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            written = 0
-            while written < len(lines):
-                written += self._file.write(lines[written:])
-            if self._settings.sync:
-                os.fsync(self._file.fileno())
-        except OSError as err:
-            self._file.truncate(end)  # all or nothing, so that trying again repeats no line
-            raise SinkError(f"{self._settings.path}: {err.strerror}", retriable=True, unwritten=records) from err
+    def _append(self, lines: bytes) -> None:
+        with self._lock:
+            if self._fd is None:
+                self._fd = _open_whole(self._path)
+            end = os.lseek(self._fd, 0, os.SEEK_END)
+            try:
+                _write_all(self._fd, lines)
+                if self._sync:
+                    os.fsync(self._fd)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._fd, end)
+                os.close(self._fd)  # the next write() opens it afresh: it may have been moved, or its disk come back
+                self._fd = None
+                raise
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+
+
+def _open_whole(path: Path) -> int:
+    """Opens the file for appending, behind a whole line."""
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        end = os.lseek(fd, 0, os.SEEK_END)
+        if end and os.pread(fd, 1, end - 1) != b"\n":
+            _write_all(fd, b"\n")
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

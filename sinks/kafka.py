@@ -1,95 +1,75 @@
-# The sinks engineer is back and is rewriting this file: see /tmp/SINKS_ENGINEER_IS_BACK.md
-"""Documents to a Kafka topic, through aiokafka."""
+"""Documents to a Kafka topic, through aiokafka.
+
+Records go out in rounds of at most one batch a partition, each awaited before the next: aiokafka has no more than one
+on its way to a partition anyway, and so nothing is sent behind a batch that may still have to be sent again, in
+another form or by another producer. That is what keeps the order.
+"""
 
 import asyncio
-import contextlib
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+import logging
+import math
+import ssl
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import NewTopic as AdminTopic
+from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
+from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaError
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from sinks.base import Record, SinkError
+from sinks.kafka_settings import KafkaSettings
 
-if TYPE_CHECKING:
-    from aiokafka import AIOKafkaProducer
+log = logging.getLogger(__name__)
+# It tells of each attempt at each broker, ten a second in an outage. What matters of them is in the SinkErrors.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
-FRAMING_BYTES = 65_536
-"""Room for a record's key and headers beside its value, in the client's own limit."""
-CLOSE_TIMEOUT_S = 3.0
+BATCH_BYTES = 128 * 1024
+PROBES = 3  # a broker that closes the connection at one question, and at none before, does so again
+CLOSE_TIMEOUT_S = 2.0
 WITHOUT_PICTURES = ("visaged-without-pictures", b"true")
 
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class KafkaTls(Section):
-    ca: Path | None = Field(None, description="Certificates (PEM) to trust; nothing: those of the system.")
-    certificate: Path | None = Field(
-        None, description="The client's own certificate (PEM), where the broker asks for one."
-    )
-    key: Path | None = Field(None, description="Its private key (PEM).")
-    verify_hostname: bool = Field(True, description="Whether the certificate must be for the broker's host name.")
+_TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
+_BAD_RECORD = (kafka_errors.InvalidTimestampError, kafka_errors.CorruptRecordException)
 
 
-class KafkaSasl(Section):
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="How to sign in."
-    )
-    username: str = Field(description="The user.")
-    password: SecretStr = Field(description="Better in the environment: VISAGED_SINKS__<NAME>__SASL__PASSWORD.")
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A record as it is sent."""
+
+    record: Record
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    alone: bool = False
+    """In a batch of its own, as the broker refused one that it shared."""
+
+    @property
+    def size(self) -> int:
+        return len(self.key) + len(self.value) + sum(len(name) + len(value) for name, value in self.headers)
 
 
-class KafkaConnection(Section):
-    bootstrap_servers: str = Field(description="Brokers to ask first, host:port, separated by commas.")
-    client_id: str = Field("visaged", description="How the broker's logs and quotas call this client.")
-    tls: KafkaTls | None = Field(None, description="Encrypt the connection.")
-    sasl: KafkaSasl | None = Field(None, description="Sign in.")
-    request_timeout: float = Field(10.0, gt=0, description="Seconds in which a broker must answer a request.")
-
-    def arguments(self) -> dict[str, Any]:
-        """Of aiokafka's clients, in its words."""
-        from aiokafka.helpers import create_ssl_context
-
-        arguments: dict[str, Any] = {
-            "bootstrap_servers": self.bootstrap_servers,
-            "client_id": self.client_id,
-            "request_timeout_ms": round(self.request_timeout * 1000),
-            "security_protocol": ("SASL_" if self.sasl else "") + ("SSL" if self.tls else "PLAINTEXT"),
-        }
-        if self.tls:
-            context = create_ssl_context(cafile=self.tls.ca, certfile=self.tls.certificate, keyfile=self.tls.key)
-            context.check_hostname = self.tls.verify_hostname
-            arguments["ssl_context"] = context
-        if self.sasl:
-            arguments["sasl_mechanism"] = self.sasl.mechanism
-            arguments["sasl_plain_username"] = self.sasl.username
-            arguments["sasl_plain_password"] = self.sasl.password.get_secret_value()
-        return arguments
-
-
-class KafkaSettings(KafkaConnection):
-    type: Literal["kafka"]
-    topic: str = Field(min_length=1, description="The topic that documents go to, their stream's id as key.")
-    idempotent: bool = Field(
-        True, description="The broker recognises what was sent twice, so that a lost connection repeats nothing."
-    )
-    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field("lz4", description="Of batches of records.")
-    max_record_bytes: int = Field(
-        1_000_000, ge=1, description="A larger document is sent without its pictures, if it has any, and else refused."
-    )
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    parts: list[_Part]
+    sent: "asyncio.Future[object]"
 
 
 class KafkaSink:
-    """Loses, repeats and reorders nothing while `idempotent`; without, a lost connection may repeat and reorder.
+    """Loses nothing in silence and, with `idempotent`, neither repeats nor reorders; without, what was under way when
+    a connection was lost may be repeated, also behind later records.
 
-    A record is acknowledged by all in-sync replicas (acks=all). While the broker is away write() waits, as long as it
-    takes: what the producer was given once it is not given again, so that its sequence numbers keep out repetitions.
-    Two cases are left in which records may be repeated: closed and opened again while some are under way, and a
-    partition that has no leader for longer than request_timeout after it had one.
+    Acknowledged is what all in-sync replicas have (acks=all). A write that is not acknowledged in `request_timeout` is
+    retriable: the records are then still with aiokafka's producer, which goes on trying, and the next write() waits for
+    them and does not send them again. Those that were under way at close() may have been written or not, and with
+    `idempotent` so may those refused as "in doubt".
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -97,128 +77,322 @@ class KafkaSink:
         self._settings = settings
         self._most_bytes = settings.max_record_bytes  # or less, once the broker has refused less
         self._producer: AIOKafkaProducer | None = None
+        self._spent = False  # a batch has failed: the numbers of those after it would not fit
+        self._under_way: list[_Batch] = []
 
     async def open(self) -> None:
-        from aiokafka import AIOKafkaProducer
-
         settings = self._settings
         try:
-            self._producer = AIOKafkaProducer(
-                acks="all",
-                enable_idempotence=settings.idempotent,
-                compression_type=None if settings.compression == "none" else settings.compression,
-                max_request_size=settings.max_record_bytes + FRAMING_BYTES,
-                **settings.arguments(),
-            )
-            await self._producer.start()
-            await self._producer.partitions_for(settings.topic)
-        except BaseException as err:
-            await self.close()
-            if isinstance(err, Exception):
-                raise self._refusal(err) from err
-            raise
+            arguments = await asyncio.to_thread(settings.arguments)
+        except OSError as err:
+            raise SinkError(f"the certificates for {settings.bootstrap_servers}: {err}", retriable=False) from err
+        await _check_connection(settings, arguments)
+        if settings.create_topic:
+            await _create_topic(settings, arguments)
+        self._producer = await _start_producer(settings, arguments)
+        self._spent = False
 
     async def write(self, records: Sequence[Record]) -> None:
-        if self._producer is None:
-            await self.open()
-        sent = [
-            (record, fitting, await self._hand_over(fitting))
-            for record in records
-            if (fitting := self._fitting(record)) is not None
-        ]
-        answers = await asyncio.gather(*(answer for _, _, answer in sent), return_exceptions=True)
-        errors = {}
-        for (record, fitting, _), answer in zip(sent, answers, strict=True):
-            if isinstance(answer, Exception):
-                errors[id(record)] = self._learn(fitting, answer)
-            elif fitting is not record:
-                self.counts["without_pictures"] += 1
-        written = {id(record) for record, _, _ in sent} - errors.keys()
-        if unwritten := [record for record in records if id(record) not in written]:
-            if not errors:
-                largest = max(len(record.value) for record in unwritten)
-                message = f"expected at most {self._most_bytes} bytes a record, got {largest}"
-                raise SinkError(message, retriable=False, unwritten=unwritten)
-            # After a batch that failed, the producer's sequence numbers fit no more.
-            await self.close()
-            error = next(iter(errors.values()))
-            raise SinkError(f"{self._settings.bootstrap_servers}: {error!r}", retriable=True, unwritten=unwritten)
+        left = {id(record): record for record in records}
+        refused: list[tuple[Record, str]] = []
+        with_producer = {id(part.record) for batch in self._under_way for part in batch.parts}
+        waiting = deque(_part(record) for record in records if id(record) not in with_producer)
+        try:
+            while waiting or self._under_way:
+                if not self._under_way:
+                    waiting = await self._send(await self._ready(), self._fitting(waiting, refused))
+                waiting.extendleft(reversed(await self._settle(left, refused)))
+        except (SinkError, KafkaError) as err:
+            for record, _ in refused:
+                left.pop(id(record), None)
+            retriable = err.retriable if isinstance(err, SinkError) else True
+            message = str(err) if isinstance(err, SinkError) else _words(err)
+            raise SinkError(message, retriable=retriable, unwritten=list(left.values()), refused=refused) from err
+        if refused:
+            reasons = ", ".join(sorted({reason for _, reason in refused}))
+            message = f"{len(refused)} records refused ({reasons}); the largest has {_largest(refused)} bytes"
+            raise SinkError(message, retriable=False, refused=refused)
 
     async def close(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        try:
-            await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
-        except TimeoutError:
-            await _abandon(producer)
+        under_way, self._under_way = self._under_way, []
+        for batch in under_way:
+            batch.sent.cancel()  # ends a write() that waits for it
+        if producer is not None:
+            await _end(producer)
 
-    def _fitting(self, record: Record) -> Record | None:
-        """The record, or what is left of it without its pictures, or None where that is too large too."""
-        if len(record.value) <= self._most_bytes:
-            return record
-        if record.smaller is None or len(record.smaller) > self._most_bytes:
-            return None
-        return replace(record, value=record.smaller, smaller=None, headers=(*record.headers, WITHOUT_PICTURES))
+    async def _ready(self) -> AIOKafkaProducer:
+        """A producer whose next batch the broker will take; only while nothing is under way."""
+        if self._spent:
+            await self.close()
+        if self._producer is None:
+            await self.open()
+        assert self._producer is not None  # noqa: S101  # open() raises or makes one
+        return self._producer
 
-    async def _hand_over(self, record: Record) -> "asyncio.Future[Any]":
-        """Gives a record to the producer; the future ends when the broker has it."""
-        from aiokafka.errors import KafkaTimeoutError
+    def _fitting(self, parts: Iterable[_Part], refused: list[tuple[Record, str]]) -> deque[_Part]:
+        """What may be sent: parts within the limit, or what they are without their pictures."""
+        fitting: deque[_Part] = deque()
+        for part in parts:
+            if part.size > self._most_bytes and part.record.smaller is not None:
+                part = _without_pictures(part.record)
+            if part.size > self._most_bytes:
+                refused.append((part.record, "too large"))
+            else:
+                fitting.append(part)
+        return fitting
 
-        assert self._producer is not None  # noqa: S101  # write() has opened it
-        while True:
-            try:
-                answer: asyncio.Future[Any] = await self._producer.send(
-                    self._settings.topic,
-                    record.value,
-                    key=record.key.encode(),
-                    headers=list(record.headers),
-                    timestamp_ms=None if record.timestamp is None else round(record.timestamp * 1000),
-                )
-                return answer
-            except KafkaTimeoutError:
-                continue  # its buffer is full, as the broker is away: it was not taken
-            except Exception as err:  # noqa: BLE001  # answered as the broker's errors are, after those before it
-                failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-                failed.set_exception(err)
-                return failed
+    async def _send(self, producer: AIOKafkaProducer, waiting: Iterable[_Part]) -> deque[_Part]:
+        """Hands the producer a batch for each partition; what is left for later rounds comes back."""
+        partitions = sorted(await producer.partitions_for(self._settings.topic))
+        place = DefaultPartitioner()
+        placed: dict[bytes, int] = {}
+        batches: dict[int, tuple[Any, list[_Part]]] = {}
+        full: set[int] = set()
+        later: deque[_Part] = deque()
+        for part in waiting:
+            if part.key not in placed:
+                placed[part.key] = place(part.key, partitions, partitions)
+            partition = placed[part.key]
+            if partition not in batches:
+                batches[partition] = (producer.create_batch(), [])
+            builder, parts = batches[partition]
+            if partition in full or (part.alone and parts) or not _append(builder, part):
+                full.add(partition)
+                later.append(part)
+                continue
+            parts.append(part)
+            if part.alone:
+                full.add(partition)
+        for partition, (builder, parts) in batches.items():
+            builder.close()
+            sent = await producer.send_batch(builder, self._settings.topic, partition=partition)
+            self._under_way.append(_Batch(parts, sent))
+        return later
 
-    def _learn(self, record: Record, error: Exception) -> Exception:
-        """A size that the broker has refused is not sent again."""
-        from aiokafka.errors import MessageSizeTooLargeError
-
-        if isinstance(error, MessageSizeTooLargeError):
-            self._most_bytes = min(self._most_bytes, len(record.value) - 1)
-        return error
-
-    def _refusal(self, error: Exception) -> SinkError:
-        """Why the producer could not be opened, and whether that may pass."""
-        from aiokafka import errors
-
-        servers = self._settings.bootstrap_servers
-        if isinstance(error, errors.KafkaConnectionError):
-            return SinkError(f"no broker answers at {servers}", retriable=True)
-        if isinstance(error, errors.AuthenticationFailedError | errors.UnsupportedSaslMechanismError):
-            return SinkError(f"{servers} refuses the user: {error}", retriable=False)
-        if isinstance(error, errors.UnknownTopicOrPartitionError):
-            message = f"{servers} has no topic {self._settings.topic} and makes none by itself: create it"
-            return SinkError(message, retriable=False)
-        if isinstance(error, errors.KafkaError) and error.retriable:
-            return SinkError(f"{servers}: {error}", retriable=True)
-        if self._settings.idempotent and isinstance(error, errors.KafkaError):
+    async def _settle(self, left: dict[int, Record], refused: list[tuple[Record, str]]) -> list[_Part]:
+        """Waits for what is under way; what must be sent again comes back."""
+        under_way = list(self._under_way)
+        await asyncio.wait([batch.sent for batch in under_way], timeout=self._settings.request_timeout)
+        again: list[_Part] = []
+        trouble: KafkaError | None = None
+        for batch in under_way:
+            if not batch.sent.done():
+                continue
+            if batch.sent.cancelled():
+                raise SinkError("closed before it was written", retriable=True)
+            self._under_way.remove(batch)
+            error = batch.sent.exception()
+            if error is None:
+                for part in batch.parts:
+                    left.pop(id(part.record), None)
+                    self.counts["without_pictures"] += part.value is part.record.smaller
+                continue
+            self._spent = self._settings.idempotent
+            if isinstance(error, (*_TOO_LARGE, *_BAD_RECORD)):
+                again += self._apart(batch, error, refused)
+            elif self._settings.idempotent and not _not_written(error):
+                refused += [(part.record, "in doubt") for part in batch.parts]
+            else:
+                trouble = error if isinstance(error, KafkaError) else KafkaError(repr(error))
+        if self._under_way:
             message = (
-                f"expected a broker at {servers} that takes idempotent producers, got {error!r}; "
-                "`idempotent: false` does without, and a lost connection may then repeat records"
+                f"{self._settings.bootstrap_servers}: not acknowledged within {self._settings.request_timeout:g} s"
             )
-            return SinkError(message, retriable=False)
-        return SinkError(f"{servers}: {error}", retriable=False)
+            raise SinkError(message, retriable=True)
+        if trouble is not None:
+            raise trouble
+        return again
+
+    def _apart(self, batch: _Batch, error: BaseException, refused: list[tuple[Record, str]]) -> list[_Part]:
+        """Finds the record that a batch was refused for: each is sent alone, and what is then refused is the one."""
+        if len(batch.parts) > 1:
+            return [_Part(part.record, part.key, part.value, part.headers, alone=True) for part in batch.parts]
+        part = batch.parts[0]
+        if isinstance(error, _TOO_LARGE):
+            self._most_bytes = min(self._most_bytes, part.size - 1)
+            log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", part.size)
+            return [part]  # which is now found too large before it is sent
+        refused.append((part.record, "refused by the broker"))
+        return []
 
 
-async def _abandon(producer: "AIOKafkaProducer") -> None:
-    """Ends what stop() leaves behind when the broker is away and it has waited long enough."""
-    from aiokafka.errors import ProducerClosed
+def _part(record: Record) -> _Part:
+    return _Part(record, record.key.encode(), record.value, list(record.headers))
 
-    producer._message_accumulator.fail_all(ProducerClosed())
-    await producer.client.close()
-    with contextlib.suppress(Exception):  # whatever its requests end in: nobody waits for them
-        await producer._sender.close()
+
+def _without_pictures(record: Record) -> _Part:
+    assert record.smaller is not None  # noqa: S101  # the caller has looked
+    return _Part(record, record.key.encode(), record.smaller, [*record.headers, WITHOUT_PICTURES])
+
+
+def _append(builder: Any, part: _Part) -> bool:
+    """Whether there was room; the first record of a batch always has it."""
+    timestamp = None if part.record.timestamp is None else round(part.record.timestamp * 1000)
+    return builder.append(timestamp=timestamp, key=part.key, value=part.value, headers=part.headers) is not None
+
+
+def _largest(refused: Iterable[tuple[Record, str]]) -> int:
+    return max(_part(record).size for record, _ in refused)
+
+
+def _not_written(error: BaseException) -> bool:
+    """Whether a failed batch is certain not to be in the topic, so that it may be sent again.
+
+    A broker's own answer says so, but for its catch-all. With idempotence no answer to an earlier attempt is missing:
+    had that one been written, the broker would have recognised this one.
+    """
+    return isinstance(error, BrokerResponseError) and not isinstance(error, kafka_errors.UnknownError)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, KafkaConnectionError | ConnectionResetError):
+        return "it closed the connection (does it want another `tls` or `sasl`?)"
+    return str(error) or type(error).__name__
+
+
+async def _check_connection(settings: KafkaSettings, arguments: dict[str, Any]) -> None:
+    """Asks what AIOKafkaProducer.start() tries for ever: can one sign in, and take part as an idempotent producer.
+
+    Raises SinkError with the reason, which start() would only log.
+    """
+    refusal: type[Exception] | None = None
+    for _ in range(PROBES):
+        conn = await _connect(settings, arguments)
+        try:
+            refusal = await _refusal(conn) if settings.idempotent else None
+        except (KafkaError, TimeoutError) as err:
+            raise SinkError(f"{settings.bootstrap_servers}: {_words(err)}", retriable=True) from err
+        finally:
+            conn.close()
+        if refusal is None:
+            return
+        if refusal is not KafkaConnectionError:
+            break
+    assert refusal is not None  # noqa: S101  # as the loop runs at least once
+    message = (
+        f"expected brokers at {settings.bootstrap_servers} that take idempotent producers, got {refusal.__name__}; "
+        "`idempotent: false` does without, and a lost connection may then repeat records"
+    )
+    raise SinkError(message, retriable=False)
+
+
+async def _refusal(conn: AIOKafkaConnection) -> type[Exception] | None:
+    """What a broker says to an idempotent producer, None where it takes it; raises what may pass."""
+    try:
+        answer = await conn.send(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000))
+    except (KafkaConnectionError, kafka_errors.IncompatibleBrokerVersion, NotImplementedError) as err:
+        return type(err)
+    error: type[BrokerResponseError] = kafka_errors.for_code(answer.error_code)
+    if error is kafka_errors.NoError:
+        return None
+    if error.retriable:
+        raise error()
+    return error
+
+
+async def _connect(settings: KafkaSettings, arguments: dict[str, Any]) -> AIOKafkaConnection:
+    """To the first of the servers that takes us and answers."""
+    of_connection = {name: value for name, value in arguments.items() if name != "bootstrap_servers"}
+    reasons = []
+    final = False
+    for host, port, _ in collect_hosts(settings.bootstrap_servers, randomize=False):
+        try:
+            conn = await create_conn(host, port, **of_connection)
+            try:
+                await conn.send(
+                    MetadataRequest([])
+                )  # one that wants us to sign in has answered the greeting all the same
+            except BaseException:
+                conn.close()
+                raise
+            return conn
+        except (OSError, KafkaError, ValueError) as err:  # ValueError: a broker that does not know the SCRAM password
+            reasons.append(f"{host}:{port}: {_words(err)}")
+            final = final or _is_final(err)
+    raise SinkError("; ".join(reasons), retriable=not final)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether a connection failed for what waiting does not change: certificates and passwords."""
+    if isinstance(error, ssl.SSLError):
+        return not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
+    return not (isinstance(error, OSError) or getattr(error, "retriable", False))
+
+
+async def _create_topic(settings: KafkaSettings, arguments: dict[str, Any]) -> None:
+    assert settings.create_topic is not None  # noqa: S101  # the caller has looked
+    wanted = AdminTopic(settings.topic, settings.create_topic.partitions, settings.create_topic.replication_factor)
+    admin = AIOKafkaAdminClient(**arguments)
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            await admin.start()
+            answer = await admin.create_topics([wanted])
+    except (KafkaError, TimeoutError) as err:
+        raise SinkError(f"topic {settings.topic}: {_words(err)}", retriable=True) from err
+    finally:
+        await admin.close()
+    for _, code, *words in answer.topic_errors:
+        error = kafka_errors.for_code(code)
+        if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
+            reason = next((word for word in words if word), error.__name__)
+            raise SinkError(f"topic {settings.topic} cannot be created: {reason}", retriable=error.retriable)
+
+
+async def _start_producer(settings: KafkaSettings, arguments: dict[str, Any]) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        acks="all",
+        enable_idempotence=settings.idempotent,
+        compression_type=None if settings.compression == "none" else settings.compression,
+        max_batch_size=BATCH_BYTES,
+        **arguments,
+    )
+    if settings.idempotent:
+        # aiokafka gives up a batch whose partition has had no leader for request_timeout, also where an earlier attempt
+        # may have been written: whoever sent it again would repeat it. Never given up, it keeps its sequence numbers.
+        producer._message_accumulator._batch_ttl = math.inf
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            await producer.start()
+        await producer.partitions_for(settings.topic)
+    except BaseException as err:
+        brokers = ", ".join(f"{broker.host}:{broker.port}" for broker in producer.client.cluster.brokers())
+        await _end(producer)
+        if isinstance(err, kafka_errors.UnknownTopicOrPartitionError):
+            message = f"topic {settings.topic} is missing and the brokers do not make it: see `create_topic`"
+            raise SinkError(message, retriable=False) from err
+        if isinstance(err, TimeoutError):
+            message = f"{settings.bootstrap_servers} answers, the brokers that it names do not: {brokers or 'none'}"
+            raise SinkError(message, retriable=True) from err
+        if isinstance(err, KafkaError):
+            retriable = err.retriable or isinstance(err, KafkaConnectionError)
+            raise SinkError(f"{settings.bootstrap_servers}: {_words(err)}", retriable=retriable) from err
+        raise
+    return producer
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
+    """Closes it in bounded time. stop() waits until all is sent: for ever, where the broker is away."""
+    client = producer.client
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await producer.stop()
+    except (TimeoutError, KafkaError):
+        # Cut off, it leaves its tasks behind, which would connect again, and connections that wait to send.
+        owners = (producer._sender, producer._message_accumulator, client)
+        tasks = [task for task in asyncio.all_tasks() if _runs_method_of(task, owners)]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT_S)
+        for conn in client._conns.values():
+            if conn._writer is not None:
+                conn._writer.transport.abort()
+        await client.close()
+
+
+def _runs_method_of(task: "asyncio.Task[Any]", owners: Sequence[object]) -> bool:
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    return frame is not None and any(frame.f_locals.get("self") is owner for owner in owners)

@@ -1,8 +1,10 @@
-# The sinks engineer is back and is rewriting this file: see /tmp/SINKS_ENGINEER_IS_BACK.md
 """Documents to standard output."""
 
 import asyncio
+import os
+import select
 import sys
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
@@ -10,6 +12,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sinks.base import Record, SinkError
+from sinks.lines import joined, one_line_each, raise_refused
+
+POLL_S = 0.1
 
 
 class StdoutSettings(BaseModel):
@@ -19,23 +24,47 @@ class StdoutSettings(BaseModel):
 
 
 class StdoutSink:
-    """Loses what the reader of a pipe had not read when it ended; repeats and reorders nothing. A document a line."""
+    """Loses what the pipe's reader had not read when it ended; repeats and reorders nothing.
+
+    One document a line; keys, headers and timestamps are not shown. A reader that has gone away ends the sink for good.
+    """
 
     def __init__(self, settings: StdoutSettings) -> None:
         self.counts: Counter[str] = Counter()
+        self._closed = threading.Event()
+        self._lock = threading.Lock()  # a write() that is cancelled leaves its thread at work, until close()
 
     async def open(self) -> None:
-        pass
+        self._closed.clear()
 
     async def write(self, records: Sequence[Record]) -> None:
+        lines, refused = one_line_each(records)
         try:
-            await asyncio.to_thread(self._write, records)
-        except OSError as err:  # nobody reads any more, and nobody will again
-            raise SinkError(f"standard output: {err.strerror}", retriable=False, unwritten=records) from err
+            whole = await asyncio.to_thread(self._write, joined(lines))
+        except OSError as err:
+            message = f"standard output: {err.strerror}"
+            raise SinkError(message, retriable=False, unwritten=lines, refused=refused) from err
+        if not whole:
+            raise SinkError("standard output: closed", retriable=False, unwritten=lines, refused=refused)
+        raise_refused(refused)
 
     async def close(self) -> None:
-        pass
+        self._closed.set()
+        await asyncio.to_thread(self._wait_for_writer)
 
-    def _write(self, records: Sequence[Record]) -> None:
-        sys.stdout.buffer.write(b"".join(record.value + b"\n" for record in records))
-        sys.stdout.buffer.flush()
+    def _wait_for_writer(self) -> None:
+        with self._lock:
+            pass
+
+    def _write(self, lines: bytes) -> bool:
+        """Whether all was written before the sink was closed, which it looks for often: a reader may never read on."""
+        with self._lock:
+            fd = sys.stdout.fileno()
+            writable = select.poll()
+            writable.register(fd, select.POLLOUT)
+            view = memoryview(lines)
+            while view and not self._closed.is_set():
+                if writable.poll(POLL_S * 1000):
+                    # A pipe that is writable takes as much without waiting (pipe(7)).
+                    view = view[os.write(fd, view[: select.PIPE_BUF]) :]
+            return not view

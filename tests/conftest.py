@@ -7,6 +7,7 @@ from models.store import ModelStore
 from tests.accounting import accounts
 
 __all__ = ["accounts"]  # fixtures are found by their names here
+pytest_plugins = ["tests.brokers"]
 
 
 @pytest.fixture(scope="session")

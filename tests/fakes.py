@@ -44,6 +44,30 @@ class ScriptedSource:
         await script(feed)
 
 
+class CollectingFeed:
+    """Keeps what a source hands over; `open` cleared, put() waits."""
+
+    def __init__(self) -> None:
+        self.offered: list[Frame] = []
+        self.put_frames: list[Frame] = []
+        self.failed: list[str] = []
+        self.waiting = 0
+        self.open = asyncio.Event()
+        self.open.set()
+
+    def offer(self, frame: Frame) -> None:
+        self.offered.append(frame)
+
+    async def put(self, frame: Frame) -> None:
+        self.waiting += 1
+        await self.open.wait()
+        self.waiting -= 1
+        self.put_frames.append(frame)
+
+    def fail(self, reason: str) -> None:
+        self.failed.append(reason)
+
+
 class CollectingSink:
     """A sink's queue of any length that acknowledges what it takes; `open` cleared, put() waits."""
 
@@ -61,5 +85,9 @@ class CollectingSink:
         receipt.acknowledge()
 
     async def put(self, record: Record, receipt: Receipt) -> None:
-        await self.open.wait()
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            receipt.drop("stopped")
+            raise
         self.offer(record, receipt)

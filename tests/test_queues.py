@@ -145,16 +145,16 @@ async def test_a_cancelled_get_takes_nothing() -> None:
     assert await asyncio.wait_for(queue.get(), 1) == 1
 
 
-async def test_drop_all_hands_everything_on_and_makes_room() -> None:
+async def test_drain_takes_everything_and_makes_room() -> None:
     queue, dropped = queue_of(2)
     await queue.put(1)
     queue.offer(2)
     putting = asyncio.create_task(queue.put(3))
     await asyncio.sleep(SOON_S)
-    queue.drop_all()
-    assert dropped == [1, 2]
+    assert queue.drain() == [1, 2]
     await asyncio.wait_for(putting, 1)
     assert await queue.get() == 3
+    assert (queue.drain(), dropped) == ([], [])
 
 
 @pytest.mark.parametrize("size", [0, -1])

@@ -1,10 +1,10 @@
-"""An embedded Kafka-protocol broker: noida-db, a binary of a few MB from its PyPI wheel (Linux on x86-64 only)."""
+"""The demo's Kafka broker: noida-db, a program in a wheel, as a child process on loopback."""
 
 import asyncio
 import contextlib
-import ctypes
 import importlib.util
-import signal
+import os
+import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -13,77 +13,92 @@ from pathlib import Path
 from daemon.errors import VisagedError
 
 HOST = "127.0.0.1"
-READY_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 5.0
-PR_SET_PDEATHSIG = 1  # prctl.h
+ADVICE = "`--broker HOST:PORT` uses a Kafka broker of your own"
 
 
-class NoBroker(VisagedError):
-    """The embedded broker is not to be had, or does not start."""
+class BrokerError(VisagedError):
+    """The embedded broker cannot run."""
 
 
 @contextlib.asynccontextmanager
-async def embedded_broker(port: int = 0) -> AsyncIterator[str]:
-    """Runs the broker on a port of 127.0.0.1 (0: a free one) with an empty data folder; gives its host:port."""
-    port = port or free_port()
-    binary = _binary()
-    with tempfile.TemporaryDirectory(prefix="visaged-broker-") as folder:
-        log = Path(folder) / "log"
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                binary, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", f"{folder}/data",
-                stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=_die_with_parent,
-            )  # fmt: skip
+async def embedded_broker(port: int = 0, host: str = HOST) -> AsyncIterator[str]:
+    """Runs it until the context ends, on a port (0: a free one) that it gives as HOST:PORT. Its data goes with it.
+
+    Raises BrokerError.
+    """
+    port = port or free_port(host)
+    command = await asyncio.to_thread(_command)
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="visaged-broker-"))
+    output = folder / "output"
+    try:
+        process = await _start([*command, "--host", host, "--kafka-port", str(port), "--data-dir", str(folder)], output)
         try:
-            await _ready(process, port, log)
-            yield f"{HOST}:{port}"
+            await _until_it_answers(process, host, port, output)
+            yield f"{host}:{port}"
         finally:
-            await _end(process)
+            await _stop(process)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-def free_port() -> int:
+def free_port(host: str = HOST) -> int:
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _binary() -> str:
-    # The wheel's Python wrapper would leave the server behind when it is killed.
-    spec = importlib.util.find_spec("noida_db")
-    if spec is None or spec.origin is None:
-        raise NoBroker(
-            "expected the embedded broker (pip install 'visaged[demo]'; Linux on x86-64 only), found none: "
-            "name a broker of your own with --broker HOST:PORT"
+def _command() -> list[str]:
+    """Its program, not the package's own command: that is a Python process which leaves the program behind."""
+    package = importlib.util.find_spec("noida_db")
+    program = package and package.origin and Path(package.origin).with_name("noida-db")
+    if not program or not program.exists():
+        raise BrokerError(
+            f"the demo's broker is not here: pip install 'visaged[demo]' brings it on Linux x86-64 only; {ADVICE}"
         )
-    return str(Path(spec.origin).with_name("noida-db"))
+    if not os.access(program, os.X_OK):
+        program.chmod(0o755)
+    setpriv = shutil.which("setpriv")  # of util-linux: the kernel ends the child when this process dies
+    return [*([setpriv, "--pdeathsig", "TERM"] if setpriv else []), str(program), "start", "--only", "kafka"]
 
 
-def _die_with_parent() -> None:
-    """In the child: it ends with us, however we end."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+async def _start(command: list[str], output: Path) -> asyncio.subprocess.Process:
+    file = await asyncio.to_thread(output.open, "wb")
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,  # a Ctrl-C in the terminal is for visaged, which ends the broker last
+        )
+    finally:
+        file.close()
 
 
-async def _ready(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(READY_TIMEOUT_S):
+async def _until_it_answers(process: asyncio.subprocess.Process, host: str, port: int, output: Path) -> None:
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
             while process.returncode is None:
                 with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection(HOST, port)
+                    _, writer = await asyncio.open_connection(host, port)
                     writer.close()
-                    await writer.wait_closed()
                     return
                 await asyncio.sleep(0.05)
-    said = log.read_text(errors="replace").strip()  # noqa: ASYNC240  # a few lines, and nothing else runs yet
-    raise NoBroker(f"the embedded broker did not answer on {HOST}:{port}: {said[-500:]}")
+    except TimeoutError:
+        pass
+    said = await asyncio.to_thread(output.read_text, errors="replace")
+    raise BrokerError(f"the demo's broker did not start: {said.strip()[-500:] or 'it says nothing'}; {ADVICE}")
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()

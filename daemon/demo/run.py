@@ -19,7 +19,7 @@ from daemon.demo.clip import make_clip
 from daemon.demo.rtp import Clip
 from daemon.errors import ConfigError
 from daemon.wire.codec import Members, parse
-from sinks.kafka import KafkaSettings
+from sinks.kafka_settings import KafkaSettings
 
 CONFIG = Path(configs.__file__).parent / "demo.yaml"
 PHOTO = Path(__file__).parent / "pictures" / "obama.jpg"

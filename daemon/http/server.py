@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from daemon.engine import Engine
@@ -23,6 +24,10 @@ from daemon.wire.v1 import V1
 from daemon.wire.v2 import V2
 from daemon.wire.version import Received, Version
 from processors.types import Frame, Processor, Sample
+
+# A client's malformed form is answered; whoever runs the daemon need not read of it on standard error.
+warnings.filterwarnings("ignore", category=BadContentDispositionHeader)
+warnings.filterwarnings("ignore", category=BadContentDispositionParam)
 
 PREFIXES = {"/v1": V1, "/v2": V2, "": V1}
 """What stands between a service's name and /process; legacy clients call without a version."""
@@ -186,7 +191,7 @@ class HttpServer:
                     raise InvalidDocument([Problem(("image",), "Expected one file, got more", "too_long")])
                 file = await self._part(part)
         except (ValueError, RuntimeError, HttpProcessingError) as err:  # what aiohttp's reader raises
-            raise InvalidDocument([Problem((), f"Form decode error: {err}", "form_invalid")]) from err
+            raise InvalidDocument([Problem((), "Form decode error", "form_invalid")]) from err
         if file is None:
             raise InvalidDocument([Problem(("image",), "Field required", "missing")])
         return file

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RTSP = ("rtsp", "rtsps")
 MICROSECONDS = 1_000_000
+ANALYZE = "500000"  # microseconds; what FFmpeg looks at before the first frame, by default ten times as long
 MOST_IN_DECODER = 64  # frames; H.264 and H.265 keep 16 at most
 ROTATIONS = {
     90: cv2.ROTATE_90_COUNTERCLOCKWISE,
@@ -55,7 +56,7 @@ class VideoReader:
         settings = self._settings
         options = {}
         if scheme_of(self._url) in RTSP:
-            options = {"rtsp_transport": settings.transport, "fflags": "nobuffer"}
+            options = {"rtsp_transport": settings.transport, "fflags": "nobuffer", "analyzeduration": ANALYZE}
         if scheme_of(self._url):
             options["timeout"] = str(round(settings.read_timeout * MICROSECONDS))
         timeout = (settings.open_timeout, settings.read_timeout)

@@ -242,9 +242,21 @@ async def test_a_form(
         ("multipart/form-data; boundary=x", b"--x\r\n" + b"A: b\r\n" * 1000),
         ("multipart/form-data; boundary=x", b"--x\r\n" + b"A" * 100_000),
         ("multipart/form-data; boundary=x", b"--x\r\n\r\n--x--\r\n"),
+        ("multipart/form-data; boundary=x", b"--x\r\n\xff\r\n"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Type: multipart/mixed; \xffoundary=y\r\n\r\n"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-\xff; name="image"\r\n\r\na\r\n--x--\r\n',
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; \xff="image"\r\n\r\na\r\n--x--\r\n',
+        ),
         ("multipart/form-data; boundary=" + "x" * 100, b"--x\r\n"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionHeader")
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionParam")
 async def test_a_broken_form(client: aiohttp.ClientSession, content_type: str, body: bytes) -> None:
     status, answer = await send(client, UPLOAD, body, content_type)
     assert status == 422

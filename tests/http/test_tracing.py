@@ -43,9 +43,7 @@ async def test_an_id_comes_back_and_reaches_the_log(
     assert record.getMessage().startswith(f"GET {path} {response.status} ")
 
 
-async def test_ids_do_not_outlive_their_request(
-    client: aiohttp.ClientSession, log: pytest.LogCaptureFixture
-) -> None:
+async def test_ids_do_not_outlive_their_request(client: aiohttp.ClientSession, log: pytest.LogCaptureFixture) -> None:
     for headers in ({"X-Request-ID": "first", "traceparent": TRACE}, {"X-Request-ID": "second"}):
         async with client.get("/healthz", headers=headers) as response:  # the same connection
             assert response.status == 200

@@ -1,0 +1,104 @@
+"""How a Kafka cluster is reached. Apart from the sink, so that a configuration loads without aiokafka."""
+
+import re
+import ssl
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaTls(Section):
+    ca: Path | None = Field(None, description="Certificates (PEM) to trust; nothing: those of the system.")
+    certificate: Path | None = Field(
+        None, description="The client's own certificate (PEM), where the brokers ask for one."
+    )
+    key: Path | None = Field(None, description="Its private key (PEM); nothing: it is in the certificate's file.")
+    verify_hostname: bool = Field(True, description="Whether a broker's certificate must be for its host name.")
+
+    @model_validator(mode="after")
+    def _key_of_certificate(self) -> "KafkaTls":
+        if self.key and not self.certificate:
+            raise ValueError("expected the certificate that the key belongs to, got a key alone")
+        return self
+
+    def context(self) -> ssl.SSLContext:
+        """Reads the files: raises OSError or ssl.SSLError."""
+        context = ssl.create_default_context(cafile=self.ca)
+        context.check_hostname = self.verify_hostname
+        if self.certificate:
+            context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+class KafkaSasl(Section):
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How to sign in. PLAIN sends the password as it is: use it with tls."
+    )
+    username: str = Field(description="The user.")
+    password: SecretStr = Field(description="Better in the environment: VISAGED_SINKS__<NAME>__SASL__PASSWORD.")
+
+
+def _servers(value: str) -> str:
+    for server in value.split(","):
+        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}", server.strip()):
+            raise ValueError(f"expected host:port, got {server.strip()!r}")
+    return ",".join(server.strip() for server in value.split(","))
+
+
+class KafkaConnection(Section):
+    bootstrap_servers: Annotated[str, AfterValidator(_servers)] = Field(
+        description="Brokers to ask first, host:port, separated by commas."
+    )
+    client_id: str = Field("visaged", description="What the brokers' logs and quotas call this client.")
+    tls: KafkaTls | None = Field(None, description="Encrypt the connection; {} trusts the system's certificates.")
+    sasl: KafkaSasl | None = Field(None, description="Sign in.")
+    request_timeout: float = Field(10.0, gt=0, description="Seconds in which a broker must answer a request.")
+
+    def arguments(self) -> dict[str, Any]:
+        """Of aiokafka's clients, in its words. Reads certificates: raises OSError or ssl.SSLError."""
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers,
+            "client_id": self.client_id,
+            "request_timeout_ms": round(self.request_timeout * 1000),
+            "security_protocol": ("SASL_" if self.sasl else "") + ("SSL" if self.tls else "PLAINTEXT"),
+            "ssl_context": self.tls.context() if self.tls else None,
+        }
+        if self.sasl:
+            arguments["sasl_mechanism"] = self.sasl.mechanism
+            arguments["sasl_plain_username"] = self.sasl.username
+            arguments["sasl_plain_password"] = self.sasl.password.get_secret_value()
+        return arguments
+
+
+class NewTopic(Section):
+    partitions: int = Field(1, ge=1, description="Partitions of the new topic; a stream's records share one.")
+    replication_factor: int = Field(1, ge=1, description="Brokers that keep a copy of each.")
+
+
+class KafkaSettings(KafkaConnection):
+    type: Literal["kafka"]
+    topic: str = Field(
+        pattern=r"^[a-zA-Z0-9._-]{1,249}$", description="The topic that documents go to, their stream's id as key."
+    )
+    create_topic: NewTopic | None = Field(
+        None, description="Create the topic where it is missing; nothing: leave that to the brokers' own settings."
+    )
+    idempotent: bool = Field(
+        True,
+        description="Brokers recognise what was sent twice, so that a lost connection repeats nothing. Refused by "
+        "brokers that cannot.",
+    )
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "lz4", description="Of batches of records. gzip costs the most CPU by far."
+    )
+    max_record_bytes: int = Field(
+        1_000_000,
+        ge=1000,
+        description="Not more than the brokers take (message.max.bytes). A larger document is sent without its "
+        "pictures, and refused where it is still too large or has none.",
+    )

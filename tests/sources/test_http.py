@@ -1,0 +1,171 @@
+"""Video over HTTP: what has an end is a file, what has none is a camera."""
+
+import asyncio
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from yarl import URL
+
+from daemon.errors import SourceEnded, SourceError
+from daemon.sources.base import InThread
+from daemon.sources.settings import SourceSettings
+from daemon.sources.video import VideoReader
+from tests.fakes import CollectingFeed
+from tests.sources.videos import jpeg, make_video, numbers
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Serve = Callable[[dict[str, Handler]], Awaitable[TestServer]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    servers: list[TestServer] = []
+
+    async def start(handlers: dict[str, Handler]) -> TestServer:
+        app = web.Application()
+        app.add_routes([web.get(path, handler) for path, handler in handlers.items()])
+        server = TestServer(app, host="127.0.0.1")
+        await server.start_server()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+async def read(url: URL, feed: CollectingFeed, read_timeout: float = 2.0) -> None:
+    settings = SourceSettings(source=str(url), read_timeout=read_timeout)
+    await InThread(VideoReader(settings), "test").run(feed)
+
+
+def file(path: Path) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path)
+
+    return handler
+
+
+def playlist(segments: int, *, end: bool) -> web.Response:
+    lines = ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:1", "#EXT-X-MEDIA-SEQUENCE:0"]
+    for number in range(segments):
+        lines += ["#EXTINF:0.4,", f"{number}.ts"]
+    return web.Response(text="\n".join(lines + ["#EXT-X-ENDLIST"] * end + [""]), content_type="application/x-mpegurl")
+
+
+@pytest.mark.parametrize("container", ["mp4", "ts"])
+async def test_a_finite_file_is_a_file(serve: Serve, tmp_path: Path, container: str) -> None:
+    server = await serve({"/a": file(make_video(tmp_path / f"a.{container}"))})
+    feed = CollectingFeed()
+    await read(server.make_url("/a"), feed)
+    assert numbers(feed.put_frames) == list(range(10))
+    assert feed.offered == []
+
+
+async def test_a_finished_hls_list_is_a_file(serve: Serve, tmp_path: Path) -> None:
+    async def finished(request: web.Request) -> web.StreamResponse:
+        return playlist(2, end=True)
+
+    segment = file(make_video(tmp_path / "a.ts"))
+    server = await serve({"/a.m3u8": finished, "/0.ts": segment, "/1.ts": segment})
+    feed = CollectingFeed()
+    await read(server.make_url("/a.m3u8"), feed)
+    assert numbers(feed.put_frames) == [*range(10), *range(10)]
+    assert feed.offered == []
+
+
+async def test_a_growing_hls_list_is_a_camera(serve: Serve, tmp_path: Path) -> None:
+    asked = 0
+
+    async def growing(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return playlist(asked, end=asked > 2)
+
+    segment = file(make_video(tmp_path / "a.ts"))
+    server = await serve({"/a.m3u8": growing, "/0.ts": segment, "/1.ts": segment, "/2.ts": segment})
+    feed = CollectingFeed()
+    with pytest.raises(SourceEnded):
+        await read(server.make_url("/a.m3u8"), feed)
+    assert numbers(feed.offered)[:10] == list(range(10))
+    assert (feed.put_frames, asked >= 3) == ([], True)
+
+
+def motion_jpeg(pictures: int, sent: list[float]) -> Handler:
+    """Notes when it sends each picture. Their numbers start again after 12."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "multipart/x-mixed-replace; boundary=frame"})
+        await response.prepare(request)
+        for number in range(pictures):
+            body = jpeg(number % 12)
+            sent.append(time.time())
+            head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(body)
+            await response.write(head + body + b"\r\n")
+            await asyncio.sleep(0.015)
+        return response
+
+    return handler
+
+
+async def test_mjpeg_is_a_camera_whose_end_is_a_disconnect(serve: Serve) -> None:
+    sent: list[float] = []
+    server = await serve({"/": motion_jpeg(36, sent)})
+    feed = CollectingFeed()
+    with pytest.raises(SourceEnded, match="the connection was closed"):
+        await read(server.make_url("/"), feed)
+    assert numbers(feed.offered) == [*range(12)] * 3
+    assert [frame.index for frame in feed.offered] == list(range(36))
+    assert feed.put_frames == []
+    # By the wall clock: FFmpeg's own times, 25 a second, would be late by 0.9 s at the end.
+    delays = np.array([frame.captured_at for frame in feed.offered]) - sent
+    assert (delays.min() >= 0, delays.max() < 0.5) == (True, True)
+
+
+async def test_credentials_are_used_and_not_shown(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[str | None] = []
+
+    async def locked(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers.get("Authorization"))
+        return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="door"'})
+
+    server = await serve({"/": locked})
+    with caplog.at_level("DEBUG"), pytest.raises(SourceError, match="401") as error:
+        await read(server.make_url("/").with_user("user").with_password("hunter2"), CollectingFeed())
+    assert f"Basic {b64encode(b'user:hunter2').decode()}" in seen
+    assert "hunter2" not in str(error.value) + caplog.text
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+async def test_a_refusal_is_a_source_error(serve: Serve, status: int) -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status)
+
+    server = await serve({"/": refuse})
+    with pytest.raises(SourceError):
+        await read(server.make_url("/"), CollectingFeed())
+
+
+async def test_a_camera_that_falls_silent_is_lost_after_the_read_timeout(serve: Serve) -> None:
+    released = asyncio.Event()
+    pictures = motion_jpeg(10, [])
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        response = await pictures(request)
+        await released.wait()
+        return response
+
+    server = await serve({"/": silent})
+    feed = CollectingFeed()
+    began = time.monotonic()
+    with pytest.raises(SourceError):
+        await asyncio.wait_for(read(server.make_url("/"), feed, read_timeout=0.5), 10)
+    released.set()
+    assert 0.5 <= time.monotonic() - began < 5
+    assert feed.offered

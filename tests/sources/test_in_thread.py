@@ -1,0 +1,135 @@
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from daemon.errors import SourceError
+from daemon.sources.base import InThread, Out
+from tests.fakes import CollectingFeed, frame
+from tests.waiting import until
+
+NAME = "door"
+
+
+class Reading:
+    """A reader that does `work`."""
+
+    def __init__(self, work: Callable[[Out], None]) -> None:
+        self._work = work
+        self.thread: threading.Thread | None = None
+
+    def read(self, out: Out) -> None:
+        self.thread = threading.current_thread()
+        self._work(out)
+
+
+def running() -> bool:
+    return any(thread.name == NAME for thread in threading.enumerate())
+
+
+async def test_frames_come_from_a_thread_of_its_name_into_the_loop_s() -> None:
+    loops: list[object] = []
+
+    class Feed(CollectingFeed):
+        def offer(self, frame: object) -> None:
+            loops.append(asyncio.get_running_loop())
+
+        async def put(self, frame: object) -> None:
+            loops.append(asyncio.get_running_loop())
+
+        def fail(self, reason: str) -> None:
+            loops.append(asyncio.get_running_loop())
+
+    def work(out: Out) -> None:
+        out.offer(frame(0))
+        out.put(frame(1))
+        out.fail("damaged")
+
+    reader = Reading(work)
+    await InThread(reader, NAME).run(Feed())
+    assert loops == [asyncio.get_running_loop()] * 3
+    assert reader.thread is not None
+    assert reader.thread.name == NAME
+    assert not reader.thread.is_alive()
+
+
+async def test_put_waits_in_the_reader_s_thread_alone() -> None:
+    feed = CollectingFeed()
+    feed.open.clear()
+    put: list[int] = []
+
+    def work(out: Out) -> None:
+        for index in range(3):
+            out.put(frame(index))
+            put.append(index)
+
+    source = asyncio.create_task(InThread(Reading(work), NAME).run(feed))
+    await until(lambda: feed.waiting == 1)
+    await asyncio.sleep(0.15)  # longer than one wait of the reader
+    assert put == []
+    feed.open.set()
+    await source
+    assert put == [0, 1, 2]
+    assert [each.index for each in feed.put_frames] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("error", [SourceError("torn"), ZeroDivisionError(), SystemExit(3)])
+async def test_the_reader_s_error_comes_out_after_its_frames(error: BaseException) -> None:
+    feed = CollectingFeed()
+
+    def work(out: Out) -> None:
+        for index in range(5):
+            out.offer(frame(index))
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        await InThread(Reading(work), NAME).run(feed)
+    assert raised.value is error
+    assert len(feed.offered) == 5
+    assert not running()
+
+
+async def test_cancelled_while_the_reader_waits_in_put() -> None:
+    feed = CollectingFeed()
+    feed.open.clear()
+    source = asyncio.create_task(InThread(Reading(lambda out: out.put(frame(0))), NAME).run(feed))
+    await until(lambda: feed.waiting == 1)
+    source.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(source, 5)
+    assert not running()
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1  # put()'s own task has ended too
+
+
+async def test_cancelled_between_frames() -> None:
+    feed = CollectingFeed()
+
+    def work(out: Out) -> None:
+        while not out.stopped:
+            out.put(frame(0))
+
+    source = asyncio.create_task(InThread(Reading(work), NAME).run(feed))
+    await until(lambda: len(feed.put_frames) > 5)
+    source.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(source, 5)
+    assert not running()
+
+
+async def test_cancelled_it_waits_for_its_thread() -> None:
+    go = threading.Event()
+
+    def work(out: Out) -> None:
+        assert go.wait(10)
+
+    source = asyncio.create_task(InThread(Reading(work), NAME).run(CollectingFeed()))
+    await until(running)
+    source.cancel()
+    await asyncio.sleep(0.02)
+    assert not source.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(source, 5)
+    assert not running()

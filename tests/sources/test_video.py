@@ -1,0 +1,169 @@
+import struct
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from daemon.errors import SourceError
+from daemon.sources.base import InThread
+from daemon.sources.settings import SourceSettings
+from daemon.sources.video import VideoReader
+from tests.fakes import CollectingFeed
+from tests.sources.videos import FPS, HEIGHT, WIDTH, encode, make_video, numbers
+
+
+async def read(source: Path | str, **settings: object) -> CollectingFeed:
+    feed = CollectingFeed()
+    reader = VideoReader(SourceSettings.model_validate({"source": str(source), **settings}))
+    await InThread(reader, "test").run(feed)
+    return feed
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+async def test_a_file_s_frames_in_order(tmp_path: Path, container: str) -> None:
+    began = time.time()
+    feed = await read(make_video(tmp_path / f"a.{container}"))
+    assert numbers(feed.put_frames) == list(range(10))
+    assert [frame.index for frame in feed.put_frames] == list(range(10))
+    assert {(frame.width, frame.height, frame.image.shape) for frame in feed.put_frames} == {
+        (WIDTH, HEIGHT, (HEIGHT, WIDTH, 3))
+    }
+    pts = np.array([frame.pts for frame in feed.put_frames])
+    np.testing.assert_allclose(pts - pts[0], np.arange(10) / FPS, atol=1e-3)
+    start = np.array([frame.captured_at for frame in feed.put_frames]) - pts
+    np.testing.assert_allclose(start, start[0], atol=1e-6)  # for a file: start + pts
+    assert began <= start[0] <= time.time()
+    assert (feed.offered, feed.failed) == ([], [])
+
+
+async def test_two_runs_read_the_same(tmp_path: Path) -> None:
+    feed = CollectingFeed()
+    source = InThread(VideoReader(SourceSettings(source=str(make_video(tmp_path / "a.mp4", 3)))), "test")
+    await source.run(feed)
+    await source.run(feed)
+    assert numbers(feed.put_frames) == [0, 1, 2, 0, 1, 2]
+    assert [frame.index for frame in feed.put_frames] == [0, 1, 2, 0, 1, 2]
+
+
+def rotate_by_metadata(path: Path, a: int, b: int, c: int, d: int) -> None:
+    """Writes the display matrix that takes a stored (x, y) to (a x + c y, b x + d y), into an MP4's track header."""
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2, version 0
+    one = 1 << 16
+    content[matrix : matrix + 36] = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corner"),
+    [
+        ((1, 0, 0, 1), "upper left"),
+        ((0, 1, -1, 0), "upper right"),
+        ((-1, 0, 0, -1), "lower right"),
+        ((0, -1, 1, 0), "lower left"),
+    ],
+)
+async def test_a_video_that_is_stored_lying_down_is_shown_upright(
+    tmp_path: Path, matrix: tuple[int, int, int, int], corner: str
+) -> None:
+    """The stored picture has its light corner in the upper left."""
+    stored = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    stored[: HEIGHT // 2, : WIDTH // 2] = 255
+    path = encode(tmp_path / "a.mp4", [stored])
+    rotate_by_metadata(path, *matrix)
+    (frame,) = (await read(path)).put_frames
+    assert frame.image.shape == (frame.height, frame.width, 3)
+    assert (frame.width, frame.height) == ((WIDTH, HEIGHT) if matrix[0] else (HEIGHT, WIDTH))
+    rows, columns = np.nonzero(frame.image[..., 0] > 127)
+    vertical = "upper" if rows.mean() < frame.height / 2 else "lower"
+    horizontal = "left" if columns.mean() < frame.width / 2 else "right"
+    assert f"{vertical} {horizontal}" == corner
+
+
+async def test_a_file_cut_short_gives_what_it_has(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.ts")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    feed = await read(path)
+    assert numbers(feed.put_frames) == list(range(len(feed.put_frames)))
+    assert 0 < len(feed.put_frames) < 10
+
+
+async def test_damaged_packets_are_counted(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mkv")
+    content = bytearray(path.read_bytes())
+    for position in np.random.default_rng(1).integers(len(content) // 3, len(content), 200):
+        content[position] ^= 0xFF
+    path.write_bytes(content)
+    assert set((await read(path)).failed) == {"undecodable packet"}
+
+
+def sound(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "No such file or directory"),
+        (lambda path: path.touch(), "Invalid data found when processing input"),
+        (lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)), "Invalid data found"),
+        (lambda path: path.write_bytes(b"GIF89a" + bytes(3)), "Invalid data found"),
+        (sound, "expected a video, found none in it"),
+    ],
+    ids=["missing", "empty", "garbage", "cut picture", "sound"],
+)
+async def test_what_is_no_video_is_a_source_error_and_nothing_is_printed(
+    tmp_path: Path, make: Callable[[Path], object], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.wav"
+    make(path)
+    with pytest.raises(SourceError, match=f"a.wav: {message}"):
+        await read(path)
+    assert capfd.readouterr().err == ""
+
+
+async def test_an_mp4_cut_short_has_no_index(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = make_video(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(SourceError):
+        await read(path)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://user:hunter2@127.0.0.1:1/live?token=hunter2",
+        "rtsps://user:hunter2@127.0.0.1:1/live",
+        "http://user:hunter2@127.0.0.1:1/video.mjpg?password=hunter2",
+        "https://user:hunter2@127.0.0.1:1/video.m3u8?password=hunter2",
+    ],
+)
+async def test_no_password_leaves_the_reader(
+    url: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor FFmpeg: not in the error or what it was raised from, not in a log line, not on standard error."""
+    with caplog.at_level("DEBUG"), pytest.raises(SourceError, match=r"^\w+://\*\*\*@127\.0\.0\.1:1/") as error:
+        await read(url)
+    shown = "".join(traceback.format_exception(error.value))
+    shown += caplog.text + "".join(capfd.readouterr())
+    assert "Connection refused" in shown
+    assert "hunter2" not in shown
+
+
+async def test_no_thread_is_left(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    await read(make_video(tmp_path / "a.mp4", 2))
+    with pytest.raises(SourceError):
+        await read(tmp_path / "none.mp4")
+    assert set(threading.enumerate()) == before

@@ -1,0 +1,294 @@
+import os
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import configs
+from daemon.config import Config, load
+from daemon.errors import ConfigError
+from processors.registry import PROCESSORS
+from sinks import SINKS
+from sinks.kafka_settings import KafkaSettings
+
+Load = Callable[[str], Config]
+
+STDOUT = """
+sinks:
+  out: {type: stdout}
+"""
+KAFKA = """
+sinks:
+  broker:
+    type: kafka
+    bootstrap_servers: broker:9092
+    topic: faces
+    sasl:
+      username: visaged
+      password: hunter2
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_variables_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in os.environ:
+        if variable.upper().startswith("VISAGED_"):
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def load_text(tmp_path: Path) -> Load:
+    def load_it(text: str) -> Config:
+        path = tmp_path / "my.yaml"
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return load(path)
+
+    return load_it
+
+
+def mistakes(load_text: Load, text: str) -> list[str]:
+    """The lines of the error, without the folder of the file."""
+    with pytest.raises(ConfigError) as error:
+        load_text(text)
+    return [line[line.index("my.yaml") :] for line in str(error.value).splitlines()]
+
+
+class TestWhatLoads:
+    def test_nothing_is_the_defaults(self, load_text: Load) -> None:
+        assert load(None) == load_text("") == load_text("# nothing\n") == load_text("{}")
+        assert (load(None).http is not None, load(None).streams, load(None).sinks) == (True, {}, {})
+
+    def test_values_of_a_file(self, load_text: Load) -> None:
+        config = load_text(
+            """
+            log: {level: debug}
+            engine: {workers: 3}
+            http: {port: 8081}
+            processors:
+              face_detector: {smallest_face: 20}
+            streams:
+              door:
+                source: rtsp://user:hunter2@door/1
+                chain: [face-detector]
+                sinks: [out]
+                weight: 2.5
+              hall: {source: /videos/hall.mp4}
+            sinks:
+              out: {type: stdout}
+              log: {type: file, path: /tmp/log.jsonl}
+            """
+        )
+        assert (config.log.level, config.engine.workers, config.http and config.http.port) == ("debug", 3, 8081)
+        door, hall = config.streams["door"], config.streams["hall"]
+        assert (door.chain, door.sinks, door.weight) == (("face-detector",), ("out",), 2.5)
+        assert (hall.chain, hall.sinks) == (("face-detector", "face-fitter"), None)
+        assert config.processor_settings()["face-detector"].model_dump()["smallest_face"] == 20
+
+    def test_settings_of_every_processor(self, load_text: Load) -> None:
+        settings = load_text("").processor_settings()
+        assert {name: type(value) for name, value in settings.items()} == {
+            name: cls.Settings for name, cls in PROCESSORS.items()
+        }
+
+    def test_http_off(self, load_text: Load) -> None:
+        assert load_text(STDOUT + "http: null\nstreams: {door: {source: a.mp4}}").http is None
+
+    @pytest.mark.parametrize("name", sorted(path.name for path in Path(configs.__path__[0]).glob("*.yaml")))
+    def test_every_shipped_file(self, name: str) -> None:
+        load(Path(configs.__path__[0]) / name)
+
+    def test_overrides_win_over_the_file_and_the_environment_over_both(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "my.yaml"
+        path.write_text("http: {port: 1, host: 0.0.0.0, weight: 3}")
+        monkeypatch.setenv("VISAGED_HTTP__WEIGHT", "5")
+        http = load(path, {"http": {"port": 2, "weight": 4}}).http
+        assert http is not None
+        assert (http.host, http.port, http.weight) == ("0.0.0.0", 2, 5)  # noqa: S104
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize("variable", ["VISAGED_HTTP__PORT", "visaged_http__port"])
+    def test_it_wins_over_the_file(self, load_text: Load, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+        monkeypatch.setenv(variable, "8081")
+        http = load_text("http: {port: 1, host: 0.0.0.0}").http
+        assert http is not None
+        assert (http.host, http.port) == ("0.0.0.0", 8081)  # noqa: S104
+
+    def test_a_secret(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_SINKS__BROKER__SASL__PASSWORD", "from the environment")
+        sink = load_text(KAFKA).sinks["broker"]
+        assert isinstance(sink, KafkaSettings)
+        assert sink.sasl is not None
+        assert sink.sasl.password.get_secret_value() == "from the environment"
+
+    def test_a_list_and_a_section_are_json(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_STREAMS__DOOR__CHAIN", '["face-detector"]')
+        monkeypatch.setenv("VISAGED_HTTP", '{"port": 8081}')
+        config = load_text(STDOUT + "streams: {door: {source: a.mp4}}")
+        assert config.streams["door"].chain == ("face-detector",)
+        assert config.http is not None
+        assert config.http.port == 8081
+
+    def test_null(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_HTTP", "null")
+        assert load_text(STDOUT + "http: {port: 1}\nstreams: {door: {source: a.mp4}}").http is None
+
+    @pytest.mark.parametrize(
+        ("variable", "value", "expected"),
+        [
+            ("VISAGED_HTTP__PORT", "abc", "input should be a valid integer, .*, got 'abc'"),
+            ("VISAGED_HTTP__PROT", "1", r"unknown key; did you mean port\?"),
+            ("VISAGED_HTPP__PORT", "1", r"unknown key; did you mean http\?"),
+            ("VISAGED_CONFIG", "my.yaml", "unknown key; expected one of log, engine, "),
+            ("VISAGED_STOP_TIMEOUT__SECONDS", "1", "unknown key$"),
+            ("VISAGED_SINKS__BROKER__TOPIC", "a b", "string should match pattern .*, got 'a b'"),
+            ("VISAGED_SINKS__BROKER__SASL", "hunter2", "input should be a valid dictionary or instance of KafkaSasl$"),
+        ],
+    )
+    def test_a_mistake_is_named_by_its_variable(
+        self, load_text: Load, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: str
+    ) -> None:
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(ConfigError, match=f"^{variable}: {expected}"):
+            load_text(KAFKA)
+
+    def test_json_that_is_none(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_STREAMS", "hunter2")
+        with pytest.raises(ConfigError, match=r'VISAGED_ .*"streams".*JSON') as error:
+            load_text("")
+        assert "hunter2" not in str(error.value)
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("http:\n  prot: 1", "my.yaml:2: http.prot: unknown key; did you mean port?"),
+            ("\nhtpp: {port: 1}", "my.yaml:2: htpp: unknown key; did you mean http?"),
+            ("log: {port: 1}", "my.yaml:1: log.port: unknown key; expected one of level"),
+            (
+                "processors: {face-detector: {}}",
+                "my.yaml:1: processors.face-detector: unknown key; did you mean face_detector?",
+            ),
+            (
+                "processors:\n  face_detector:\n    smalest_face: 3",
+                "my.yaml:3: processors.face_detector.smalest_face: unknown key; did you mean smallest_face?",
+            ),
+            (
+                KAFKA.replace("username", "usrname"),
+                "my.yaml:8: sinks.broker.sasl.usrname: unknown key; did you mean username?",
+            ),
+            ("http:\n  port: 1\n  port: 2", "my.yaml:3: http.port: stands here a second time, after line 2"),
+            ("http: {}\nlog: {}\nhttp: {}", "my.yaml:3: http: stands here a second time, after line 1"),
+            ("http:\n  port: 99999", "my.yaml:2: http.port: input should be less than or equal to 65535, got 99999"),
+            ("engine: {workers: many}", "my.yaml:1: engine.workers: input should be a valid integer"),
+            ("log: {level: loud}", "my.yaml:1: log.level: input should be 'debug', 'info', 'warning' or 'error', got"),
+            ("http: [1]", "my.yaml:1: http: input should be a valid dictionary"),
+            ("stop_timeout: .nan", "my.yaml:1: stop_timeout: input should be greater than 0, got nan"),
+            ("- http", "my.yaml: expected a mapping of settings, got a list"),
+            ("1: 2", "my.yaml: 1: expected a name, got a int"),
+            ("http:\n  port: [", "my.yaml:2: not YAML: expected the node content"),
+            ("http: null", "my.yaml: streams: expected a stream where http is null"),
+            (
+                "sinks:\n  out: {type: kafak}",
+                "my.yaml:2: sinks.out.type: unknown type kafak; did you mean kafka?",
+            ),
+            ("sinks:\n  out: {path: a}", "my.yaml:2: sinks.out.type: expected one of kafka, file, stdout, got nothing"),
+            ("sinks:\n  out:\n    type: file", "my.yaml:2: sinks.out.path: expected a value, got nothing"),
+        ],
+    )
+    def test_place_key_expectation_and_what_came(self, load_text: Load, text: str, expected: str) -> None:
+        found = mistakes(load_text, text)
+        assert any(line.startswith(expected) for line in found), found
+
+    @pytest.mark.parametrize(
+        ("stream", "expected"),
+        [
+            ("source: ftp://door/1", "source: expected rtsp://, rtsps://, http://, https:// or a path, got ftp://"),
+            ("source: ''", "source: string should have at least 1 character"),
+            ("source: a.mp4, chain: []", "chain: tuple should have at least 1 item"),
+            (
+                "source: a.mp4, chain: [face-detektor]",
+                "chain: unknown processor face-detektor; did you mean face-detector?",
+            ),
+            (
+                "source: a.mp4, chain: [face-fitter]",
+                "chain: expected processors that make Box before those that need it",
+            ),
+            (
+                "source: a.mp4, chain: [face-fitter, face-detector]",
+                "chain: expected processors that make Box before those that need it",
+            ),
+            ("source: a.mp4, sinks: [ouf]", "sinks: unknown sink ouf; did you mean out?"),
+            ("source: a.mp4, window: 0", "window: input should be greater than or equal to 1, got 0"),
+            ("source: a.mp4, transport: quic", "transport: input should be 'tcp' or 'udp', got 'quic'"),
+            ("chain: [face-detector]", "source: expected a value, got nothing"),
+        ],
+    )
+    def test_a_stream(self, load_text: Load, stream: str, expected: str) -> None:
+        (mistake,) = mistakes(load_text, STDOUT + f"streams:\n  door: {{{stream}}}")
+        assert mistake.startswith(f"my.yaml:5: streams.door.{expected}")
+
+    def test_a_stream_without_a_sink(self, load_text: Load) -> None:
+        (mistake,) = mistakes(load_text, "streams: {door: {source: a.mp4}}")
+        assert mistake == "my.yaml:1: streams.door: expected a sink to send its documents to, got no sinks"
+
+    def test_all_are_listed_at_once(self, load_text: Load) -> None:
+        assert mistakes(load_text, "log: {level: loud}\nhttp:\n  port: -1\n  prot: 2\nstop_timeout: 0") == [
+            "my.yaml:1: log.level: input should be 'debug', 'info', 'warning' or 'error', got 'loud'",
+            "my.yaml:3: http.port: input should be greater than or equal to 0, got -1",
+            "my.yaml:4: http.prot: unknown key; did you mean port?",
+            "my.yaml:5: stop_timeout: input should be greater than 0, got 0",
+        ]
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"none\.yaml: No such file or directory"):
+            load(tmp_path / "none.yaml")
+
+    @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00"])
+    def test_a_file_that_is_no_text(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "my.yaml"
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"my\.yaml: not YAML: "):
+            load(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KAFKA.replace("password: hunter2", "password: [hunter2]"),
+        KAFKA.replace("password: hunter2", "password: {value: hunter2}"),
+        KAFKA.replace("password", "pasword"),
+        KAFKA.replace("password: hunter2", "password: hunter2\n      hunter3"),
+        KAFKA.replace("topic: faces", "topic: a b"),
+        KAFKA.replace("type: kafka", "type: kafak"),
+        KAFKA.replace("sasl:\n      username: visaged\n      password: hunter2", "sasl: hunter2"),
+        "sinks: hunter2",
+        STDOUT + "streams: {door: rtsp://user:hunter2@door/1}",
+        STDOUT + "streams: {door: [rtsp://user:hunter2@door/1]}",
+        STDOUT + "streams: {door: {source: [rtsp://user:hunter2@door/1]}}",
+        STDOUT + "streams: {door: {source: rtsp://user:hunter2@door/1, window: 0}}",
+        STDOUT + "streams: {door: {source: ftp://user:hunter2@door/1}}",
+        STDOUT + "streams: {door: {source: rtsp://user:hunter2@door/1, transport: rtsp://user:hunter2@door/1}}",
+        STDOUT + "streams: {door: {source: rtsp://user:hunter2@door/1, <<: [1]}}",
+        STDOUT + "streams: {door: {source: rtsp://user:hunter2@door/1, sources: rtsp://user:hunter2@door/2}}",
+        STDOUT + "streams:\n  door:\n    source: rtsp://user:hunter2@door/1: [",
+    ],
+)
+def test_no_password_in_a_message(load_text: Load, text: str) -> None:
+    assert "hunter" not in "\n".join(mistakes(load_text, text))
+
+
+def test_a_password_of_digits_alone_is_refused_and_not_shown(load_text: Load) -> None:
+    (mistake,) = mistakes(load_text, KAFKA.replace("hunter2", "31337"))
+    assert mistake == "my.yaml:9: sinks.broker.sasl.password: input should be a valid string"
+
+
+def test_every_sink_can_be_configured_by_its_type() -> None:
+    """SINKS and the union of their settings are written down apart."""
+    union = get_args(get_args(Config.model_fields["sinks"].annotation)[1])[0]
+    assert {get_args(settings.model_fields["type"].annotation)[0] for settings in get_args(union)} == set(SINKS)

@@ -1,0 +1,140 @@
+"""Who may import what, read from the source files; and what the command line imports, seen from outside."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("models", "processors", "sinks", "daemon", "configs")
+
+MAY_IMPORT = {
+    "models": set(),
+    "processors": {"models"},
+    "sinks": set(),
+    "daemon": {"models", "processors", "sinks", "configs"},
+    "configs": set(),
+}
+"""Of our own packages, beside itself."""
+
+HOMES = {
+    "json": ("daemon/wire/",),
+    "yaml": ("daemon/config.py", "models/manifest.py"),
+    "onnxruntime": ("models/session.py",),
+    "av": ("daemon/sources/video.py", "daemon/demo/"),
+    "aiohttp": ("daemon/http/",),
+    "aiokafka": ("sinks/kafka.py", "daemon/kafka/", "daemon/demo/"),
+}
+"""Where an outside library is known."""
+
+JSON_OF_PYDANTIC = {"from_json", "to_json", "model_validate_json", "model_dump_json", "validate_json", "dump_json"}
+
+
+def sources() -> list[Path]:
+    """Recipes are programs of their own, that no package imports."""
+    return [
+        path.relative_to(ROOT)
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if "recipes" not in path.parts
+    ]
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Modules by their full names, wherever in the file they are imported, and the line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in line {node.lineno}"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno
+
+
+def broken_rules(path: Path, source: str) -> list[str]:
+    """What a file at this path, from the root, imports or calls although it may not."""
+    package, place = path.parts[0], path.as_posix()
+    tree = ast.parse(source)
+    broken = []
+    for module, line in imports(tree):
+        top = module.partition(".")[0]
+        if top in PACKAGES and top != package and top not in MAY_IMPORT[package]:
+            broken.append(f"{place}:{line}: {package} must not import {top}")
+        if top == "tests":
+            broken.append(f"{place}:{line}: must not import the tests")
+        if top in HOMES and not place.startswith(HOMES[top]):
+            broken.append(f"{place}:{line}: {top} belongs to {', '.join(HOMES[top])}")
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute | ast.Name):
+            continue
+        name = node.attr if isinstance(node, ast.Attribute) else node.id
+        if name in JSON_OF_PYDANTIC and not place.startswith(HOMES["json"]):
+            broken.append(f"{place}:{node.lineno}: JSON ({name}) belongs to {', '.join(HOMES['json'])}")
+    return broken
+
+
+def test_every_file_keeps_the_rules() -> None:
+    files = sources()
+    assert len(files) > 40
+    assert [rule for path in files for rule in broken_rules(path, (ROOT / path).read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "expected"),
+    [
+        ("processors/a.py", "import daemon.engine", "processors must not import daemon"),
+        ("processors/a.py", "def f():\n    from sinks.base import Record", "a.py:2: processors must not import sinks"),
+        ("sinks/a.py", "if TYPE_CHECKING:\n    from processors import types", "sinks must not import processors"),
+        ("models/a.py", "from processors.types import Frame", "models must not import processors"),
+        ("daemon/a.py", "import tests.fakes", "must not import the tests"),
+        ("daemon/a.py", "import json", "json belongs to daemon/wire/"),
+        ("daemon/a.py", "from json import dumps", "json belongs to daemon/wire/"),
+        ("daemon/a.py", "pydantic_core.to_json(1)", "JSON (to_json) belongs"),
+        ("daemon/a.py", "model.model_dump_json()", "JSON (model_dump_json) belongs"),
+        ("daemon/a.py", "from pydantic_core import from_json\nfrom_json(b'')", "JSON (from_json) belongs"),
+        ("processors/a.py", "import onnxruntime as ort", "onnxruntime belongs to models/session.py"),
+        ("daemon/sources/folder.py", "import av", "av belongs to daemon/sources/video.py"),
+        ("daemon/a.py", "from aiohttp import web", "aiohttp belongs to daemon/http/"),
+        ("sinks/base.py", "import aiokafka.errors", "aiokafka belongs to sinks/kafka.py"),
+    ],
+)
+def test_a_broken_rule_is_seen(path: str, source: str, expected: str) -> None:
+    (rule,) = broken_rules(Path(path), source)
+    assert expected in rule
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("daemon/a.py", "import asyncio\nfrom processors.types import Frame\nfrom sinks.base import Record"),
+        ("daemon/wire/a.py", "import json\nfrom pydantic_core import to_json\nto_json(1)"),
+        ("daemon/sources/video.py", "import av"),
+        ("processors/a.py", "from models.store import ModelStore"),
+        ("daemon/a.py", "import jsonschema_like\nimport avahi"),
+    ],
+)
+def test_what_is_allowed(path: str, source: str) -> None:
+    assert broken_rules(Path(path), source) == []
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after running `code`."""
+    program = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+HEAVY = {"cv2", "onnxruntime", "av", "aiohttp", "aiokafka", "numpy", "pydantic", "pydantic_settings", "yaml", "PIL"}
+
+
+def test_the_command_line_is_light() -> None:
+    """For `visaged --version` in under 0.4 s."""
+    assert loaded_by("import daemon.cli") & HEAVY == set()
+
+
+def test_a_configuration_loads_without_the_libraries_of_what_it_configures() -> None:
+    assert loaded_by("import daemon.config") & {"av", "aiohttp", "aiokafka", "onnxruntime"} == set()
