@@ -10,6 +10,8 @@ from daemon.engine import Engine
 from daemon.receipts import Counts
 from daemon.supervisor import Supervisor
 
+VERSION = importlib.metadata.version("visaged")
+
 
 class Status:
     """Looks at what is there when it is called; streams may join and leave the mapping."""
@@ -24,7 +26,7 @@ class Status:
 
     def __call__(self) -> dict[str, Any]:
         return {
-            "version": importlib.metadata.version("visaged"),
+            "version": VERSION,
             "uptime": round(time.monotonic() - self._began, 3),
             "engine": {"workers": self._engine.workers},
             "streams": {name: _stream(supervisor) for name, supervisor in self._supervisors.items()},

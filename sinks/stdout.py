@@ -3,7 +3,6 @@
 import asyncio
 import os
 import select
-import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -29,8 +28,9 @@ class StdoutSink:
     One document a line; keys, headers and timestamps are not shown. A reader that has gone away ends the sink for good.
     """
 
-    def __init__(self, settings: StdoutSettings) -> None:
+    def __init__(self, settings: StdoutSettings, fd: int = 1) -> None:
         self.counts: Counter[str] = Counter()
+        self._fd = fd
         self._closed = threading.Event()
         self._lock = threading.Lock()  # a write() that is cancelled leaves its thread at work, until close()
 
@@ -59,12 +59,11 @@ class StdoutSink:
     def _write(self, lines: bytes) -> bool:
         """Whether all was written before the sink was closed, which it looks for often: a reader may never read on."""
         with self._lock:
-            fd = sys.stdout.fileno()
             writable = select.poll()
-            writable.register(fd, select.POLLOUT)
+            writable.register(self._fd, select.POLLOUT)
             view = memoryview(lines)
             while view and not self._closed.is_set():
                 if writable.poll(POLL_S * 1000):
                     # A pipe that is writable takes as much without waiting (pipe(7)).
-                    view = view[os.write(fd, view[: select.PIPE_BUF]) :]
+                    view = view[os.write(self._fd, view[: select.PIPE_BUF]) :]
             return not view

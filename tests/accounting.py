@@ -1,4 +1,4 @@
-"""No frame goes missing: at the end of every test that uses this, in = acknowledged + dropped + failed."""
+"""No frame and no record goes missing: at the end of every test in = acknowledged + dropped + failed."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,9 @@ import pytest
 from daemon.receipts import Counts
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Counts]]:
-    """Every Counts that the test makes; at its end each must add up."""
+    """Every Counts that is made in the test; at its end each must add up."""
     made: list[Counts] = []
     init = Counts.__init__
 

@@ -70,6 +70,7 @@ class Proxy:
         self._rename = rename
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._answering = True
@@ -88,6 +89,12 @@ class Proxy:
             self._server = None
         for writer in self._writers:
             writer.transport.abort()
+        self._flowing.set()
+
+    async def close(self) -> None:
+        self.cut()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     def stall(self) -> None:
         """Keeps connections, takes new ones, and lets nothing through until restore()."""
@@ -98,6 +105,10 @@ class Proxy:
         self._answering = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         self._writers.add(writer)
         server: asyncio.StreamWriter | None = None
         try:
@@ -137,7 +148,7 @@ async def proxy(target: str, port: int, rename: tuple[bytes, bytes] = (b"", b"")
     try:
         yield between
     finally:
-        between.cut()
+        await between.close()
 
 
 EMBEDDED_HOST = "127.0.0.2"  # which leaves its port free on 127.0.0.1, for a proxy

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from daemon.receipts import Receipt
+from daemon.receipts import Counts, Receipt
 from daemon.sources.base import Feed
 from processors.types import Frame, Label, Sample
 from sinks.base import Record
@@ -45,9 +45,10 @@ class ScriptedSource:
 
 
 class CollectingFeed:
-    """Keeps what a source hands over; `open` cleared, put() waits."""
+    """Keeps and counts what a source hands over; `open` cleared, put() waits."""
 
     def __init__(self) -> None:
+        self.counts = Counts()
         self.offered: list[Frame] = []
         self.put_frames: list[Frame] = []
         self.failed: list[str] = []
@@ -57,15 +58,24 @@ class CollectingFeed:
 
     def offer(self, frame: Frame) -> None:
         self.offered.append(frame)
+        self.counts.open().acknowledge()
 
     async def put(self, frame: Frame) -> None:
+        receipt = self.counts.open()
         self.waiting += 1
-        await self.open.wait()
-        self.waiting -= 1
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            receipt.drop("stopped")
+            raise
+        finally:
+            self.waiting -= 1
         self.put_frames.append(frame)
+        receipt.acknowledge()
 
     def fail(self, reason: str) -> None:
         self.failed.append(reason)
+        self.counts.open().fail(reason)
 
 
 class CollectingSink:

@@ -10,7 +10,7 @@ ACKNOWLEDGED, DROPPED, FAILED = Ending
 def test_a_receipt_ends_with_the_answer_of_its_sink() -> None:
     counts = Counts()
     endings: list[Ending] = []
-    acknowledged, dropped, failed, _ = (counts.open(endings.append) for _ in range(4))
+    acknowledged, dropped, failed, last = (counts.open(endings.append) for _ in range(4))
     assert (counts.received, counts.pending) == (4, 4)
     acknowledged.acknowledge()
     dropped.drop("overload")
@@ -22,6 +22,8 @@ def test_a_receipt_ends_with_the_answer_of_its_sink() -> None:
         {"DamagedImage": 1},
     )
     assert (counts.received, counts.pending) == (4, 1)
+    last.acknowledge()
+    assert (counts.received, counts.acknowledged, counts.pending) == (4, 2, 0)
 
 
 def answer(receipt: Receipt, ending: Ending, reason: str = "") -> None:
@@ -77,8 +79,10 @@ def test_a_receipt_ends_once(answers: int) -> None:
 
 @pytest.mark.parametrize("answers", [0, -1])
 def test_a_receipt_that_nobody_answers_is_refused(answers: int) -> None:
+    receipt = Counts().open()
     with pytest.raises(ValueError, match=f"at least one answer, got {answers}"):
-        Counts().open().expect(answers)
+        receipt.expect(answers)
+    receipt.acknowledge()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -97,6 +101,8 @@ def test_in_is_acknowledged_and_dropped_and_failed_at_every_moment(seed: int) ->
             answer(open_answers.pop(), ending, ending.name)
         assert counts.pending == len(set(map(id, open_answers)))
         assert counts.received == counts.pending + len(ended)
+    for receipt in open_answers:
+        receipt.acknowledge()
     for kind, count in (
         (ACKNOWLEDGED, counts.acknowledged),
         (DROPPED, counts.dropped["DROPPED"]),

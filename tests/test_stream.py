@@ -16,8 +16,6 @@ from sinks.base import Record
 from tests.fakes import CollectingSink, ScriptedSource, Work, frame
 from tests.waiting import until
 
-pytestmark = pytest.mark.usefixtures("accounts")
-
 WORKERS = 2
 
 

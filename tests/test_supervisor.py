@@ -17,8 +17,6 @@ from tests.waiting import until
 Supervise = Callable[[ScriptedSource], Supervisor]
 Script = Callable[[Feed], Awaitable[None]]
 
-pytestmark = pytest.mark.usefixtures("accounts")
-
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,6 @@ from daemon.engine import Engine
 from models.store import ModelStore
 from processors.registry import build_chain
 from processors.types import Frame, Sample
-from tests.brokers import free_port
 
 Figures = dict[str, Any]
 DETECTOR = {"face_detector": {"close_ups": False}}
@@ -212,7 +211,7 @@ async def measure(rounds: int, seconds: float) -> None:
         slow = Path(folder) / "slow.mp4"
         make_clip(slow, Scene(fps=SLOW_FPS))
         long = looped(clip, 3, Path(folder) / "long.mp4")
-        async with embedded_broker(free_port()) as broker:
+        async with embedded_broker() as broker:
             sink = {"type": "kafka", "bootstrap_servers": broker, "topic": "bench"}
             await asyncio.to_thread(parts_and_by_hand, long, sink, rounds)
             print(f"cameras over RTSP (720p, 3 faces; 1 at 25 frames/s, 8 at {SLOW_FPS}), detector + fitter, to Kafka:")

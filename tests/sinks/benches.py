@@ -1,0 +1,139 @@
+"""What the sinks' common tests need of each sink: one of its own, what a reader sees of it, and ways to break it."""
+
+import asyncio
+import os
+import resource
+from pathlib import Path
+from typing import Protocol
+
+from sinks.base import Record, Sink
+from sinks.file import FileSettings, FileSink
+from sinks.kafka import KafkaSink
+from sinks.kafka_settings import KafkaSettings, NewTopic
+from sinks.stdout import StdoutSettings, StdoutSink
+from tests.brokers import Proxy, new_topic, records_of
+
+
+class Bench(Protocol):
+    passes: bool
+    """Whether what break_() does may pass, so that the sink's error is retriable."""
+    bad: Record
+    """A record that the sink refuses."""
+
+    def sink(self) -> Sink:
+        """A new one, with the same place to write to."""
+
+    async def values(self) -> list[bytes]:
+        """What a reader sees."""
+
+    async def break_(self) -> None:
+        """From here on a write of more than a few bytes fails."""
+
+    async def mend(self) -> None: ...
+
+    def hang(self) -> None:
+        """From here on a large write waits for long."""
+
+
+class KafkaBench:
+    passes = True
+    bad = Record("door", b"x" * 20_000)
+
+    def __init__(self, servers: str, proxy: Proxy, *, idempotent: bool) -> None:
+        self._servers = servers
+        self._proxy = proxy
+        self._settings = KafkaSettings(
+            type="kafka",
+            bootstrap_servers=proxy.address,
+            topic=new_topic(),
+            create_topic=NewTopic(),
+            idempotent=idempotent,
+            request_timeout=0.5,
+            max_record_bytes=10_000,
+        )
+
+    def sink(self) -> KafkaSink:
+        return KafkaSink(self._settings)
+
+    async def values(self) -> list[bytes]:
+        return [record.value for record in await records_of(self._servers, self._settings.topic)]
+
+    async def break_(self) -> None:
+        self._proxy.cut()
+
+    async def mend(self) -> None:
+        await self._proxy.restore()
+
+    def hang(self) -> None:
+        self._proxy.stall()
+
+
+class FileBench:
+    passes = True
+    bad = Record("door", b"two\nlines")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def sink(self) -> FileSink:
+        return FileSink(FileSettings(type="file", path=self.path))
+
+    async def values(self) -> list[bytes]:
+        return self.path.read_bytes().splitlines()
+
+    async def break_(self) -> None:
+        """As on a full disk: a few bytes still get in, which is the start of a line."""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.path.stat().st_size + 3, self._limits[1]))
+
+    async def mend(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._limits)
+
+    def hang(self) -> None:
+        """Nothing makes a local disk hang: its writes are only slow when they are large."""
+
+
+class StdoutBench(asyncio.Protocol):
+    """A pipe in standard output's place; reads what comes, until it is told to hang."""
+
+    passes = False
+    bad = Record("door", b"two\nlines")
+
+    def __init__(self) -> None:
+        self._got = bytearray()
+        self._pipe: asyncio.ReadTransport | None = None
+        self._write_end = -1
+
+    async def start(self) -> None:
+        read_end, self._write_end = os.pipe()
+        loop = asyncio.get_running_loop()
+        self._pipe, _ = await loop.connect_read_pipe(lambda: self, os.fdopen(read_end, "rb"))
+
+    async def stop(self) -> None:
+        await self.break_()
+        os.close(self._write_end)
+
+    def sink(self) -> StdoutSink:
+        return StdoutSink(StdoutSettings(type="stdout"), self._write_end)
+
+    async def values(self) -> list[bytes]:
+        await asyncio.sleep(0.05)  # what has been written is in the pipe
+        return bytes(self._got).splitlines()
+
+    async def break_(self) -> None:
+        """The reader goes away."""
+        assert self._pipe is not None
+        self._pipe.close()
+        await asyncio.sleep(0.01)
+
+    async def mend(self) -> None:
+        """It reads on, if it is still there."""
+        assert self._pipe is not None
+        self._pipe.resume_reading()
+
+    def hang(self) -> None:
+        assert self._pipe is not None
+        self._pipe.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._got += data

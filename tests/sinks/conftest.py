@@ -1,0 +1,37 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import Proxy
+from tests.sinks.benches import Bench, FileBench, KafkaBench, StdoutBench
+
+
+@pytest.fixture
+def kafka_bench(embedded: str, embedded_proxy: Proxy) -> KafkaBench:
+    return KafkaBench(embedded, embedded_proxy, idempotent=True)
+
+
+@pytest.fixture
+def kafka_bench_without_idempotence(embedded: str, embedded_proxy: Proxy) -> KafkaBench:
+    return KafkaBench(embedded, embedded_proxy, idempotent=False)
+
+
+@pytest.fixture
+async def file_bench(tmp_path: Path) -> AsyncIterator[FileBench]:
+    bench = FileBench(tmp_path / "documents.jsonl")
+    yield bench
+    await bench.mend()
+
+
+@pytest.fixture
+async def stdout_bench() -> AsyncIterator[StdoutBench]:
+    bench = StdoutBench()
+    await bench.start()
+    yield bench
+    await bench.stop()
+
+
+@pytest.fixture(params=["kafka_bench", "kafka_bench_without_idempotence", "file_bench", "stdout_bench"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    yield request.getfixturevalue(request.param)
