@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         "models", help="list the models: task, licence, size, whether the file is the right one"
     )
     models.set_defaults(run=_models)
+
+    schema = commands.add_parser("schema", help="print every key of the configuration, with its default and meaning")
+    schema.set_defaults(run=_schema)
     return parser
 
 
@@ -122,3 +125,10 @@ def _models(arguments: argparse.Namespace) -> int:
     rows = listing(ModelStore())
     sys.stdout.write(table(rows) + "\n")
     return 0 if all(row.file == "ok" for row in rows) else EXIT_ERROR
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from daemon.reference import reference
+
+    sys.stdout.write(reference())
+    return 0

@@ -37,7 +37,7 @@ def main(inputs: Sequence[str], *, chain: Sequence[str], draw: Path | None, conf
         try:
             _reader(name).read(out)
         except SourceError as err:
-            out.fail(str(err))
+            out.fail(err)
         finally:
             out.close()
         failed += out.failed > 0
@@ -77,9 +77,9 @@ class _Output:
 
     offer = put
 
-    def fail(self, reason: str) -> None:
+    def fail(self, error: Exception) -> None:
         self.failed += 1
-        sys.stderr.write(f"{self._name}: {reason}\n")
+        sys.stderr.write(f"{self._name}: {error}\n")
 
     def close(self) -> None:
         if self._video is not None:

@@ -7,12 +7,11 @@ goes into the engine, and the results are awaited in turn: parallel work, order 
 import asyncio
 import logging
 import uuid
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from daemon.engine import Lane
-from daemon.errors import EngineClosed, SourceError
+from daemon.errors import BadImage, EngineClosed, SourceError
 from daemon.queues import BoundedQueue, QueueClosed
 from daemon.receipts import Counts, Receipt
 from daemon.sources.base import Source
@@ -67,7 +66,7 @@ class Stream:
         self._sinks = sinks
         self._window = window
         self._reading: asyncio.Task[SourceError | None] | None = None
-        self._reported: Counter[str] = Counter()
+        self._reported: set[type[BaseException]] = set()
 
     async def run(self) -> None:
         """Until the source ends, or raises SourceError. What is under way then goes on to the sinks first."""
@@ -102,7 +101,7 @@ class Stream:
     async def _read(self, inbox: BoundedQueue[Passage]) -> SourceError | None:
         # An error is returned: raised, it would make the group cancel the frames that are under way.
         try:
-            await self._source.run(_Feed(self.counts, inbox))
+            await self._source.run(_Feed(self.counts, inbox, self._report))
         except SourceError as err:
             return err
         return None
@@ -147,7 +146,8 @@ class Stream:
             if result.cancelled():
                 passage.receipt.drop(STOPPED)
             elif err := result.exception():  # one bad frame fails alone, whatever its error
-                self._fail(passage, err)
+                passage.receipt.fail(type(err).__name__)
+                self._report(f"frame {passage.frame.index}", err)
             else:
                 await self._hand_over(passage, result.result())
             room.release()
@@ -165,20 +165,24 @@ class Stream:
                     passage.receipt.drop(STOPPED)
                 raise
 
-    def _fail(self, passage: Passage, err: BaseException) -> None:
-        reason = type(err).__name__
-        passage.receipt.fail(reason)
-        self._reported[reason] += 1
-        if self._reported[reason] == 1:  # the first with its traceback; the counters have the rest
-            log.error("%s: frame %d: %s", self.name, passage.frame.index, reason, exc_info=err)
+    def _report(self, what: str, err: BaseException) -> None:
+        """The first of its kind; the counters have the rest."""
+        kind = type(err)
+        if kind not in self._reported:
+            self._reported.add(kind)
+            trace = None if isinstance(err, BadImage) else err  # where a picture broke is not in our code
+            log.error("%s: %s: %r", self.name, what, err, exc_info=trace)
 
 
 class _Feed:
     """Counts frames in; the receipts do the rest."""
 
-    def __init__(self, counts: Counts, inbox: BoundedQueue[Passage]) -> None:
+    def __init__(
+        self, counts: Counts, inbox: BoundedQueue[Passage], report: Callable[[str, BaseException], None]
+    ) -> None:
         self._counts = counts
         self._inbox = inbox
+        self._report = report
 
     def offer(self, frame: Frame) -> None:
         receipt = self._counts.open()
@@ -195,5 +199,6 @@ class _Feed:
             receipt.drop(STOPPED)
             raise
 
-    def fail(self, reason: str) -> None:
-        self._counts.open().fail(reason)
+    def fail(self, error: Exception) -> None:
+        self._counts.open().fail(type(error).__name__)
+        self._report("a frame that cannot be read", error)

@@ -24,7 +24,13 @@ def padded(image: Image, multiple: int) -> Image:
 
 def blob(image: Image, *, scale: float = 1.0, rgb: bool = False) -> npt.NDArray[np.float32]:
     """(1, 3, h, w) float32 of a BGR picture: times `scale`, in RGB order where asked."""
-    return cv2.dnn.blobFromImage(image, scale, swapRB=rgb)  # type: ignore[return-value]
+    planes = np.empty((3, *image.shape[:2]), np.float32)
+    channels = cv2.split(image)  # by planes: half the time of cv2.dnn.blobFromImage
+    for plane, channel in zip(planes, reversed(channels) if rgb else channels, strict=True):
+        plane[...] = channel
+    if scale != 1.0:
+        planes *= np.float32(scale)
+    return planes[None]
 
 
 def crop_matrix(centre: Floats, side: float, angle: float, size: int) -> Floats:

@@ -106,10 +106,11 @@ def _decode(
     logarithm of its size, and five points as offsets, all in units of the stride from the cell's upper left corner.
     """
     cls, obj, box, points = (outputs[f"{kind}_{stride}"][0] for kind in ("cls", "obj", "bbox", "kps"))
-    scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
-    (kept,) = np.nonzero(scores > threshold)
+    squares = np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1)
+    (kept,) = np.nonzero(squares > threshold**2)  # of thousands of cells a few
+    scores = np.sqrt(squares[kept])
     corner = np.stack([kept % columns, kept // columns], axis=1).astype(np.float64)
     centre = corner + box[kept, :2]
     half = np.exp(box[kept, 2:].astype(np.float64)) / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1) * stride
-    return boxes, scores[kept].astype(np.float64), (corner[:, None] + points[kept].reshape(-1, 5, 2)) * stride
+    return boxes, scores.astype(np.float64), (corner[:, None] + points[kept].reshape(-1, 5, 2)) * stride

@@ -51,7 +51,7 @@ class CollectingFeed:
         self.counts = Counts()
         self.offered: list[Frame] = []
         self.put_frames: list[Frame] = []
-        self.failed: list[str] = []
+        self.failed: list[Exception] = []
         self.waiting = 0
         self.open = asyncio.Event()
         self.open.set()
@@ -73,9 +73,9 @@ class CollectingFeed:
         self.put_frames.append(frame)
         receipt.acknowledge()
 
-    def fail(self, reason: str) -> None:
-        self.failed.append(reason)
-        self.counts.open().fail(reason)
+    def fail(self, error: Exception) -> None:
+        self.failed.append(error)
+        self.counts.open().fail(type(error).__name__)
 
 
 class CollectingSink:

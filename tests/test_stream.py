@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from daemon.engine import Engine, Lane
-from daemon.errors import SourceEnded, SourceError
+from daemon.errors import DamagedImage, SourceEnded, SourceError
 from daemon.sources.base import Feed, Source
 from daemon.stream import OVERLOAD, STOPPED, Stream
 from processors.types import Frame, Image, Sample
@@ -208,14 +208,14 @@ async def test_a_bad_frame_fails_alone(lane: Lane, caplog: pytest.LogCaptureFixt
     await stream.run()
     assert sink.values == [b"%d" % index for index in (0, 1, 2, 5, 6, 9)]
     assert dict(stream.counts.failed) == {"Broken": 3, "ZeroDivisionError": 1}
-    assert caplog.messages == ["door: frame 3: Broken", "door: frame 8: ZeroDivisionError"]
+    assert caplog.messages == ["door: frame 3: Broken()", "door: frame 8: ZeroDivisionError()"]
     assert all(record.exc_info for record in caplog.records)
 
 
 async def test_a_frame_that_its_source_cannot_read_is_counted(lane: Lane) -> None:
     async def script(feed: Feed) -> None:
         await feed.put(frame(0))
-        feed.fail("DamagedImage")
+        feed.fail(DamagedImage("cut short"))
         await feed.put(frame(2))
 
     sink = CollectingSink()

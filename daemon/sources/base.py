@@ -26,8 +26,8 @@ class Feed(Protocol):
     async def put(self, frame: Frame) -> None:
         """Waits for room."""
 
-    def fail(self, reason: str) -> None:
-        """Counts a frame that came and cannot be read."""
+    def fail(self, error: Exception) -> None:
+        """Counts a frame that came and cannot be read, by the error's class."""
 
 
 class Source(Protocol):
@@ -49,7 +49,7 @@ class Out(Protocol):
     def put(self, frame: Frame) -> None:
         """Blocks until there is room; raises Stopped."""
 
-    def fail(self, reason: str) -> None: ...
+    def fail(self, error: Exception) -> None: ...
 
 
 class Outlet:
@@ -80,8 +80,8 @@ class Outlet:
         putting.cancel()
         raise Stopped
 
-    def fail(self, reason: str) -> None:
-        self._loop.call_soon_threadsafe(self._feed.fail, reason)
+    def fail(self, error: Exception) -> None:
+        self._loop.call_soon_threadsafe(self._feed.fail, error)
 
 
 class Reader(Protocol):

@@ -27,7 +27,7 @@ class PicturesReader:
             try:
                 image = decode(path.read_bytes(), MAX_PIXELS)
             except (BadImage, OSError) as err:
-                out.fail(str(err) if isinstance(err, BadImage) else type(err).__name__)
+                out.fail(err)
             else:
                 out.put(Frame.of(image, index=index, pts=float(index), captured_at=began + index))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import cv2
 
-from daemon.errors import SourceEnded, SourceError
+from daemon.errors import DamagedImage, SourceEnded, SourceError
 from daemon.sources.base import Out
 from daemon.sources.settings import SourceSettings
 from daemon.sources.url import redacted, scheme_of
@@ -83,7 +83,7 @@ class VideoReader:
             try:
                 pictures = packet.decode()
             except av.InvalidDataError:
-                out.fail("undecodable packet")
+                out.fail(DamagedImage("a packet cannot be decoded"))
                 continue
             for picture in pictures:
                 frame = _frame(picture, index, began, captured_at.pop(picture.pts, now) if live else None)

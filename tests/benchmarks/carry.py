@@ -55,8 +55,8 @@ class TimedOut:
         self._out.put(frame)
         self._mark = time.thread_time()
 
-    def fail(self, reason: str) -> None:
-        self._out.fail(reason)
+    def fail(self, error: Exception) -> None:
+        self._out.fail(error)
 
 
 class TimedChain(Chain):

@@ -150,7 +150,9 @@ async def test_what_a_broker_that_stays_away_did_not_get_is_counted(camera: Came
     assert frames(app) <= len(records) <= frames(app) + 3
 
 
-async def test_two_sinks_get_the_same_and_a_file_ends_the_daemon(clip_path: Path, embedded: str, tmp_path: Path) -> None:
+async def test_two_sinks_get_the_same_and_a_file_ends_the_daemon(
+    clip_path: Path, embedded: str, tmp_path: Path
+) -> None:
     topic = new_topic()
     lines = tmp_path / "documents.jsonl"
     sinks = to_topic(embedded, topic) | {"lines": {"type": "file", "path": str(lines)}}

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.errors import SourceError
+from daemon.errors import DamagedImage, SourceError, UnsupportedImage
 from daemon.sources.base import InThread
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
 from tests.fakes import CollectingFeed
@@ -43,9 +43,7 @@ async def test_a_picture_that_cannot_be_read_is_counted_and_the_others_go_on(tmp
     feed = await read(PicturesReader(lambda: pictures_in(tmp_path)))
     assert numbers(feed.put_frames) == [0, 3]
     assert [frame.index for frame in feed.put_frames] == [0, 3]
-    damage, unsupported, folder = feed.failed
-    assert damage.startswith("The image is damaged: ")
-    assert (unsupported, folder) == ("This image format is not supported", "IsADirectoryError")
+    assert [type(error) for error in feed.failed] == [DamagedImage, UnsupportedImage, IsADirectoryError]
 
 
 async def test_a_second_run_sees_what_has_come(tmp_path: Path) -> None:

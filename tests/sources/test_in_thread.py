@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from daemon.errors import SourceError
+from daemon.errors import DamagedImage, SourceError
 from daemon.sources.base import InThread, Out
 from tests.fakes import CollectingFeed, frame
 from tests.waiting import until
@@ -38,13 +38,13 @@ async def test_frames_come_from_a_thread_of_its_name_into_the_loop_s() -> None:
         async def put(self, frame: object) -> None:
             loops.append(asyncio.get_running_loop())
 
-        def fail(self, reason: str) -> None:
+        def fail(self, error: Exception) -> None:
             loops.append(asyncio.get_running_loop())
 
     def work(out: Out) -> None:
         out.offer(frame(0))
         out.put(frame(1))
-        out.fail("damaged")
+        out.fail(DamagedImage("damaged"))
 
     reader = Reading(work)
     await InThread(reader, NAME).run(Feed())
