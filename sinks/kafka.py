@@ -11,7 +11,7 @@ import math
 import ssl
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -48,6 +48,7 @@ class _Part:
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes]]
+    without_pictures: bool = False
     alone: bool = False
     """In a batch of its own, as the broker refused one that it shared."""
 
@@ -77,7 +78,7 @@ class KafkaSink:
         self._settings = settings
         self._most_bytes = settings.max_record_bytes  # or less, once the broker has refused less
         self._producer: AIOKafkaProducer | None = None
-        self._spent = False  # a batch has failed: the numbers of those after it would not fit
+        self._spent = False  # it has failed: sequence numbers have a gap, or its sender has ended
         self._under_way: list[_Batch] = []
 
     async def open(self) -> None:
@@ -105,9 +106,9 @@ class KafkaSink:
         except (SinkError, KafkaError) as err:
             for record, _ in refused:
                 left.pop(id(record), None)
+            self._spent = self._spent or isinstance(err, KafkaError)
             retriable = err.retriable if isinstance(err, SinkError) else True
-            message = str(err) if isinstance(err, SinkError) else _words(err)
-            raise SinkError(message, retriable=retriable, unwritten=list(left.values()), refused=refused) from err
+            raise SinkError(_words(err), retriable=retriable, unwritten=list(left.values()), refused=refused) from err
         if refused:
             reasons = ", ".join(sorted({reason for _, reason in refused}))
             message = f"{len(refused)} records refused ({reasons}); the largest has {_largest(refused)} bytes"
@@ -186,9 +187,9 @@ class KafkaSink:
             if error is None:
                 for part in batch.parts:
                     left.pop(id(part.record), None)
-                    self.counts["without_pictures"] += part.value is part.record.smaller
+                    self.counts["without_pictures"] += part.without_pictures
                 continue
-            self._spent = self._settings.idempotent
+            self._spent = True
             if isinstance(error, (*_TOO_LARGE, *_BAD_RECORD)):
                 again += self._apart(batch, error, refused)
             elif self._settings.idempotent and not _not_written(error):
@@ -207,7 +208,7 @@ class KafkaSink:
     def _apart(self, batch: _Batch, error: BaseException, refused: list[tuple[Record, str]]) -> list[_Part]:
         """Finds the record that a batch was refused for: each is sent alone, and what is then refused is the one."""
         if len(batch.parts) > 1:
-            return [_Part(part.record, part.key, part.value, part.headers, alone=True) for part in batch.parts]
+            return [replace(part, alone=True) for part in batch.parts]
         part = batch.parts[0]
         if isinstance(error, _TOO_LARGE):
             self._most_bytes = min(self._most_bytes, part.size - 1)
@@ -223,7 +224,8 @@ def _part(record: Record) -> _Part:
 
 def _without_pictures(record: Record) -> _Part:
     assert record.smaller is not None  # noqa: S101  # the caller has looked
-    return _Part(record, record.key.encode(), record.smaller, [*record.headers, WITHOUT_PICTURES])
+    headers = [*record.headers, WITHOUT_PICTURES]
+    return _Part(record, record.key.encode(), record.smaller, headers, without_pictures=True)
 
 
 def _append(builder: Any, part: _Part) -> bool:
@@ -359,8 +361,10 @@ async def _start_producer(settings: KafkaSettings, arguments: dict[str, Any]) ->
         await producer.partitions_for(settings.topic)
     except BaseException as err:
         brokers = ", ".join(f"{broker.host}:{broker.port}" for broker in producer.client.cluster.brokers())
+        unknown = isinstance(err, kafka_errors.UnknownTopicOrPartitionError)
+        missing = unknown and await _is_missing(producer, settings)
         await _end(producer)
-        if isinstance(err, kafka_errors.UnknownTopicOrPartitionError):
+        if missing:
             message = f"topic {settings.topic} is missing and the brokers do not make it: see `create_topic`"
             raise SinkError(message, retriable=False) from err
         if isinstance(err, TimeoutError):
@@ -371,6 +375,16 @@ async def _start_producer(settings: KafkaSettings, arguments: dict[str, Any]) ->
             raise SinkError(f"{settings.bootstrap_servers}: {_words(err)}", retriable=retriable) from err
         raise
     return producer
+
+
+async def _is_missing(producer: AIOKafkaProducer, settings: KafkaSettings) -> bool:
+    """Whether brokers say so: aiokafka calls a topic unknown also when nobody has answered."""
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            cluster = await producer.client.fetch_all_metadata()
+    except (KafkaError, TimeoutError):
+        return False
+    return cluster.partitions_for_topic(settings.topic) is None
 
 
 async def _end(producer: AIOKafkaProducer) -> None:

