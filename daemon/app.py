@@ -16,7 +16,7 @@ from daemon.delivery import Delivery
 from daemon.documents import Documents
 from daemon.engine import Engine
 from daemon.http.server import HttpServer
-from daemon.http.services import SERVICES
+from daemon.http.services import services
 from daemon.http.tracing import RequestIdFilter
 from daemon.memory import keep_freed_memory
 from daemon.sources import make_source
@@ -25,6 +25,7 @@ from daemon.stream import Stream
 from daemon.supervisor import Supervisor
 from models.store import ModelStore
 from processors.chain import Chain
+from processors.matcher import Matcher
 from processors.registry import build_chain
 from sinks import make_sink
 from sinks.base import SinkError
@@ -83,7 +84,12 @@ class App:
         self.http: HttpServer | None = None
         if config.http is not None:
             self.http = HttpServer(
-                config.http, self._engine, services=SERVICES, chain_of=self.chain, status=self.status
+                config.http,
+                self._engine,
+                services=services(config.http.liveness_module),
+                chain_of=self.chain,
+                matcher_of=lambda: Matcher(self._models),
+                status=self.status,
             )
 
     async def run(self, stop: asyncio.Event) -> None:

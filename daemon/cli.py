@@ -17,6 +17,7 @@ examples:
   visaged run configs/http.yaml         every HTTP service on 127.0.0.1:8080, no stream
   visaged run my.yaml                   streams and services as configured
   visaged process photo.jpg --draw out  documents of a photo on standard output, its drawing in out/
+  visaged evaluate labelled/            the accuracy of every processor on labelled pictures
 """
 
 
@@ -70,6 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     process.add_argument("--config", type=Path, help="take the processors' and models' settings from this file")
     process.set_defaults(run=_process)
 
+    evaluate = commands.add_parser("evaluate", help="measure the accuracy of the processors on labelled folders")
+    evaluate.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a labelled set, or a folder of sets")
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="write all figures to this file")
+    evaluate.add_argument("--pictures", type=Path, metavar="DIR", help="a folder for ROC curves and confusion matrices")
+    evaluate.add_argument("--compare", type=Path, metavar="OLD.json", help="say what has changed since an earlier run")
+    evaluate.add_argument("--limit", type=_positive, metavar="N", help="so many pictures of each set at most")
+    evaluate.add_argument("--config", type=Path, help="take the processors' and models' settings from this file")
+    evaluate.set_defaults(run=_evaluate)
+
     models = commands.add_parser(
         "models", help="list the models: task, licence, size, whether the file is the right one"
     )
@@ -116,6 +126,29 @@ def _process(arguments: argparse.Namespace) -> int:
     from daemon.process import main
 
     return main(arguments.inputs, chain=arguments.chain.split(","), draw=arguments.draw, config=config)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from daemon.config import load
+
+    config = load(arguments.config)
+    from daemon.evaluate.run import main
+
+    return main(
+        arguments.folders,
+        config=config,
+        json=arguments.json,
+        pictures=arguments.pictures,
+        compare=arguments.compare,
+        limit=arguments.limit,
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def _models(arguments: argparse.Namespace) -> int:

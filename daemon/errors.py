@@ -10,6 +10,8 @@ VisagedError
 ├── InvalidDocument        JSON that is broken, or whose members are (`problems`, each with its place)
 ├── BadBase64              an image or a template that is not base64
 ├── TooManyBytes           an image or a request larger than the limit
+├── MoreThanOneFace        a picture of several faces where one is to be judged
+├── LowQuality             a face that is too bad to be judged
 └── BadImage               bytes that are not a picture we take (`why`, for people)
     ├── UnsupportedImage   another format
     ├── DamagedImage       a picture of a format we take that cannot be decoded
@@ -74,6 +76,22 @@ class BadBase64(VisagedError):
 
 class TooManyBytes(VisagedError):
     """Larger than allowed."""
+
+
+class MoreThanOneFace(VisagedError):
+    """Expected one face at most."""
+
+    def __init__(self) -> None:
+        super().__init__("More than one face detected")
+
+
+class LowQuality(VisagedError):
+    """Expected a quality of `threshold` or more; both are whole numbers, 0..100."""
+
+    def __init__(self, score: int, threshold: int) -> None:
+        super().__init__(
+            f"Low image quality. Calculated score value ({score}) is less than the threshold ({threshold})"
+        )
 
 
 class BadImage(VisagedError):

@@ -1,6 +1,6 @@
 """A model's manifest: what its file is, where it comes from, and what goes in and out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -51,14 +51,25 @@ class Input(Tensor):
 
 
 class Provenance(_Frozen):
-    """The package that a file was made from, by the recipe (a path below models/)."""
+    """The package that a file was made from, by the recipe (a path below models/).
 
-    registry: Literal["PyPI", "npm"]
-    package: Annotated[str, StringConstraints(pattern=r"^\S+==\S+$")]
-    path: Text
+    What visaged fitted itself comes from no package: `registry` is "visaged", and the recipe fits it.
+    """
+
+    registry: Literal["PyPI", "npm", "visaged"]
+    package: Annotated[str, StringConstraints(pattern=r"^\S+==\S+$")] | None = None
+    path: Text | None = None
     member: Text | None = None
-    sha256: Sha256
+    sha256: Sha256 | None = None
     recipe: Text
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        packaged = self.registry != "visaged"
+        if any((part is not None) != packaged for part in (self.package, self.path, self.sha256)):
+            wanted = "expected all three" if packaged else "expected none of them"
+            raise ValueError(f"package, path, sha256: {wanted}, as the registry is {self.registry}")
+        return self
 
 
 class Manifest(_Frozen):
@@ -72,6 +83,8 @@ class Manifest(_Frozen):
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     max_batch: PositiveInt = 1
+    session_options: Mapping[str, str] = {}
+    """onnxruntime's session configuration entries, where a network wants other than the defaults."""
     licence: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]*$")]
     use: Literal["default-allowed", "research-only"]
     training_data: Text

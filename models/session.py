@@ -34,7 +34,7 @@ class Session:
         Raises UnreadableModel, WrongModelShape and, for "cuda" alone, ProviderUnavailable.
         """
         self.manifest = manifest
-        self._session, self.device = _open(manifest.name, path, provider)
+        self._session, self.device = _open(manifest, path, provider)
         _check(manifest.name, "inputs", manifest.inputs, self._session.get_inputs())
         _check(manifest.name, "outputs", manifest.outputs, self._session.get_outputs())
         self._output_names = [tensor.name for tensor in manifest.outputs]
@@ -59,28 +59,28 @@ class Session:
         return inputs.keys() == wanted.keys() and all(wanted[name].accepts(array) for name, array in inputs.items())
 
 
-def _open(name: str, path: Path, provider: Provider) -> tuple["InferenceSession", Device]:
+def _open(manifest: Manifest, path: Path, provider: Provider) -> tuple["InferenceSession", Device]:
     if provider == "cpu":
-        return _open_on_cpu(name, path), "cpu"
+        return _open_on_cpu(manifest, path), "cpu"
     try:
-        return _open_on_cuda(name, path), "cuda"
+        return _open_on_cuda(manifest, path), "cuda"
     except ProviderUnavailable as err:
         if provider == "cuda":
             raise
-        log.info("%s: on the CPU: %s", name, err)
-        return _open_on_cpu(name, path), "cpu"
+        log.info("%s: on the CPU: %s", manifest.name, err)
+        return _open_on_cpu(manifest, path), "cpu"
 
 
-def _open_on_cpu(name: str, path: Path) -> "InferenceSession":
+def _open_on_cpu(manifest: Manifest, path: Path) -> "InferenceSession":
     import onnxruntime
 
     try:
-        return onnxruntime.InferenceSession(path, _options(), ["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(path, _options(manifest), ["CPUExecutionProvider"])
     except Exception as err:  # onnxruntime's errors have no base of their own
-        raise UnreadableModel(name, err) from err
+        raise UnreadableModel(manifest.name, err) from err
 
 
-def _open_on_cuda(name: str, path: Path) -> "InferenceSession":
+def _open_on_cuda(manifest: Manifest, path: Path) -> "InferenceSession":
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
@@ -92,16 +92,16 @@ def _open_on_cuda(name: str, path: Path) -> "InferenceSession":
         # The CPU takes what CUDA has no kernel for. Without enable_fallback=False onnxruntime moves the whole session
         # to the CPU when CUDA fails, now or in the middle of a run.
         providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-        session = onnxruntime.InferenceSession(path, _options(), providers, enable_fallback=False)
+        session = onnxruntime.InferenceSession(path, _options(manifest), providers, enable_fallback=False)
     except Exception as err:  # onnxruntime's errors have no base of their own
         raise ProviderUnavailable("cuda", err) from err
     # A CUDA library that doesn't load is left out in silence, whatever enable_fallback says.
     if "CUDAExecutionProvider" not in session.get_providers():
-        raise ProviderUnavailable("cuda", f"{name} opened on {', '.join(session.get_providers())} instead")
+        raise ProviderUnavailable("cuda", f"{manifest.name} opened on {', '.join(session.get_providers())} instead")
     return session
 
 
-def _options() -> "SessionOptions":
+def _options(manifest: Manifest) -> "SessionOptions":
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -109,6 +109,8 @@ def _options() -> "SessionOptions":
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for key, value in manifest.session_options.items():
+        options.add_session_config_entry(key, value)
     options.log_severity_level = _FATAL  # what is an error is raised as one: no need to print it too
     return options
 

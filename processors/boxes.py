@@ -23,3 +23,24 @@ def square(box_xyxy: Floats, scale: float) -> tuple[Floats, float]:
     """Centre (2,) and side of the square about a box: `scale` times its longer side."""
     centre = (box_xyxy[:2] + box_xyxy[2:]) / 2
     return centre, float(np.max(box_xyxy[2:] - box_xyxy[:2]) * scale)
+
+
+def clipped(box_xyxy: Floats, width: int, height: int) -> Floats:
+    """The part of a box inside a picture; of one that is outside, the pixels nearest to it."""
+    low = np.clip(box_xyxy[:2], 0, (width - 1, height - 1))
+    return np.concatenate([low, np.clip(box_xyxy[2:], low + 1, (width, height))])
+
+
+def iou(boxes_xyxy: Floats, others_xyxy: Floats) -> Floats:
+    """(n, m): intersection over union of each box with each other."""
+    low = np.maximum(boxes_xyxy[:, None, :2], others_xyxy[None, :, :2])
+    high = np.minimum(boxes_xyxy[:, None, 2:], others_xyxy[None, :, 2:])
+    intersection: Floats = np.prod(np.clip(high - low, 0, None), axis=2)
+    union = _area(boxes_xyxy)[:, None] + _area(others_xyxy)[None] - intersection
+    return intersection / np.maximum(union, np.finfo(np.float64).tiny)
+
+
+def _area(boxes_xyxy: Floats) -> Floats:
+    """(n,); of a box turned inside out 0."""
+    area: Floats = np.prod(np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None), axis=1)
+    return area

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.store import ModelStore
-from processors.arrays import blob, padded, resized
+from processors.arrays import blob, fitted, padded
 from processors.boxes import nms
 from processors.types import Box, Confidence, FivePoints, Floats, Image, Label, Object, Sample
 
@@ -60,10 +60,10 @@ class FaceDetector:
         """The faces of one picture of any size and shape."""
         height, width = image.shape[:2]
         side = input_side(max(width, height), self._settings.smallest_face)
-        picture = _fitted(image, side)
+        picture = fitted(image, side)
         looks = [self._look(picture, width, height)]
         if self._settings.close_ups and side > CLOSE_UP_SIDE:
-            looks.append(self._look(_fitted(picture, CLOSE_UP_SIDE), width, height))
+            looks.append(self._look(fitted(picture, CLOSE_UP_SIDE), width, height))
         boxes, scores, points = (np.concatenate(part) for part in zip(*looks, strict=True))
         faces = []
         for i in nms(boxes, scores, self._settings.nms_threshold):
@@ -88,13 +88,6 @@ def input_side(long_side: int, smallest_face: float | None) -> int:
     if smallest_face is None:
         return INPUT_SIDE
     return int(np.clip(round(long_side * FOUND_HEIGHT / smallest_face), CLOSE_UP_SIDE, LONGEST_SIDE))
-
-
-def _fitted(image: Image, side: int) -> Image:
-    """Scaled, up as well as down, to a long side of `side`; no side shorter than a pixel."""
-    height, width = image.shape[:2]
-    scale = side / max(width, height)
-    return resized(image, max(round(width * scale), 1), max(round(height * scale), 1))
 
 
 def _decode(

@@ -7,14 +7,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.store import ModelStore
-from processors.arrays import angle_of, blob, crop_matrix, cropped
+from processors.arrays import angle_of, blob, crop_matrix, cropped, levelled_square
 from processors.boxes import square
 from processors.estimator import Estimator
-from processors.types import Box, FaceMesh, FivePoints, Floats, Image, Landmarks, Object, Pose
+from processors.types import LANDMARK_NAMES, Box, FaceMesh, FivePoints, Floats, Image, Landmarks, Object, Pose
 
 CROP = 192
 CROP_SCALE = 1.5
 LEFT_EYE_OUTER, RIGHT_EYE_OUTER = 33, 263
+EYES = [LANDMARK_NAMES.index("left_eye"), LANDMARK_NAMES.index("right_eye")]
 
 MESH_POINTS: tuple[tuple[int, ...], ...] = (
     (70, 46),  # left_eye_brow_left
@@ -74,12 +75,11 @@ class FaceFitter(Estimator):
         )
 
     def mesh(self, image: Image, obj: Object) -> FaceMesh:
-        """The mesh about the object's box; the five points, where the object has them, level its first crop."""
+        """The mesh about the object's box; the eyes, where the object has points of them, level its first crop."""
         centre, side = square(obj.box_xyxy, CROP_SCALE)
-        angle = angle_of(*obj[FivePoints].points_xy[:2]) if FivePoints in obj else 0.0
-        rough = self._pass(image, centre, side, angle).points_xyz[:, :2]
+        rough = self._pass(image, centre, side, _eyes_angle(obj)).points_xyz[:, :2]
         angle = angle_of(rough[LEFT_EYE_OUTER], rough[RIGHT_EYE_OUTER])
-        return self._pass(image, *_levelled_square(rough, angle), angle)
+        return self._pass(image, *levelled_square(rough, angle, CROP_SCALE), angle)
 
     def _pass(self, image: Image, centre: Floats, side: float, angle: float) -> FaceMesh:
         matrix = crop_matrix(centre, side, angle, CROP)
@@ -88,6 +88,13 @@ class FaceFitter(Estimator):
         points_xy = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         presence = 1 / (1 + np.exp(-float(outputs["conv2d_31"].item())))
         return FaceMesh(np.column_stack([points_xy, points[:, 2] * (side / CROP)]), float(presence))
+
+
+def _eyes_angle(obj: Object) -> float:
+    """By a detector's points or a request's; 0 without either."""
+    if FivePoints in obj:
+        return angle_of(*obj[FivePoints].points_xy[:2])
+    return angle_of(*obj[Landmarks].points_xy[EYES]) if Landmarks in obj else 0.0
 
 
 def landmarks(mesh_xyz: Floats) -> Landmarks:
@@ -111,12 +118,3 @@ def pose(points_xyz: Floats, canonical_xyz: Floats, weights: Floats) -> Pose:
         pitch=float(-np.degrees(np.arctan2(r[2, 1], r[2, 2]))),
         roll=float(np.degrees(np.arctan2(r[1, 0], r[0, 0]))),
     )
-
-
-def _levelled_square(points_xy: Floats, angle: float) -> tuple[Floats, float]:
-    """Centre and side of the square about the points' bounding box in the frame turned level by `angle`."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[cos, -sin], [sin, cos]])  # from the level frame to the picture
-    level = points_xy @ turn
-    low, high = level.min(axis=0), level.max(axis=0)
-    return turn @ ((low + high) / 2), float((high - low).max() * CROP_SCALE)

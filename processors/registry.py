@@ -6,13 +6,29 @@ from typing import Any
 from pydantic import BaseModel
 
 from models.store import ModelStore
+from processors.age import AgeEstimator
+from processors.body_detector import BodyDetector
 from processors.chain import Chain
+from processors.emotion import EmotionEstimator
 from processors.face_detector import FaceDetector
 from processors.face_fitter import FaceFitter
+from processors.gender import GenderEstimator
+from processors.liveness import LivenessEstimator
+from processors.mask import MaskEstimator
+from processors.quality import QualityEstimator
+from processors.template_extractor import TemplateExtractor
 
 PROCESSORS: dict[str, type[Any]] = {
     "face-detector": FaceDetector,
     "face-fitter": FaceFitter,
+    "body-detector": BodyDetector,
+    "gender-estimator": GenderEstimator,
+    "age-estimator": AgeEstimator,
+    "emotion-estimator": EmotionEstimator,
+    "mask-estimator": MaskEstimator,
+    "liveness-estimator": LivenessEstimator,
+    "quality-assessment-estimator": QualityEstimator,
+    "template-extractor": TemplateExtractor,
 }
 """Each is made from its own Settings and the models: PROCESSORS[name](settings, models)."""
 

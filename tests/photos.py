@@ -10,6 +10,7 @@ from PIL import Image
 import daemon.demo
 
 FOLDER = Path(daemon.demo.__file__).parent / "pictures"
+PEOPLE = Path(__file__).parent / "data" / "pictures"
 ORIENTATION = 0x0112
 
 
@@ -17,6 +18,12 @@ ORIENTATION = 0x0112
 def file_of(name: str) -> bytes:
     """The JPEG of a portrait: one face."""
     return (FOLDER / f"{name}.jpg").read_bytes()
+
+
+@cache
+def photo_of(name: str) -> bytes:
+    """The JPEG of a whole photo: obama and obama2 are of one person."""
+    return (PEOPLE / f"{name}.jpg").read_bytes()
 
 
 def opened(name: str) -> Image.Image:

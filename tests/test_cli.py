@@ -40,7 +40,7 @@ def test_version_is_quick() -> None:
     assert min(run() for _ in range(3)) < 0.4
 
 
-@pytest.mark.parametrize("name", ["run", "check", "demo", "process", "models", "schema"])
+@pytest.mark.parametrize("name", ["run", "check", "demo", "process", "evaluate", "models", "schema"])
 def test_every_command_has_help(name: str) -> None:
     assert visaged(name, "--help").returncode == 0
 

@@ -14,11 +14,14 @@ from daemon.errors import (
     DeadlineExceeded,
     EngineClosed,
     InvalidDocument,
+    LowQuality,
+    MoreThanOneFace,
     Overloaded,
     TooManyBytes,
 )
 from daemon.wire.blob import TOO_MANY_BYTES
 from daemon.wire.codec import encode
+from processors.templates import TemplateError
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,9 @@ def _http(err: web.HTTPException) -> Refusal:
 REFUSALS: Mapping[type[BaseException], Callable[[Any], Refusal]] = {
     BadBase64: lambda err: Refusal(400, str(err)),
     BadImage: lambda err: Refusal(400, str(err)),
+    LowQuality: lambda err: Refusal(400, str(err)),
+    MoreThanOneFace: lambda err: Refusal(400, str(err)),
+    TemplateError: lambda err: Refusal(400, str(err)),
     TooManyBytes: lambda err: Refusal(413, str(err)),
     InvalidDocument: _invalid,
     Overloaded: lambda err: _later(str(err)),

@@ -3,8 +3,7 @@
 import asyncio
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, BodyPartReader, web
@@ -12,18 +11,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from daemon.engine import Engine
 from daemon.errors import ConfigError, DeadlineExceeded, InvalidDocument, Overloaded, Problem, TooManyBytes
+from daemon.http.endpoints import Answer, ChainOf, MatcherOf, answers
 from daemon.http.errors import json_response, refuses
-from daemon.http.services import Service
+from daemon.http.services import Detection, Service
 from daemon.http.settings import HttpSettings
 from daemon.http.tracing import traces
 from daemon.wire.blob import TOO_MANY_BYTES
-from daemon.wire.codec import encode
-from daemon.wire.merge import with_found
-from daemon.wire.request import of_file, read
 from daemon.wire.v1 import V1
 from daemon.wire.v2 import V2
-from daemon.wire.version import Received, Version
-from processors.types import Frame, Processor, Sample
 
 # A client's malformed form is answered; whoever runs the daemon need not read of it on standard error.
 warnings.filterwarnings("ignore", category=BadContentDispositionHeader)
@@ -34,33 +29,8 @@ PREFIXES = {"/v1": V1, "/v2": V2, "": V1}
 
 CHUNK_BYTES = 1 << 18
 
-Key = tuple[str, str]
-"""A service and a version, by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A service in a version. Bytes in, bytes out, in the engine's workers: nothing here is for the event loop."""
-
-    service: Service
-    version: Version
-    chain: Processor
-    settings: HttpSettings
-
-    def answer_sample(self, body: bytes) -> bytes:
-        return self._answer(read(self.version, body, self.settings.max_objects))
-
-    def answer_file(self, data: bytes) -> bytes:
-        return self._answer(of_file(self.version, data))
-
-    def _answer(self, received: Received) -> bytes:
-        max_pixels = int(self.settings.max_megapixels * 1e6)
-        image = received.picture.decode(
-            max_pixels=min(max_pixels, self.service.max_pixels or max_pixels), max_bytes=self.settings.max_image_bytes
-        )
-        sample = Sample(Frame.of(image))
-        self.chain([sample])
-        return encode(with_found(self.version, received, sample, self.service.emits, self.service.detects))
+Key = tuple[str, str, str]
+"""A service, a version, and "sample" or "image"."""
 
 
 class HttpServer:
@@ -72,15 +42,20 @@ class HttpServer:
         engine: Engine,
         *,
         services: Mapping[str, Service],
-        chain_of: Callable[[Sequence[str]], Processor],
+        chain_of: ChainOf,
+        matcher_of: MatcherOf,
         status: Callable[[], object],
     ) -> None:
-        """`chain_of` makes a chain from names, in a thread, during start(); `status` is what /status shows."""
+        """`chain_of` makes a chain from names, and `matcher_of` the matcher, both in a thread during start().
+
+        `status` is what /status shows.
+        """
         self._settings = settings
         self._services = services
         self._chain_of = chain_of
         self._status = status
-        self._endpoints: dict[Key, Endpoint] | None = None
+        self._matcher_of = matcher_of
+        self._answers: Mapping[Key, Answer] | None = None
         self._free = asyncio.Semaphore(settings.max_concurrent)
         self._lane = engine.lane("http", settings.weight)
         self._runner = web.AppRunner(
@@ -92,7 +67,7 @@ class HttpServer:
         await self._runner.setup()
         try:
             await self._listen()
-            self._endpoints = await asyncio.to_thread(self._build)
+            self._answers = await asyncio.to_thread(self._build)
         except BaseException:
             await self._runner.cleanup()
             raise
@@ -118,11 +93,13 @@ class HttpServer:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/status", self._show_status)
-        for name in self._services:
+        for name, service in self._services.items():
             for prefix, version in PREFIXES.items():
-                path, key = f"/{name}{prefix}/process", (name, version.name)
-                app.router.add_post(f"{path}/sample", partial(self._serve, key, self._body, Endpoint.answer_sample))
-                app.router.add_post(f"{path}/image", partial(self._serve, key, self._file, Endpoint.answer_file))
+                path = f"/{name}{prefix}/process"
+                sample, image = (name, version.name, "sample"), (name, version.name, "image")
+                app.router.add_post(f"{path}/sample", partial(self._serve, sample, self._body))
+                if isinstance(service, Detection):
+                    app.router.add_post(f"{path}/image", partial(self._serve, image, self._file))
         return app
 
     async def _listen(self) -> None:
@@ -132,12 +109,11 @@ class HttpServer:
         except OSError as err:
             raise ConfigError(f"http: can't listen on {host}:{port}: {err.strerror}") from err
 
-    def _build(self) -> dict[Key, Endpoint]:
-        chains = {name: self._chain_of(service.chain) for name, service in self._services.items()}
+    def _build(self) -> Mapping[Key, Answer]:
         return {
-            (name, version.name): Endpoint(service, version, chains[name], self._settings)
+            (name, version, kind): answer
             for name, service in self._services.items()
-            for version in (V1, V2)
+            for version, kind, answer in answers(service, self._chain_of, self._matcher_of, self._settings)
         }
 
     async def _healthz(self, _: web.Request) -> web.Response:
@@ -150,19 +126,15 @@ class HttpServer:
     async def _show_status(self, _: web.Request) -> web.Response:
         return json_response(self._status())
 
-    def _loaded(self) -> dict[Key, Endpoint]:
-        if self._endpoints is None:
+    def _loaded(self) -> Mapping[Key, Answer]:
+        if self._answers is None:
             raise Overloaded("The models are being loaded")
-        return self._endpoints
+        return self._answers
 
     async def _serve(
-        self,
-        key: Key,
-        receive: Callable[[web.Request], Awaitable[bytes]],
-        answer: Callable[[Endpoint, bytes], bytes],
-        request: web.Request,
+        self, key: Key, receive: Callable[[web.Request], Awaitable[bytes]], request: web.Request
     ) -> web.Response:
-        endpoint = self._loaded()[key]
+        answer = self._loaded()[key]
         if self._free.locked():
             raise Overloaded("No capacity, try again later")
         async with self._free:
@@ -170,7 +142,7 @@ class HttpServer:
             try:
                 async with asyncio.timeout(self._settings.deadline):
                     body = await receive(request)
-                    document = await self._lane.submit(answer, endpoint, body, deadline=deadline)
+                    document = await self._lane.submit(answer, body, deadline=deadline)
             except TimeoutError as err:
                 raise DeadlineExceeded("the deadline passed before the answer was there") from err
         return web.Response(body=document, content_type="application/json")

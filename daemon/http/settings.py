@@ -1,6 +1,10 @@
 """How HTTP is configured; imports nothing heavy, as every command reads it."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+LivenessModule = Literal["face-detector-liveness-estimator", "liveness-anti-spoofing", "quality-liveness-anti-spoofing"]
 
 
 class HttpSettings(BaseModel):
@@ -30,5 +34,17 @@ class HttpSettings(BaseModel):
         default=40_000_000,
         ge=1,
         description="Bytes of a request: a picture of 8 megapixels as NDARRAY and 1,000 objects fit.",
+    )
+    liveness_module: LivenessModule = Field(
+        default="face-detector-liveness-estimator",
+        description="What face-detector-liveness-estimator runs. The module of its own name answers for every face; "
+        "liveness-anti-spoofing for the largest one; quality-liveness-anti-spoofing refuses pictures of several faces "
+        "or of low quality.",
+    )
+    liveness_quality: int = Field(
+        default=30,
+        ge=0,
+        le=100,
+        description="Total quality, 0..100, below which quality-liveness-anti-spoofing refuses a face.",
     )
     stop_timeout: float = Field(default=5.0, ge=0, description="Seconds in which requests under way may end at a stop.")

@@ -1,16 +1,37 @@
 """Version 1: landmarks in pixels, `$image`."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Final, Literal
 
+import numpy as np
 from pydantic import Field
 
-from daemon.wire.blob import ImageBlob
+from daemon.wire import members
+from daemon.wire.blob import ImageBlob, encode_base64
 from daemon.wire.codec import Members
-from daemon.wire.version import Document, Received, Size, Version, bbox, confidence, validated
+from daemon.wire.version import (
+    Angles,
+    Coordinate,
+    Document,
+    Face,
+    Part,
+    Received,
+    Size,
+    Version,
+    Write,
+    validated,
+)
+from processors.age import Age
+from processors.emotion import Emotions
+from processors.gender import Gender
+from processors.liveness import Liveness
+from processors.mask import Mask
+from processors.quality import Quality
+from processors.template_extractor import Template
 from processors.types import LANDMARK_NAMES, Box, Confidence, Landmarks, Object, Pose
 
 IMAGE: Final = "$image"
+TEMPLATE: Final = "$template"
 LEFT_EYE, RIGHT_EYE = map(LANDMARK_NAMES.index, ("left_eye", "right_eye"))
 
 
@@ -31,16 +52,95 @@ def angles(obj: Object, _: Size) -> Members:
     return {"angles": {"yaw": pose.yaw, "roll": pose.roll, "pitch": pose.pitch}}
 
 
-MEMBERS: Mapping[type, Callable[[Object, Size], Members]] = {
-    Confidence: confidence,
-    Box: bbox,
+def gender(obj: Object, _: Size) -> Members:
+    return {"gender": "MALE" if obj[Gender].is_male else "FEMALE"}
+
+
+def emotions(obj: Object, _: Size) -> Members:
+    return members.emotions(obj, str.upper)
+
+
+def mask(obj: Object, _: Size) -> Members:
+    return {"mask": members.mask(obj)}
+
+
+def liveness(obj: Object, _: Size) -> Members:
+    return members.liveness(obj, str.upper)
+
+
+def quality(obj: Object, _: Size) -> Members:
+    """Scores are whole numbers, 0..100."""
+    return {
+        "quality": {
+            "qaa": {
+                _camel_case(name): whole_score(value) if isinstance(value, float) else value
+                for name, value in members.quality(obj)
+            }
+        }
+    }
+
+
+def template(obj: Object, _: Size) -> Members:
+    """Its size is in words of 32 bits."""
+    blob = obj[Template].blob
+    return {TEMPLATE: encode_base64(blob), "template_size": len(blob) // 4}
+
+
+MEMBERS: Mapping[type, Write] = {
+    Gender: gender,
+    Age: members.age,
+    Emotions: emotions,
+    Mask: mask,
+    Confidence: members.confidence,
+    Box: members.bbox,
+    Liveness: liveness,
+    Quality: quality,
     Landmarks: fitter,
     Pose: angles,
+    Template: template,
 }
+
+
+def whole_score(score: float) -> int:
+    """Of 0..1 as 0..100."""
+    return round(100 * score)
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 class _Document(Document):
     image: str = Field(alias=IMAGE)
+
+
+class _Fitter(Part):
+    fitter_type: Literal["fda"] = "fda"
+    keypoints: Annotated[list[Coordinate], Field(min_length=63, max_length=63)]
+
+
+class _Face(Face):
+    fitter: _Fitter | None = None
+    angles: Angles | None = None
+
+    def results(self, _: Size) -> Iterable[object]:
+        if self.fitter is not None:
+            yield Landmarks(np.array(self.fitter.keypoints).reshape(-1, 3)[:, :2])
+        if self.angles is not None:
+            yield self.angles.pose
+
+
+class _Faces(Part):
+    objects: dict[int, _Face]
+
+
+class _WithTemplate(Part):
+    template: str = Field(alias=TEMPLATE)
+
+
+class _WithTemplates(Part):
+    objects: dict[int, _WithTemplate]
 
 
 def read(document: Members) -> Received:
@@ -52,4 +152,13 @@ def image(base64: str) -> Members:
     return {IMAGE: base64}
 
 
-V1 = Version("v1", MEMBERS, read, image)
+def faces(objects: Mapping[int, Members]) -> Mapping[int, Face]:
+    return validated(_Faces, {"objects": objects}).objects
+
+
+def templates(objects: Mapping[int, Members]) -> Sequence[str]:
+    checked = validated(_WithTemplates, {"objects": objects}).objects
+    return [obj.template for obj in checked.values()]
+
+
+V1 = Version("v1", MEMBERS, read, image, faces, templates)

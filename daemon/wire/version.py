@@ -1,16 +1,18 @@
 """What a version of the wire format is, and the members that all have in common."""
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from daemon.errors import InvalidDocument, Problem
 from daemon.wire.blob import Picture
 from daemon.wire.codec import Members
-from processors.types import Box, Confidence, Object, Sample
+from processors.types import Box, Object, Pose, Sample
 
 
 class Size(NamedTuple):
@@ -29,29 +31,76 @@ class Received:
     picture: Picture
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    name: str
-    members: Mapping[type, Callable[[Object, Size], Members]]
-    """Which result makes which members, in the order of the specification's examples."""
-    read: Callable[[Members], Received]
-    """Raises InvalidDocument."""
-    image: Callable[[str], Members]
-    """The member that holds this base64 of an encoded picture."""
-
-
-class Document(BaseModel):
-    """The members that each version reads; others are allowed and ignored."""
+class Part(BaseModel):
+    """Members that a version reads; others are allowed and ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
+
+class Document(Part):
     objects: list[Members] | None = None
 
 
-D = TypeVar("D", bound=Document)
+def _with_area(bbox: list[float]) -> list[float]:
+    x1, y1, x2, y2 = np.clip(bbox, 0.0, 1.0)
+    if not (x1 < x2 and y1 < y2):
+        raise PydanticCustomError("value_error", "Box should have an area within the picture")
+    return bbox
 
 
-def validated(model: type[D], document: Members) -> D:
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""Beyond any picture, and no arithmetic on it overflows."""
+
+
+class Angles(Part):
+    """Degrees."""
+
+    yaw: Coordinate
+    pitch: Coordinate
+    roll: Coordinate
+
+    @property
+    def pose(self) -> Pose:
+        return Pose(yaw=self.yaw, pitch=self.pitch, roll=self.roll)
+
+
+class Face(Part, ABC):
+    """A face that came. Its box may reach beyond the picture; what is computed takes what lies within."""
+
+    bbox: Annotated[list[float], Field(min_length=4, max_length=4), AfterValidator(_with_area)]
+
+    @abstractmethod
+    def results(self, size: Size) -> Iterable[object]:
+        """What the other members bring: Landmarks, Pose."""
+
+    def to_object(self, size: Size) -> Object:
+        face = Object("face", np.clip(self.bbox, 0.0, 1.0) * (size + size))
+        for result in self.results(size):
+            face.put(result)
+        return face
+
+
+Write = Callable[[Object, Size], Members]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    name: str
+    members: Mapping[type, Write]
+    """Which result makes which members, in the order of the specification's examples."""
+    read: Callable[[Members], Received]
+    image: Callable[[str], Members]
+    """The member that holds this base64 of an encoded picture."""
+    faces: Callable[[Mapping[int, Members]], Mapping[int, Face]]
+    """Reads faces, by their places in `objects`."""
+    templates: Callable[[Mapping[int, Members]], Sequence[str]]
+    """The templates' base64, of objects by their places in `objects`. What reads raises InvalidDocument."""
+
+
+P = TypeVar("P", bound=Part)
+
+
+def validated(model: type[P], document: Members) -> P:
     try:
         return model.model_validate(document)
     except ValidationError as err:
@@ -59,26 +108,25 @@ def validated(model: type[D], document: Members) -> D:
         raise InvalidDocument([Problem(error["loc"], error["msg"], error["type"]) for error in errors]) from None
 
 
+def size_of(sample: Sample) -> Size:
+    return Size(sample.frame.width, sample.frame.height)
+
+
+def results_of(version: Version, obj: Object, size: Size, emits: Set[type]) -> Members:
+    """The members that the emitted results make, as far as the object has them."""
+    members: Members = {}
+    for kind, write in version.members.items():
+        if kind in emits and (kind is Box or kind in obj):
+            members |= write(obj, size)
+    return members
+
+
 def written(
     version: Version, sample: Sample, objects: Iterable[Object], emits: Set[type], first_id: int = 0
 ) -> list[Members]:
-    """Objects of the sample with the members that the emitted results make, as far as an object has them."""
-    size = Size(sample.frame.width, sample.frame.height)
-    writers = [(kind, write) for kind, write in version.members.items() if kind in emits]
-    documents = []
-    for number, obj in enumerate(objects, first_id):
-        members: Members = {"id": number, "class": obj.label}
-        for kind, write in writers:
-            if kind is Box or kind in obj:
-                members |= write(obj, size)
-        documents.append(members)
-    return documents
-
-
-def confidence(obj: Object, _: Size) -> Members:
-    return {"confidence": obj[Confidence].value}
-
-
-def bbox(obj: Object, size: Size) -> Members:
-    """Relative to width and height, clipped to the picture."""
-    return {"bbox": np.clip(obj.box_xyxy / (size + size), 0.0, 1.0).tolist()}
+    """Objects of the sample, numbered."""
+    size = size_of(sample)
+    return [
+        {"id": number, "class": obj.label} | results_of(version, obj, size, emits)
+        for number, obj in enumerate(objects, first_id)
+    ]

@@ -16,13 +16,37 @@ import onnxruntime
 from onnx import numpy_helper
 
 from models.manifest import Manifest
-from models.recipes import face_mesh, yunet
+from models.recipes import (
+    face_api_expression,
+    face_landmarker,
+    face_mesh,
+    half_precision,
+    identity,
+    keras_h5,
+    selfie_segmentation,
+    tfjs,
+    yunet,
+)
 from models.store import ModelStore
 
 RECIPES: dict[str, Callable[[Path], bytes]] = {
     "yunet_2023mar_dyn": yunet.build,
     "mp_face_landmark_468": face_mesh.landmarks,
     "facemesh_canonical": face_mesh.canonical,
+    "sface_2021dec_int8bq_clean": identity.sface,
+    "mobilefacenet_fp_512": identity.mobilefacenet,
+    "age-v1": half_precision.age,
+    "gender-v1": half_precision.gender,
+    "liveness_minifasv2se_128": half_precision.liveness,
+    "emotion_faceapi_112": face_api_expression.build,
+    "emotion_fer_64": keras_h5.fer,
+    "emotion_oarriaga_64": tfjs.oarriaga,
+    "faceres_224": tfjs.faceres,
+    "nanodet_g_416": tfjs.nanodet,
+    "people_movenet_multipose": tfjs.movenet,
+    "face_landmarks_478": face_landmarker.landmarks,
+    "face_blendshapes_52": face_landmarker.blendshapes,
+    "selfie_seg_256": selfie_segmentation.build,
 }
 SIZES = {"N": 2, "H": 192, "W": 320}  # for the symbolic dimensions of a random input
 

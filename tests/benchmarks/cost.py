@@ -213,7 +213,8 @@ async def measure(rounds: int, seconds: float) -> None:
         long = looped(clip, 3, Path(folder) / "long.mp4")
         async with embedded_broker() as broker:
             sink = {"type": "kafka", "bootstrap_servers": broker, "topic": "bench"}
-            await asyncio.to_thread(parts_and_by_hand, long, sink, rounds)
+            lines = {"type": "file", "path": str(Path(folder) / "documents.jsonl")}
+            await asyncio.to_thread(parts_and_by_hand, long, lines, rounds)
             print(f"cameras over RTSP (720p, 3 faces; 1 at 25 frames/s, 8 at {SLOW_FPS}), detector + fitter, to Kafka:")
             await asyncio.to_thread(cameras, clip, sink, 1, seconds)
             await asyncio.to_thread(cameras, slow, sink, 8, seconds)

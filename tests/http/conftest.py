@@ -7,21 +7,22 @@ import pytest
 
 from daemon.engine import Engine
 from daemon.http.server import HttpServer
-from daemon.http.services import SERVICES, Service
+from daemon.http.services import Detection, Service, services
 from daemon.http.settings import HttpSettings
 from models.store import ModelStore
+from processors.matcher import Matcher
 from processors.registry import build_chain
 from processors.types import Processor
 
 
 class Served(Protocol):
-    """serve(**settings): a server on a free port, and a client of it."""
+    """serve(**settings): a server on a free port, and a client of it; some services may be replaced."""
 
     def __call__(
         self,
         *,
         chain_of: Callable[[Sequence[str]], Processor] | None = None,
-        services: Mapping[str, Service] = SERVICES,
+        replaced: Mapping[str, Service] | None = None,
         workers: int = 2,
         **settings: Any,
     ) -> contextlib.AbstractAsyncContextManager[tuple[HttpServer, aiohttp.ClientSession]]: ...
@@ -35,16 +36,24 @@ def serve(store: ModelStore) -> Served:
     async def serving(
         *,
         chain_of: Callable[[Sequence[str]], Processor] | None = None,
-        services: Mapping[str, Service] = SERVICES,
+        replaced: Mapping[str, Service] | None = None,
         workers: int = 2,
         **settings: Any,
     ) -> AsyncIterator[tuple[HttpServer, aiohttp.ClientSession]]:
         engine = Engine(workers)
+        configured = HttpSettings(port=0, **settings)
+        # What makes no results can take the place of no fitter.
+        of_interest = {
+            name: service
+            for name, service in services(configured.liveness_module).items()
+            if chain_of is None or isinstance(service, Detection)
+        }
         server = HttpServer(
-            HttpSettings(port=0, **settings),
+            configured,
             engine,
-            services=services,
+            services={**of_interest, **(replaced or {})},
             chain_of=chain_of or (lambda names: build_chain(names, {}, store)),
+            matcher_of=lambda: Matcher(store),
             status=lambda: {"streams": {}},
         )
         try:

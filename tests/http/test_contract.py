@@ -1,138 +1,139 @@
-"""face-detector-face-fitter against the API specification's own examples."""
+"""Every service, module and version against the API specification's own examples."""
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import numpy as np
 import pytest
-from PIL import Image
 
-from tests.http.calls import SERVICE, document, post, upload
-from tests.photos import encoded, file_of, opened, oriented, side_by_side
+from tests.http.calls import document, post, send, upload
+from tests.http.conftest import Served
+from tests.photos import encoded, file_of, photo_of, side_by_side
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "contract"
+LIVENESS = "face-detector-liveness-estimator"
+ROWS = sorted(path.parent.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("v1.request.json"))
+DETECTING = [row for row in ROWS if row.startswith("face-detector-") or row == "body-detector"]
+VERSIONS = ["v1", "v2"]
+
+IMAGE_MEMBERS = ("$image", "_image")
+NUMBERS = {"fa_r", "fr_r", "score"}
+"""Whole or not."""
+WORDS = {"class", "fitter_type", "format", "dtype", "emotion"}
+"""Whose values are compared; of others the case alone."""
 
 
-def example(version: str, what: str) -> Any:
-    return json.loads((EXAMPLES / SERVICE / f"{version}.{what}.json").read_text())
+def example(row: str, name: str) -> Any:
+    return json.loads((EXAMPLES / row / f"{name}.json").read_text())
 
 
-def request_like(template: Any, base64_image: str) -> Any:
-    """The specification's request with a picture in it."""
-    return json.loads(json.dumps(template).replace("image in base64", base64_image))
+def with_(template: Any, image: bytes, blob: str = "") -> Any:
+    """The specification's request with a picture and a template in it."""
+    text = json.dumps(template, ensure_ascii=False)
+    text = text.replace("image in base64", base64.b64encode(image).decode())
+    return json.loads(text.replace("template in base64", blob))
 
 
-def form(value: Any) -> Any:
-    """Names, order, nesting and types; the values of enumerations."""
+def form(value: Any, name: str = "") -> Any:
+    """Names, nesting and types; the case of words, and the values of some."""
     if isinstance(value, dict):
-        return {
-            name: value if name in ("class", "fitter_type", "format") else form(value) for name, value in value.items()
-        }
+        return {key: form(item, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [form(item) for item in value]
-    return type(value)
+        return [form(item, name) for item in value]
+    if isinstance(value, str):
+        kinds = {str.isdigit: "digits", str.isupper: "upper case", str.islower: "lower case"}
+        case = next((kind for holds, kind in kinds.items() if holds(value)), "text")
+        return value if name in WORDS else "base64" if name in ("blob", "$template") else case
+    return "number" if name in NUMBERS or name.endswith("_score") else type(value)
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
-async def test_the_answer_has_the_form_of_the_example(client: aiohttp.ClientSession, version: str) -> None:
-    image = base64.b64encode(file_of("obama")).decode()
-    request = request_like(example(version, "request"), image)
-    answer = await post(client, f"/{SERVICE}/{version}/process/sample", request)
-    expected = example(version, "response")
-    assert form(answer) == form(expected)
-    # Member order is free, but a reader compares side by side.
-    assert json.dumps(form(answer), default=str) == json.dumps(form(expected), default=str)
-    assert answer | {"objects": []} == request | {"objects": []}
+def objects_of(answer: Any) -> list[Any]:
+    return [form(members) for members in answer["objects"]]
 
 
-@pytest.mark.parametrize(("prefix", "version"), [("/v1", "v1"), ("/v2", "v2"), ("", "v1")])
+def module_of(row: str) -> dict[str, Any]:
+    """The setting for a row's module, if it is one's."""
+    service, _, module = row.partition("/")
+    return {"liveness_module": module} if service == LIVENESS else {}
+
+
+@pytest.fixture
+async def client_of(serve: Served, row: str) -> AsyncIterator[aiohttp.ClientSession]:
+    async with serve(**module_of(row)) as (_, client):
+        yield client
+
+
+def path_of(row: str, version: str, kind: str = "sample") -> str:
+    return f"/{row.split('/')[0]}/{version}/process/{kind}"
+
+
+async def template_of(client: aiohttp.ClientSession) -> str:
+    answer = await post(client, "/face-detector-template-extractor/v1/process/sample", document("v1", file_of("obama")))
+    template: str = answer["objects"][0]["$template"]
+    return template
+
+
+def test_there_are_fourteen_rows() -> None:
+    assert len(ROWS) == 14
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("row", ROWS)
+async def test_the_answer_has_the_form_of_the_example(client_of: aiohttp.ClientSession, row: str, version: str) -> None:
+    blob = await template_of(client_of) if row == "verify-matcher" else ""
+    request = with_(example(row, f"{version}.request"), photo_of("obama"), blob)
+    answer = await post(client_of, path_of(row, version), request)
+    expected = example(row, f"{version}.response")
+    if row in DETECTING:
+        assert answer["objects"]
+        assert objects_of(answer) == objects_of(expected)[:1] * len(answer["objects"])
+        assert [members["id"] for members in answer["objects"]] == list(range(len(answer["objects"])))
+    else:
+        assert objects_of(answer) == objects_of(expected)
+        for sent, got in zip(request["objects"], answer["objects"], strict=True):
+            assert sent.items() <= got.items()  # as it was sent, to the last digit
+    image = {name: request[name] for name in IMAGE_MEMBERS if name in request}
+    assert {name: answer[name] for name in answer if name in IMAGE_MEMBERS} == image
+    others = {name: value for name, value in expected.items() if name not in ("objects", *IMAGE_MEMBERS)}
+    assert form({name: answer[name] for name in answer if name not in ("objects", *image)}) == form(others)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("row", ROWS)
+async def test_the_examples_as_printed_hold_no_base64(client_of: aiohttp.ClientSession, row: str, version: str) -> None:
+    body = (EXAMPLES / row / f"{version}.request.json").read_bytes()
+    body = body.replace(b"template in base64", b"image in base64")  # which is 12 bytes, without its spaces
+    expected = example("gender-estimator", "error-0")
+    assert await send(client_of, path_of(row, version), body) == (400, expected)
+
+
+def test_every_service_prints_the_same_error_for_it() -> None:
+    printed = [json.loads(path.read_text()) for path in EXAMPLES.rglob("error-0.json")]
+    assert printed == [{"detail": "Failed to decode base64 string"}] * 6
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("row", DETECTING)
 async def test_an_upload_is_answered_like_the_sample_that_holds_it(
-    client: aiohttp.ClientSession, prefix: str, version: str
+    client_of: aiohttp.ClientSession, row: str, version: str
 ) -> None:
     data = file_of("biden")
-    uploaded = await upload(client, f"/{SERVICE}{prefix}/process/image", data)
-    sent = await post(client, f"/{SERVICE}{prefix}/process/sample", document(version, data))
-    assert uploaded == sent
-    again = await post(client, f"/{SERVICE}{prefix}/process/sample", uploaded)
-    assert again == uploaded  # its faces are replaced by the same
+    uploaded = await upload(client_of, path_of(row, version, "image"), data)
+    assert uploaded == await post(client_of, path_of(row, version), document(version, data))
 
 
-@pytest.mark.parametrize("name", ["obama", "biden", "astronaut"])
-async def test_both_versions_describe_the_same_geometry(client: aiohttp.ClientSession, name: str) -> None:
-    data = file_of(name)
-    size = np.array(opened(name).size)
-    (first,) = (await post(client, f"/{SERVICE}/v1/process/sample", document("v1", data)))["objects"]
-    (second,) = (await post(client, f"/{SERVICE}/v2/process/sample", document("v2", data)))["objects"]
-    points = np.array(first["fitter"]["keypoints"]).reshape(21, 3)[:, :2]
-    keypoints = second["keypoints"]
-    relative = np.array([keypoints[point]["proj"] for point in keypoints if point != "fitter_type"])
-    assert points == pytest.approx(relative * size)
-    assert first["fitter"]["left_eye"] == pytest.approx(keypoints["left_eye"]["proj"] * size)
-    assert first["fitter"]["right_eye"] == pytest.approx(keypoints["right_eye"]["proj"] * size)
-    assert first["angles"] == second["pose"]
-    assert (first["bbox"], first["confidence"]) == (second["bbox"], second["confidence"])
-    # They are a face's: within the box, eyes above the mouth, left ones on the left.
-    low, high = np.array(first["bbox"][:2]), np.array(first["bbox"][2:])
-    inside = (relative > low - 0.1) & (relative < high + 0.1)
-    assert inside.all()
-    assert keypoints["left_eye"]["proj"][0] < keypoints["right_eye"]["proj"][0]
-    assert keypoints["left_eye"]["proj"][1] < keypoints["mouth"]["proj"][1] < keypoints["chin"]["proj"][1]
+@pytest.mark.parametrize("row", [row for row in ROWS if row not in DETECTING])
+async def test_what_needs_objects_takes_no_file(client_of: aiohttp.ClientSession, row: str) -> None:
+    path, content_type = path_of(row, "v1", "image"), "multipart/form-data; boundary=x"
+    assert await send(client_of, path, b"--x--\r\n", content_type) == (404, {"detail": "Not Found"})
 
 
-async def test_ids_count_faces_by_descending_confidence(client: aiohttp.ClientSession) -> None:
-    crowd = encoded(side_by_side("obama", "biden", "astronaut"), "JPEG", quality=95)
-    faces = (await post(client, f"/{SERVICE}/v2/process/sample", document("v2", crowd)))["objects"]
-    assert [face["id"] for face in faces] == [0, 1, 2]
-    scores = [face["confidence"] for face in faces]
-    assert scores == sorted(scores, reverse=True)
-    assert len(set(scores)) == 3
-
-
-async def test_objects_of_other_classes_and_unknown_members_survive(client: aiohttp.ClientSession) -> None:
-    body = {"id": 4, "class": "body", "mine": {"deep": [1, 1.0, None, "é"]}}
-    face = {"id": 9, "class": "face", "mine": 1}
-    request = document("v2", file_of("obama")) | {"objects": [face, body], "mine": 1}
-    request["_image"]["mine"] = [2]
-    answer = await post(client, f"/{SERVICE}/v2/process/sample", request)
-    assert answer["_image"] == request["_image"]
-    assert answer.keys() == {"_image", "objects"}
-    kept, found = answer["objects"]
-    assert (kept, found["id"]) == (body, 5)
-    assert "mine" not in found
-
-
-@pytest.mark.parametrize(
-    ("file_format", "options"), [("PNG", {}), ("JPEG", {"quality": 97}), ("WEBP", {"quality": 97}), ("BMP", {})]
-)
-async def test_boxes_are_in_the_displayed_orientation(
-    client: aiohttp.ClientSession, file_format: str, options: dict[str, Any]
-) -> None:
-    upright = opened("obama")
-    (expected,) = (await upload(client, f"/{SERVICE}/v2/process/image", encoded(upright, "PNG")))["objects"]
-    if file_format == "BMP":  # has no EXIF
-        stored = encoded(upright, "BMP")
-    else:
-        turned = upright.transpose(Image.Transpose.ROTATE_90)  # 6: shown turned back
-        stored = encoded(turned, file_format, exif=oriented(6), **options)
-    (found,) = (await upload(client, f"/{SERVICE}/v2/process/image", stored))["objects"]
-    assert found["bbox"] == pytest.approx(expected["bbox"], abs=0.01)
-    assert found["pose"] == pytest.approx(expected["pose"], abs=3)
-
-
-async def test_an_array_is_answered_like_the_picture(client: aiohttp.ClientSession) -> None:
-    picture = opened("obama")
-    blob = base64.b64encode(picture.tobytes()).decode()
-    array = {"blob": blob, "format": "NDARRAY", "dtype": "uint8", "shape": [picture.height, picture.width, 3]}
-    answer = await post(client, f"/{SERVICE}/v2/process/sample", {"_image": array})
-    sent = await post(client, f"/{SERVICE}/v2/process/sample", document("v2", file_of("obama")))
-    assert answer == {"_image": array, "objects": sent["objects"]}
-
-
-async def test_v2_takes_the_image_of_v1_and_answers_in_v2(client: aiohttp.ClientSession) -> None:
-    request = document("v1", file_of("obama"))
-    answer = await post(client, f"/{SERVICE}/v2/process/sample", request)
-    assert answer["$image"] == request["$image"]
-    assert answer["objects"][0].keys() == {"id", "class", "confidence", "bbox", "keypoints", "pose"}
+@pytest.mark.parametrize("row", [f"{LIVENESS}/quality-liveness-anti-spoofing"])
+async def test_more_than_one_face_is_refused_before_its_quality(client_of: aiohttp.ClientSession, row: str) -> None:
+    crowd = side_by_side("obama", "biden")
+    for data in (encoded(crowd, "PNG"), encoded(crowd.resize((160, 120)), "JPEG", quality=20)):
+        body = json.dumps(document("v1", data)).encode()
+        assert await send(client_of, path_of(row, "v1"), body) == (400, example(row, "error-2"))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daemon.http.services import SERVICES
+from daemon.http.services import Detection, services
 from tests.http.calls import SERVICE, document, post, send
 from tests.http.conftest import Served
 from tests.photos import encoded, file_of, opened
@@ -283,8 +283,9 @@ async def test_a_body_over_the_limit(serve: Served) -> None:
 
 
 async def test_a_service_may_allow_fewer_pixels(serve: Served) -> None:
-    services = {SERVICE: replace(SERVICES[SERVICE], max_pixels=100_000)}
+    service = services("face-detector-liveness-estimator")[SERVICE]
+    assert isinstance(service, Detection)
     detail = "Image resolution is too large: 0.2 megapixels, the limit is 0.1"
-    async with serve(services=services) as (_, client):
+    async with serve(replaced={SERVICE: replace(service, max_pixels=100_000)}) as (_, client):
         body = json.dumps(document("v1", file_of("astronaut"))).encode()
         assert await send(client, SAMPLE, body) == (400, {"detail": detail})

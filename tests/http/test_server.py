@@ -12,19 +12,25 @@ import pytest
 from daemon.engine import Engine
 from daemon.errors import ConfigError
 from daemon.http.server import HttpServer
-from daemon.http.services import SERVICES
+from daemon.http.services import services
 from daemon.http.settings import HttpSettings
 from models.errors import ModelError
 from models.store import ModelStore
+from processors.matcher import Matcher
 from processors.registry import build_chain
 from processors.types import Label, Processor, Sample
 from tests.http.calls import SERVICE, document, post, send
 from tests.http.conftest import Served
 from tests.photos import encoded, file_of, opened
 
+SERVICES = {SERVICE: services("face-detector-liveness-estimator")[SERVICE]}
 SAMPLE = f"/{SERVICE}/v1/process/sample"
 BODY = json.dumps(document("v1", encoded(opened("astronaut").resize((20, 20)), "PNG"))).encode()
 NO_CAPACITY = {"detail": "No capacity, try again later"}
+
+
+def matcher() -> Matcher:
+    return Matcher(ModelStore())
 
 
 class Gate:
@@ -89,7 +95,9 @@ async def test_until_the_models_are_loaded_it_is_alive_and_not_ready() -> None:
         return loading
 
     engine = Engine(1)
-    server = HttpServer(HttpSettings(port=0), engine, services=SERVICES, chain_of=chain_of, status=dict)
+    server = HttpServer(
+        HttpSettings(port=0), engine, services=SERVICES, chain_of=chain_of, matcher_of=matcher, status=dict
+    )
     start = asyncio.create_task(server.start())
     await loading.reached()
     async with aiohttp.ClientSession(server.url) as client:
@@ -222,6 +230,7 @@ async def test_nothing_is_left_after_a_stop(store: ModelStore) -> None:
         engine,
         services=SERVICES,
         chain_of=lambda names: build_chain(names, {}, store),
+        matcher_of=matcher,
         status=dict,
     )
     await server.start()
@@ -245,7 +254,14 @@ async def test_nothing_is_left_after_a_stop(store: ModelStore) -> None:
 async def test_a_port_that_is_taken_is_a_mistake_in_the_configuration(serve: Served) -> None:
     async with serve() as (server, _):
         engine = Engine(1)
-        second = HttpServer(HttpSettings(port=server.port), engine, services={}, chain_of=lambda _: Gate(), status=dict)
+        second = HttpServer(
+            HttpSettings(port=server.port),
+            engine,
+            services={},
+            chain_of=lambda _: Gate(),
+            matcher_of=matcher,
+            status=dict,
+        )
         with pytest.raises(ConfigError, match=f"^http: can't listen on 127.0.0.1:{server.port}: .*in use"):
             await second.start()
         await second.stop()
@@ -257,7 +273,9 @@ async def test_a_model_that_cannot_be_had_fails_the_start_and_frees_the_port() -
         raise ModelError("it is missing")
 
     engine = Engine(1)
-    server = HttpServer(HttpSettings(port=0), engine, services=SERVICES, chain_of=chain_of, status=dict)
+    server = HttpServer(
+        HttpSettings(port=0), engine, services=SERVICES, chain_of=chain_of, matcher_of=matcher, status=dict
+    )
     before = psutil.Process().num_fds()
     with pytest.raises(ModelError, match="it is missing"):
         await server.start()

@@ -108,3 +108,13 @@ class TestWithoutGpu:
         assert session.device == "cpu"
         assert f"{YUNET}: opened on cpu" in caplog.messages
         assert "'cuda' is not available" in caplog.messages[0]
+
+
+def test_options_of_a_manifest_reach_onnxruntime(folder: Path) -> None:
+    key = "session.disable_quant_qdq"
+    replace(folder / "manifests" / f"{YUNET}.yaml", "max_batch:", f'session_options: {{{key}: "1"}}\nmax_batch:')
+    options = ModelStore(folder).session(YUNET)._session.get_session_options()
+    assert options.get_session_config_entry(key) == "1"
+    shipped = ModelStore().session(YUNET)._session.get_session_options()
+    with pytest.raises(RuntimeError, match=key):  # it was not set
+        shipped.get_session_config_entry(key)

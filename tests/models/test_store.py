@@ -23,7 +23,7 @@ def test_unknown_name_shows_the_nearest(store: ModelStore) -> None:
 
 
 def test_unknown_name_near_to_nothing_shows_all(store: ModelStore) -> None:
-    with pytest.raises(UnknownModel, match="facemesh_canonical, mp_face_landmark_468, "):
+    with pytest.raises(UnknownModel, match=r"facemesh_canonical, .*mp_face_landmark_468, "):
         store.manifest("?")
 
 

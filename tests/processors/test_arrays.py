@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from processors.arrays import angle_of, blob, crop_matrix, cropped, padded, resized
+from processors.arrays import angle_of, blob, crop_matrix, cropped, fitted, levelled_square, padded, resized, similarity
 from processors.types import Image
 
 
@@ -40,6 +40,48 @@ def test_blob() -> None:
     rgb = image[..., ::-1].transpose(2, 0, 1)[None] / 255
     np.testing.assert_allclose(blob(image, scale=1 / 255, rgb=True), rgb, rtol=1e-6)
     assert blob(image).dtype == np.float32
+
+
+def test_blob_less_the_mean() -> None:
+    image = noise(3, 5)
+    mean, scale = (1.0, 20.0, 100.0), (0.5, 0.25, 2.0)
+    expected = ((image.astype(np.float64) - mean) * scale).transpose(2, 0, 1)[None]
+    np.testing.assert_allclose(blob(image, mean=mean, scale=scale), expected, rtol=1e-6)
+    rgb = ((image[..., ::-1].astype(np.float64) - mean) / 256).transpose(2, 0, 1)[None]
+    np.testing.assert_allclose(blob(image, mean=mean, scale=1 / 256, rgb=True), rgb, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((30, 60), (50, 100)), ((400, 200), (100, 50)), ((1, 900), (1, 100)), ((7, 7), (100, 100))]
+)
+def test_fitted_scales_up_and_down(shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert fitted(noise(*shape), 100).shape[:2] == expected
+
+
+@pytest.mark.parametrize("degrees", [0, 30, -120])
+def test_similarity_finds_the_turn_scale_and_shift(degrees: float) -> None:
+    points = np.random.default_rng(2).uniform(0, 100, (5, 2))
+    matrix = cv2.getRotationMatrix2D((30, 70), degrees, 1.7)
+    moved = points @ matrix[:, :2].T + matrix[:, 2]
+    np.testing.assert_allclose(similarity(points, moved), matrix, atol=1e-9)
+
+
+def test_similarity_is_the_least_squares_fit() -> None:
+    """As a general solver has it: x' = ax - by + c, y' = bx + ay + d."""
+    random = np.random.default_rng(4)
+    points, others = random.uniform(0, 100, (2, 5, 2))
+    rows = [row for x, y in points for row in ((x, -y, 1, 0), (y, x, 0, 1))]
+    a, b, c, d = np.linalg.lstsq(np.array(rows), others.reshape(-1))[0]
+    np.testing.assert_allclose(similarity(points, others), [[a, -b, c], [b, a, d]])
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5, -2.0])
+def test_levelled_square_is_about_the_points_turned_level(angle: float) -> None:
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    level = np.array([(10.0, 20), (50, 40), (30, 100)])
+    centre, side = levelled_square(level @ turn.T, angle, 1.5)
+    assert side == pytest.approx(80 * 1.5)
+    np.testing.assert_allclose(centre, turn @ (30, 60))
 
 
 def test_a_level_crop_of_its_own_size_is_a_cut() -> None:

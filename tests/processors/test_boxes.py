@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from processors.boxes import nms, square
+from processors.boxes import clipped, iou, nms, square
 from processors.types import Floats
 
 A, B, FAR = (0.0, 0.0, 10.0, 10.0), (5.0, 0.0, 15.0, 10.0), (100.0, 100.0, 110.0, 110.0)  # IoU of A and B: 1/3
@@ -23,7 +23,7 @@ def test_nms(boxes: list[tuple[float, ...]], scores: list[float], overlap: float
     assert nms(np.array(boxes).reshape(-1, 4), np.array(scores), overlap).tolist() == kept
 
 
-def iou(a: Floats, b: Floats) -> float:
+def plain_iou(a: Floats, b: Floats) -> float:
     width, height = (max(min(a[2 + k], b[2 + k]) - max(a[k], b[k]), 0.0) for k in (0, 1))
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
     return float(width * height / (sum(areas) - width * height))
@@ -36,7 +36,7 @@ def test_nms_is_greedy_on_random_boxes() -> None:
     scores = random.permutation(200) / 200  # no two alike
     kept: list[int] = []
     for i in np.argsort(-scores):
-        if all(iou(boxes[i], boxes[j]) <= 0.3 for j in kept):
+        if all(plain_iou(boxes[i], boxes[j]) <= 0.3 for j in kept):
             kept.append(int(i))
     assert 1 < len(kept) < 150
     assert nms(boxes, scores, 0.3).tolist() == kept
@@ -49,3 +49,26 @@ def test_nms_is_greedy_on_random_boxes() -> None:
 def test_square(box: tuple[float, ...], scale: float, centre: tuple[float, float], side: float) -> None:
     found_centre, found_side = square(np.array(box, float), scale)
     assert (tuple(found_centre), found_side) == (centre, side)
+
+
+def test_iou_of_each_with_each() -> None:
+    flat = (3.0, 3.0, 3.0, 9.0)
+    inside_out = (9.0, 9.0, 3.0, 3.0)
+    found = iou(np.array([A, B, flat]), np.array([A, FAR, inside_out, flat]))
+    np.testing.assert_allclose(found, np.array([[1, 0, 0, 0], [1 / 3, 0, 0, 0], [0, 0, 0, 0]]))
+    assert iou(np.zeros((0, 4)), np.array([A])).shape == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((2, 3, 7, 8), (2, 3, 7, 8)),
+        ((-5, -5, 50, 50), (0, 0, 20, 10)),
+        ((15, -3, 25, 4), (15, 0, 20, 4)),
+        ((-9, -9, -5, -5), (0, 0, 1, 1)),
+        ((90, 90, 95, 95), (19, 9, 20, 10)),
+        ((4, 4, 4.2, 4.1), (4, 4, 5, 5)),
+    ],
+)
+def test_clipped_is_at_least_a_pixel(box: tuple[float, ...], expected: tuple[float, ...]) -> None:
+    np.testing.assert_array_equal(clipped(np.array(box, np.float64), 20, 10), expected)

@@ -266,6 +266,24 @@ def test_without_five_points_the_mesh_is_the_same(fitter: FaceFitter, faces: dic
 
 
 @every_portrait
+def test_landmarks_level_the_first_crop_of_a_tilted_face(
+    fitter: FaceFitter, faces: dict[str, Object], name: str
+) -> None:
+    """As a request brings them: the box and the 21 points of a picture that hangs upside down."""
+    face = faces[name]
+    picture = np.ascontiguousarray(portrait(name)[::-1, ::-1])
+    corner = np.array([picture.shape[1], picture.shape[0]]) - 1
+    box = np.concatenate([corner - face.box_xyxy[2:], corner - face.box_xyxy[:2]])
+    upside_down = Object("face", box)
+    upside_down.put(Landmarks(corner - face[Landmarks].points_xy))
+    fitter([Sample(Frame.of(picture), [upside_down])])
+    distance = np.linalg.norm(
+        corner - upside_down[FaceMesh].points_xyz[:, :2] - face[FaceMesh].points_xyz[:, :2], axis=1
+    )
+    assert distance.max() < 0.03 * height_of(face)
+
+
+@every_portrait
 def test_a_face_partly_outside_the_picture(fitter: FaceFitter, faces: dict[str, Object], name: str) -> None:
     whole = faces[name]
     cut = int(whole.box_xyxy[0] + 0.2 * (whole.box_xyxy[2] - whole.box_xyxy[0]))

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from daemon.wire.codec import encode
-from daemon.wire.merge import with_found
-from daemon.wire.request import read
+from daemon.wire.merge import with_found, with_results
+from daemon.wire.request import read, read_faces
 from daemon.wire.v1 import V1
 from daemon.wire.v2 import V2
-from daemon.wire.version import Version
+from daemon.wire.version import Size, Version
+from processors.age import Age
+from processors.template_extractor import Template
 from processors.types import Box, Confidence, Frame, Object, Sample
 
 EMITS = frozenset({Box, Confidence})
@@ -66,3 +68,48 @@ def test_faces_are_replaced_and_what_is_kept_comes_first(sent: list[dict[str, An
     kept = [members for members in sent if members.get("class") != "face"]
     assert objects[: len(kept)] == kept
     assert [members["id"] for members in objects[len(kept) :]] == ids
+
+
+def estimated(version: Version, objects: list[dict[str, Any]], emits: frozenset[type], *results: object) -> Any:
+    document = {"$image" if version is V1 else "_image": "AAAA" if version is V1 else {"blob": "AAAA"}}
+    received, faces = read_faces(version, encode(document | {"objects": objects}), max_objects=10)
+    sample = Sample(
+        Frame.of(np.zeros((10, 10, 3), np.uint8)), [face.to_object(Size(10, 10)) for face in faces.values()]
+    )
+    for obj, result in zip(sample.objects, results, strict=True):
+        obj.put(result)
+    answer = with_results(version, received, faces, sample, emits)
+    assert answer | {"objects": []} == document | {"objects": []}
+    return answer["objects"]
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+def test_results_are_laid_over_the_faces_that_came(version: Version) -> None:
+    bbox = [-0.5, 0, 1, 1.25]
+    sent: list[dict[str, Any]] = [
+        {"class": "face", "id": 7, "bbox": bbox, "age": "3", "mine": {"deep": [1, 2.0, None]}},
+        {"class": "body", "id": 7, "age": "4"},
+        {"id": 8},
+        {"bbox": [0, 0, 1, 1], "class": "face"},
+    ]
+    got = estimated(version, sent, frozenset({Age}), Age(25.4), Age(61.0))
+    assert got == [sent[0] | {"age": "25"}, sent[1], sent[2], sent[3] | {"age": "61"}]
+    assert encode(got[0]["bbox"]) == b"[-0.5,0,1,1.25]"
+
+
+def test_no_objects_are_none() -> None:
+    assert estimated(V1, [], frozenset({Age})) == []
+
+
+def test_what_others_put_beside_our_members_survives() -> None:
+    face = {"class": "face", "bbox": [0, 0, 1, 1], "template": {"another_1": {"blob": "AA=="}}}
+    ((kept, ours),) = [
+        members["template"].items() for members in estimated(V2, [face], frozenset({Template}), Template(b"a" * 8))
+    ]
+    assert kept == ("another_1", {"blob": "AA=="})
+    assert ours[1]["shape"] == [8]
+
+
+def test_a_face_without_a_result_comes_back_as_it_came() -> None:
+    face = {"class": "face", "bbox": [0, 0, 1, 1]}
+    assert estimated(V1, [face], frozenset({Age}), Template(b"a")) == [face]

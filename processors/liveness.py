@@ -1,0 +1,72 @@
+"""Tells a live face from a picture of one (print, screen) by one frame, with MiniFASNetV2-SE."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.store import ModelStore
+from processors.arrays import blob
+from processors.boxes import clipped
+from processors.estimator import Estimator
+from processors.types import Box, Floats, Image, Object
+
+CROP = 128
+SCALE = 2.7
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """`probability`, 0..1, that the person is there in the flesh; `real`: whether it reaches the threshold."""
+
+    probability: float
+    real: bool
+
+
+class LivenessEstimatorSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field("liveness_minifasv2se_128", description="The network, one that `visaged models` lists.")
+    threshold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="A face is real from this probability on. How many attacks pass and how many people are refused "
+        "depends on the camera: a site needs a threshold of its own.",
+    )
+
+
+class LivenessEstimator(Estimator):
+    needs: ClassVar[frozenset[type]] = frozenset({Box})
+    makes: ClassVar[frozenset[type]] = frozenset({Liveness})
+    Settings: ClassVar = LivenessEstimatorSettings
+
+    def __init__(self, settings: LivenessEstimatorSettings, models: ModelStore) -> None:
+        self._session = models.session(settings.model)
+        self._threshold = settings.threshold
+
+    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
+        crop = cv2.resize(surroundings(image, obj.box_xyxy), (CROP, CROP), interpolation=cv2.INTER_AREA)
+        logits = self._session.run({"input": blob(crop)})["output"][0].astype(np.float64)  # type: ignore[arg-type]
+        odds = np.exp(logits - logits.max())
+        probability = float(odds[0] / odds.sum())  # class 0: real; 1 and 2: kinds of attack
+        return (Liveness(probability, probability >= self._threshold),)
+
+
+def surroundings(image: Image, box_xyxy: Floats) -> Image:
+    """The face's box with what is about it, where a screen's or a paper's edge shows.
+
+    The box keeps its aspect ratio and grows by SCALE, or as far as the picture allows, and is moved to lie inside it.
+    """
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = clipped(box_xyxy, width, height)
+    box_width, box_height = x2 - x1, y2 - y1
+    scale = min(SCALE, (width - 1) / box_width, (height - 1) / box_height)
+    grown_width, grown_height = box_width * scale, box_height * scale
+    left = min(max((x1 + x2 - grown_width) / 2, 0), max(width - 1 - grown_width, 0))
+    top = min(max((y1 + y2 - grown_height) / 2, 0), max(height - 1 - grown_height, 0))
+    right, bottom = int(left + grown_width), int(top + grown_height)
+    return image[int(top) : max(bottom, int(top) + 1), int(left) : max(right, int(left) + 1)]

@@ -1,0 +1,47 @@
+"""Tells whether a mask covers mouth and nose: MobileNetV2's features of ImageNet with a head of our own."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.store import ModelStore
+from processors.chips import about_box
+from processors.estimator import Estimator
+from processors.types import Box, Image, Object
+
+CROP = 224
+SCALE = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """`probability`, 0..1, that a mask is worn; `worn`: whether it reaches the threshold."""
+
+    probability: float
+    worn: bool
+
+
+class MaskEstimatorSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field("mask_mobilenetv2_real", description="The network, one that `visaged models` lists.")
+    threshold: float = Field(0.5, ge=0, le=1, description="A mask is worn from this probability on.")
+
+
+class MaskEstimator(Estimator):
+    needs: ClassVar[frozenset[type]] = frozenset({Box})
+    makes: ClassVar[frozenset[type]] = frozenset({Mask})
+    Settings: ClassVar = MaskEstimatorSettings
+
+    def __init__(self, settings: MaskEstimatorSettings, models: ModelStore) -> None:
+        self._session = models.session(settings.model)
+        self._threshold = settings.threshold
+
+    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
+        chip = about_box(image, obj.box_xyxy, SCALE, CROP)
+        outputs = self._session.run({"input": chip[None, :, :, ::-1].astype(np.float32) / 127.5 - 1})
+        probability = float(outputs["mask_prob"].item())
+        return (Mask(probability, probability >= self._threshold),)

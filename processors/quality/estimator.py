@@ -1,0 +1,207 @@
+"""Assesses the quality of a face's picture: the contract's 29 members."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.store import ModelStore
+from processors.emotion import EMOTIONS, Emotions
+from processors.mask import Mask
+from processors.quality import detail, geometry
+from processors.quality.eyes import EyeClassifier, MeshRefiner, Sides, openness
+from processors.quality.face import canonical_face, cutout
+from processors.quality.light import evenness
+from processors.quality.picture import (
+    People,
+    PersonSegmenter,
+    Watermark,
+    WatermarkDetector,
+    background_gradient,
+    reduced,
+    uniformity,
+)
+from processors.quality.total import Natives, Total
+from processors.types import Box, Confidence, FaceMesh, Image, Label, Object, Pose, Sample
+
+SURE = 1.0
+"""The detector's confidence in a face that comes without one."""
+NEUTRAL = EMOTIONS.index("neutral")
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The contract's 29 members, in its order: scores are floats of 0..1, all measures whole.
+
+    Scores are in hundredths, as both versions print them, so that no boolean contradicts its score. Of the measures,
+    the rotation is in degrees, the eyes' distance and the margins in pixels, the dynamic range in grey levels (0..255).
+    """
+
+    total_score: float
+    is_sharp: bool
+    sharpness_score: float
+    is_evenly_illuminated: bool
+    illumination_score: float
+    no_flare: bool
+    is_left_eye_opened: bool
+    left_eye_openness_score: float
+    is_right_eye_opened: bool
+    right_eye_openness_score: float
+    is_rotation_acceptable: bool
+    max_rotation_deviation: int
+    not_masked: bool
+    not_masked_score: float
+    is_neutral_emotion: bool
+    neutral_emotion_score: float
+    is_eyes_distance_acceptable: bool
+    eyes_distance: int
+    is_margins_acceptable: bool
+    margin_outer_deviation: int
+    margin_inner_deviation: int
+    is_not_noisy: bool
+    noise_score: float
+    watermark_score: float
+    has_watermark: bool
+    dynamic_range_score: int
+    is_dynamic_range_acceptable: bool
+    background_uniformity_score: float
+    is_background_uniform: bool
+
+
+class QualityEstimatorSettings(BaseModel):
+    """Each member is acceptable from its threshold on, the threshold itself included."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sharpness: float = Field(0.5, ge=0, le=1, description="Least score of a sharp face; 0.5: a blur of two pixels.")
+    illumination: float = Field(0.4, ge=0, le=1, description="Least score of an evenly lit face.")
+    flare: float = Field(
+        0.01, ge=0, le=1, description="Most that burnt spots (share of the face) and veil (of 255) may come to."
+    )
+    eye_openness: float = Field(0.5, ge=0, le=1, description="Least score of an open eye.")
+    rotation: int = Field(15, ge=0, le=180, description="Most degrees that the head may be turned about any axis.")
+    neutral_emotion: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Least probability of a neutral face. The default fits emotion_fusion_small, which gives neutral "
+        "faces 0.19 to 0.36.",
+    )
+    eyes_distance: int = Field(60, ge=0, description="Least pixels between the eyes.")
+    inner_margin: float = Field(0.6, ge=0, le=1, description="Least share of the picture's height that a face takes.")
+    outer_margin: float = Field(
+        0.9, ge=0, le=1, description="Most that a face takes of the picture's height, and of its width."
+    )
+    noise: float = Field(0.5, ge=0, le=1, description="Least score of a face without noise; 0.5: nine grey levels.")
+    watermark: float = Field(0.5, ge=0, le=1, description="Least probability of a watermark that is taken for one.")
+    dynamic_range: int = Field(128, ge=0, le=255, description="Least grey levels that a face spans.")
+    background_uniformity: float = Field(0.7, ge=0, le=1, description="Least score of a uniform background.")
+
+
+class QualityEstimator:
+    """Measures after ISO/IEC 29794-5:2025, as its reference implementation OFIQ 1.1 takes them, and others beside.
+
+    Mask and emotion are those of the services, so that these never disagree with the quality of the same face.
+    """
+
+    applies_to: ClassVar[Label] = "face"
+    needs: ClassVar[frozenset[type]] = frozenset({Box, FaceMesh, Pose, Mask, Emotions})
+    makes: ClassVar[frozenset[type]] = frozenset({Quality})
+    Settings: ClassVar = QualityEstimatorSettings
+
+    def __init__(self, settings: QualityEstimatorSettings, models: ModelStore) -> None:
+        self._settings = settings
+        self._watermark = WatermarkDetector(models)
+        self._people = PersonSegmenter(models)
+        self._refine = MeshRefiner(models)
+        self._eyes = EyeClassifier(models)
+        self._blur = detail.Blur(models.path("quality_sharpness"))
+        self._total = Total(models.path("quality_unified"))
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            faces = [obj for obj in sample.objects if obj.label == self.applies_to]
+            if not faces:
+                continue
+            image = sample.frame.image
+            small = reduced(image)
+            if Watermark not in sample:
+                sample.put(self._watermark(small))
+            if People not in sample:
+                sample.put(self._people(small))
+            for face in faces:
+                face.put(self.assess(image, face, sample[Watermark], sample[People]))
+
+    def assess(self, image: Image, face: Object, watermark: Watermark, people: People) -> Quality:
+        height, width = image.shape[:2]
+        limits, box = self._settings, face.box_xyxy
+        natives, eyes, background = self.measured(image, face, people)
+        mask, light = face[Mask], natives.light
+
+        sharpness = hundredths(detail.sharpness_score(natives.blur))
+        illumination = hundredths(evenness(light))
+        left_eye, right_eye = map(hundredths, eyes)
+        rotation = geometry.worst_angle(natives.pose)
+        neutral = hundredths(face[Emotions].probabilities[NEUTRAL])
+        eyes_distance = round(natives.eyes_distance)
+        inner = round(geometry.inner_margin(box, height, limits.inner_margin))
+        outer = round(geometry.outer_margin(box, width, height, limits.outer_margin))
+        noise = hundredths(detail.noise_score(natives.noise))
+        mark = hundredths(watermark.probability)
+        dynamic_range = round(light.dynamic_range)
+        background_score = hundredths(uniformity(background))
+        return Quality(
+            total_score=hundredths(self._total(natives)),
+            is_sharp=sharpness >= limits.sharpness,
+            sharpness_score=sharpness,
+            is_evenly_illuminated=illumination >= limits.illumination,
+            illumination_score=illumination,
+            no_flare=light.flare <= limits.flare,
+            is_left_eye_opened=left_eye >= limits.eye_openness,
+            left_eye_openness_score=left_eye,
+            is_right_eye_opened=right_eye >= limits.eye_openness,
+            right_eye_openness_score=right_eye,
+            is_rotation_acceptable=abs(rotation) <= limits.rotation,
+            max_rotation_deviation=rotation,
+            not_masked=not mask.worn,
+            not_masked_score=hundredths(1 - mask.probability),
+            is_neutral_emotion=neutral >= limits.neutral_emotion,
+            neutral_emotion_score=neutral,
+            is_eyes_distance_acceptable=eyes_distance >= limits.eyes_distance,
+            eyes_distance=eyes_distance,
+            is_margins_acceptable=inner == 0 and outer == 0,
+            margin_outer_deviation=outer,
+            margin_inner_deviation=inner,
+            is_not_noisy=noise >= limits.noise,
+            noise_score=noise,
+            watermark_score=mark,
+            has_watermark=mark >= limits.watermark,
+            dynamic_range_score=dynamic_range,
+            is_dynamic_range_acceptable=dynamic_range >= limits.dynamic_range,
+            background_uniformity_score=background_score,
+            is_background_uniform=background_score >= limits.background_uniformity,
+        )
+
+    def measured(self, image: Image, face: Object, people: People) -> tuple[Natives, Sides, float | None]:
+        """Natives, the openness of the eyes, the background's gradient."""
+        refined = self._refine(image, face[FaceMesh])
+        points = refined.points_xy
+        eyes = Sides(*map(openness, self._eyes(image, points), refined.blink))
+        noise = detail.noise(cutout(image, points, detail.NOISE_EYES))
+        natives = Natives(
+            confidence=face[Confidence].value if Confidence in face else SURE,
+            presence=face[FaceMesh].presence,
+            blur=self._blur(cutout(image, points, detail.SHARPNESS_EYES), noise),
+            noise=noise,
+            light=canonical_face(image, points).light(),
+            eyes=min(eyes),
+            mouth=geometry.mouth_closed(geometry.openings(points).mouth),
+            eyes_distance=geometry.eyes_distance(points),
+            pose=face[Pose],
+        )
+        return natives, eyes, background_gradient(image, points, people)
+
+
+def hundredths(score: float) -> float:
+    return round(score, 2)

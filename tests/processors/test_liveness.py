@@ -1,0 +1,78 @@
+import cv2
+import numpy as np
+import pytest
+
+from models.store import ModelStore
+from processors.liveness import Liveness, LivenessEstimator, surroundings
+from processors.registry import build_chain
+from processors.types import Frame, Image, Sample
+from tests.processors.pictures import PORTRAITS, portrait
+
+
+def estimated(store: ModelStore, picture: Image, threshold: float = 0.5) -> Liveness:
+    settings = {"liveness-estimator": LivenessEstimator.Settings(threshold=threshold)}
+    sample = Sample(Frame.of(picture))
+    build_chain(["face-detector", "liveness-estimator"], settings, store)([sample])
+    return sample.objects[0][Liveness]
+
+
+def on_a_phone(picture: Image) -> Image:
+    """The picture on a screen with a black bezel, held askew before a wall: its grid beats with the camera's."""
+    height, width = 180, round(180 * picture.shape[1] / picture.shape[0])
+    y, x = np.mgrid[:height, :width]
+    moire = 1 + 0.1 * np.sin(0.9 * x + 0.15 * y)[..., None]
+    shown = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) * moire
+    screen = np.clip((shown - 128) * 1.2 + 128, 0, 255).astype(np.uint8)
+    phone = cv2.copyMakeBorder(screen, 15, 15, 15, 15, cv2.BORDER_CONSTANT, value=(10, 10, 10))
+    turn = cv2.getRotationMatrix2D((phone.shape[1] / 2, phone.shape[0] / 2), 5, 1)
+    turn[:, 2] += (320 - phone.shape[1] / 2, 240 - phone.shape[0] / 2)
+    scene = np.full((480, 640, 3), (120, 130, 140), np.uint8)
+    cv2.warpAffine(phone, turn, (640, 480), dst=scene, borderMode=cv2.BORDER_TRANSPARENT)
+    return cv2.GaussianBlur(scene, (0, 0), 0.7)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("name", PORTRAITS)
+def test_portraits_are_real(store: ModelStore, name: str) -> None:
+    liveness = estimated(store, portrait(name))
+    assert liveness.real
+    assert liveness.probability > 0.9
+
+
+@pytest.mark.parametrize("name", PORTRAITS)
+def test_a_portrait_on_a_screen_is_less_so(store: ModelStore, name: str) -> None:
+    """Not refused in each case: see the model's card for how many attacks pass."""
+    assert estimated(store, on_a_phone(portrait(name))).probability < estimated(store, portrait(name)).probability - 0.2
+
+
+def test_threshold_itself_is_real(store: ModelStore) -> None:
+    probability = estimated(store, portrait("obama")).probability
+    assert estimated(store, portrait("obama"), probability).real
+    assert not estimated(store, portrait("obama"), np.nextafter(probability, 2)).real
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((300, 200, 400, 300), (215, 115, 485, 385)),  # 2.7 x about the centre
+        ((10, 200, 110, 300), (0, 115, 270, 385)),  # moved inside
+        ((550, 350, 640, 480), (396, 128, 639, 479)),  # moved inside, less the last pixel
+        ((0, 0, 400, 400), (0, 0, 479, 479)),  # grows no further than the picture's shorter side allows
+        ((-100, 200, 60, 300), (0, 115, 162, 385)),  # only what is inside counts
+    ],
+)
+def test_surroundings(box: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    y, x = np.mgrid[:480, :640]
+    picture = np.stack([x // 4, y // 2, (x % 4) * 2 + y % 2], axis=2).astype(np.uint8)  # every pixel is another
+    left, top, right, bottom = expected
+    np.testing.assert_array_equal(surroundings(picture, np.array(box, np.float64)), picture[top:bottom, left:right])
+
+
+def test_probability_is_that_of_the_bare_network(store: ModelStore) -> None:
+    sample = Sample(Frame.of(portrait("obama")))
+    build_chain(["face-detector", "liveness-estimator"], {}, store)([sample])
+    (face,) = sample.objects
+    crop = cv2.resize(surroundings(sample.frame.image, face.box_xyxy), (128, 128), interpolation=cv2.INTER_AREA)
+    net = crop.astype(np.float32).transpose(2, 0, 1)[None]
+    logits = store.session("liveness_minifasv2se_128").run({"input": net})["output"][0]
+    expected = 1 / (1 + np.exp(logits[1] - logits[0]) + np.exp(logits[2] - logits[0]))
+    assert face[Liveness].probability == pytest.approx(float(expected), abs=1e-6)
