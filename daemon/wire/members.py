@@ -9,11 +9,12 @@ from daemon.wire.codec import Members
 from daemon.wire.version import Size
 from processors.age import Age
 from processors.emotion import EMOTIONS, Emotions
+from processors.gender import Gender
 from processors.liveness import Liveness
 from processors.mask import Mask
 from processors.matcher import Verification
 from processors.quality import Quality
-from processors.types import Confidence, Object
+from processors.types import Confidence, Object, Pose
 
 
 def confidence(obj: Object, _: Size) -> Members:
@@ -23,6 +24,14 @@ def confidence(obj: Object, _: Size) -> Members:
 def bbox(obj: Object, size: Size) -> Members:
     """Relative to width and height, clipped to the picture."""
     return {"bbox": np.clip(obj.box_xyxy / (size + size), 0.0, 1.0).tolist()}
+
+
+def pose(obj: Object) -> Members:
+    return {"yaw": obj[Pose].yaw, "roll": obj[Pose].roll, "pitch": obj[Pose].pitch}
+
+
+def gender(obj: Object, cased: Callable[[str], str]) -> Members:
+    return {"gender": cased("male" if obj[Gender].is_male else "female")}
 
 
 def age(obj: Object, _: Size) -> Members:

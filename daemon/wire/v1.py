@@ -48,12 +48,11 @@ def fitter(obj: Object, _: Size) -> Members:
 
 
 def angles(obj: Object, _: Size) -> Members:
-    pose = obj[Pose]
-    return {"angles": {"yaw": pose.yaw, "roll": pose.roll, "pitch": pose.pitch}}
+    return {"angles": members.pose(obj)}
 
 
 def gender(obj: Object, _: Size) -> Members:
-    return {"gender": "MALE" if obj[Gender].is_male else "FEMALE"}
+    return members.gender(obj, str.upper)
 
 
 def emotions(obj: Object, _: Size) -> Members:

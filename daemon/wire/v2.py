@@ -47,12 +47,11 @@ def keypoints(obj: Object, size: Size) -> Members:
 
 
 def pose(obj: Object, _: Size) -> Members:
-    pose = obj[Pose]
-    return {"pose": {"yaw": pose.yaw, "roll": pose.roll, "pitch": pose.pitch}}
+    return {"pose": members.pose(obj)}
 
 
 def gender(obj: Object, _: Size) -> Members:
-    return {"gender": "male" if obj[Gender].is_male else "female"}
+    return members.gender(obj, str.lower)
 
 
 def emotions(obj: Object, _: Size) -> Members:
