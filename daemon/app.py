@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import cv2
 
@@ -23,6 +24,7 @@ from daemon.sources import make_source
 from daemon.status import Status
 from daemon.stream import Stream
 from daemon.supervisor import Supervisor
+from daemon.work import Untracked
 from models.store import ModelStore
 from processors.chain import Chain
 from processors.matcher import Matcher
@@ -78,7 +80,9 @@ class App:
         self._models = ModelStore(config.models.directory, config.models.provider)
         self._workers = config.engine.workers or os.cpu_count() or 1
         self._engine = Engine(self._workers)
-        self._deliveries = {name: Delivery(name, make_sink(sink)) for name, sink in config.sinks.items()}
+        self._deliveries = {
+            name: Delivery(name, make_sink(sink), linger=sink.linger) for name, sink in config.sinks.items()
+        }
         self._supervisors: dict[str, Supervisor] = {}
         self.status = Status(self._engine, self._supervisors, self._deliveries)
         self.http: HttpServer | None = None
@@ -121,11 +125,11 @@ class App:
     def _stream(self, name: str, chain: Chain) -> Stream:
         settings = self._config.streams[name]
         sinks = [self._deliveries[sink] for sink in settings.sinks or self._deliveries]
+        documents = Documents(name, chain.makes, settings.image)
         return Stream(
             name,
             make_source(settings, name),
-            chain,
-            Documents(name, chain.makes, settings.image),
+            partial(Untracked, chain, documents),
             self._engine.lane(name, settings.weight),
             sinks,
             settings.window or self._workers,

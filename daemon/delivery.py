@@ -42,10 +42,11 @@ class Item(NamedTuple):
 class Delivery:
     """What is handed in is written in that order, or counted as dropped or failed. For the event loop's thread.
 
-    While the sink cannot be written to, at most `backlog` records wait, and a batch of them that is being written.
+    While the sink cannot be written to, at most `backlog` records wait, and a batch of them that is being written. A
+    record waits up to `linger` seconds for others to be written with it: one write of many costs little more than one.
     """
 
-    def __init__(self, name: str, sink: Sink, backlog: int = BACKLOG, batch: int = BATCH) -> None:
+    def __init__(self, name: str, sink: Sink, backlog: int = BACKLOG, batch: int = BATCH, linger: float = 0.0) -> None:
         self.name = name
         self.sink = sink
         self.counts = Counts()
@@ -54,6 +55,7 @@ class Delivery:
         self.error: str | None = None
         """Why the last attempt failed; None once one has succeeded."""
         self._batch = batch
+        self._linger = linger
         self._queue = BoundedQueue[Item](backlog, lambda item: item.drop(f"{name}: backlog full"))
         self._in_hand: Sequence[Item] = ()
         self._limit = asyncio.timeout(None)  # of run(), once close() has set one
@@ -89,7 +91,7 @@ class Delivery:
             async with self._limit:
                 await self._until_done(self.sink.open)
                 while True:
-                    self._in_hand = await self._queue.get_batch(self._batch)
+                    self._in_hand = await self._queue.get_batch(self._batch, self._linger)
                     await self._until_done(self._write)
         except QueueClosed:
             pass

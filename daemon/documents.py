@@ -63,4 +63,5 @@ def _jpeg(image: Image) -> bytes:
 
 def _traceparent() -> bytes:
     """A trace of its own, not sampled (W3C Trace Context)."""
-    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00".encode()
+    ids = os.urandom(24).hex()
+    return f"00-{ids[:32]}-{ids[32:]}-00".encode()

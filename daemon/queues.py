@@ -33,6 +33,10 @@ class BoundedQueue(Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     async def put(self, item: T) -> None:
         """Waits for room; raises QueueClosed once the queue is closed."""
         while len(self._items) >= self.size and not self._closed:
@@ -64,13 +68,25 @@ class BoundedQueue(Generic[T]):
         """Waits for an item; raises QueueClosed when the queue is closed and empty."""
         return (await self.get_batch(1))[0]
 
-    async def get_batch(self, most: int) -> list[T]:
-        """Waits for at least one item, takes up to `most`; raises QueueClosed when the queue is closed and empty."""
+    def get_nowait(self) -> T | None:
+        """The first item; None where there is none."""
+        if not self._items:
+            return None
+        self._drained.set()
+        return self._items.popleft()[0]
+
+    async def get_batch(self, most: int, linger: float = 0.0) -> list[T]:
+        """Waits for an item and `linger` seconds for more, takes up to `most`.
+
+        Raises QueueClosed when the queue is closed and empty.
+        """
         while not self._items:
             if self._closed:
                 raise QueueClosed
             self._filled.clear()
             await self._filled.wait()
+            if linger and not self._closed:
+                await asyncio.sleep(linger)
         batch = [self._items.popleft()[0] for _ in range(min(most, len(self._items)))]
         self._drained.set()
         return batch

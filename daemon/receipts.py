@@ -1,4 +1,7 @@
-"""How each frame ended. Counters come from receipts alone, so in = acknowledged + dropped + failed by construction."""
+"""How each frame ended. Counters come from receipts alone, so that by construction
+
+in = acknowledged + skipped + dropped + failed.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,8 +12,14 @@ class Ending(IntEnum):
     """In the order of gravity: of several sinks' answers the gravest is the frame's ending."""
 
     ACKNOWLEDGED = 0
-    DROPPED = 1
-    FAILED = 2
+    SKIPPED = 1
+    """Passed over as the configuration says; nothing is lost."""
+    DROPPED = 2
+    FAILED = 3
+
+
+OnEnd = Callable[[Ending, str], None]
+"""Told how a receipt ended, and why."""
 
 
 class Counts:
@@ -19,15 +28,17 @@ class Counts:
     def __init__(self) -> None:
         self.received = 0
         self.acknowledged = 0
+        self.skipped: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
 
     @property
     def pending(self) -> int:
         """Received and not ended yet."""
-        return self.received - self.acknowledged - self.dropped.total() - self.failed.total()
+        ended = (self.skipped, self.dropped, self.failed)
+        return self.received - self.acknowledged - sum(reasons.total() for reasons in ended)
 
-    def open(self, on_end: Callable[[Ending], None] | None = None) -> "Receipt":
+    def open(self, on_end: OnEnd | None = None) -> "Receipt":
         """Counts a frame in and hands out its receipt."""
         self.received += 1
         return Receipt(self, on_end)
@@ -35,6 +46,8 @@ class Counts:
     def end(self, ending: Ending, reason: str) -> None:
         if ending is Ending.ACKNOWLEDGED:
             self.acknowledged += 1
+        elif ending is Ending.SKIPPED:
+            self.skipped[reason] += 1
         elif ending is Ending.DROPPED:
             self.dropped[reason] += 1
         else:
@@ -46,7 +59,7 @@ class Receipt:
 
     __slots__ = ("_awaited", "_counts", "_ending", "_on_end", "_reason")
 
-    def __init__(self, counts: Counts, on_end: Callable[[Ending], None] | None) -> None:
+    def __init__(self, counts: Counts, on_end: OnEnd | None) -> None:
         self._counts = counts
         self._on_end = on_end
         self._awaited = 1
@@ -62,6 +75,10 @@ class Receipt:
     def acknowledge(self) -> None:
         """A sink has it."""
         self._answer(Ending.ACKNOWLEDGED, "")
+
+    def skip(self, reason: str) -> None:
+        """The configuration passes over it."""
+        self._answer(Ending.SKIPPED, reason)
 
     def drop(self, reason: str) -> None:
         """It was let go on purpose (a full queue, too late)."""
@@ -80,4 +97,4 @@ class Receipt:
         if self._awaited == 0:
             self._counts.end(self._ending, self._reason)
             if self._on_end is not None:
-                self._on_end(self._ending)
+                self._on_end(self._ending, self._reason)

@@ -57,6 +57,7 @@ def _counts(counts: Counts) -> dict[str, Any]:
     return {
         "received": counts.received,
         "acknowledged": counts.acknowledged,
+        "skipped": dict(counts.skipped),
         "dropped": dict(counts.dropped),
         "failed": dict(counts.failed),
         "pending": counts.pending,

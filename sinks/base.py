@@ -16,7 +16,19 @@ what it did to a record beside writing it.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import Field
+
+Linger = Annotated[
+    float,
+    Field(
+        ge=0,
+        description="Seconds that a document may wait for others to be written with it: many in one write cost little "
+        "more than one.",
+    ),
+]
+"""A setting that every sink has; the daemon sees to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sinks.base import Record, SinkError
+from sinks.base import Linger, Record, SinkError
 from sinks.lines import joined, one_line_each, raise_refused
 
 
@@ -19,6 +19,7 @@ class FileSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["file"]
+    linger: Linger = 0.05
     path: Path = Field(description="The file of JSON Lines that documents are appended to; its folder must be there.")
     sync: bool = Field(
         False,

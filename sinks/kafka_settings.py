@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from sinks.base import Linger
+
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,6 +84,7 @@ class NewTopic(Section):
 
 class KafkaSettings(KafkaConnection):
     type: Literal["kafka"]
+    linger: Linger = 0.01
     topic: str = Field(
         pattern=r"^[a-zA-Z0-9._-]{1,249}$", description="The topic that documents go to, their stream's id as key."
     )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sinks.base import Record, SinkError
+from sinks.base import Linger, Record, SinkError
 from sinks.lines import joined, one_line_each, raise_refused
 
 POLL_S = 0.1
@@ -20,6 +20,7 @@ class StdoutSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["stdout"]
+    linger: Linger = 0.05
 
 
 class StdoutSink:

@@ -4,31 +4,37 @@ import pytest
 
 from daemon.receipts import Counts, Ending, Receipt
 
-ACKNOWLEDGED, DROPPED, FAILED = Ending
+ACKNOWLEDGED, SKIPPED, DROPPED, FAILED = Ending
 
 
 def test_a_receipt_ends_with_the_answer_of_its_sink() -> None:
     counts = Counts()
-    endings: list[Ending] = []
-    acknowledged, dropped, failed, last = (counts.open(endings.append) for _ in range(4))
-    assert (counts.received, counts.pending) == (4, 4)
+    endings: list[tuple[Ending, str]] = []
+    acknowledged, skipped, dropped, failed, last = (
+        counts.open(lambda *ending: endings.append(ending)) for _ in range(5)
+    )
+    assert (counts.received, counts.pending) == (5, 5)
     acknowledged.acknowledge()
+    skipped.skip("still")
     dropped.drop("overload")
     failed.fail("DamagedImage")
-    assert endings == [ACKNOWLEDGED, DROPPED, FAILED]
-    assert (counts.acknowledged, dict(counts.dropped), dict(counts.failed)) == (
-        1,
+    assert endings == [(ACKNOWLEDGED, ""), (SKIPPED, "still"), (DROPPED, "overload"), (FAILED, "DamagedImage")]
+    assert counts.acknowledged == 1
+    assert (dict(counts.skipped), dict(counts.dropped), dict(counts.failed)) == (
+        {"still": 1},
         {"overload": 1},
         {"DamagedImage": 1},
     )
-    assert (counts.received, counts.pending) == (4, 1)
+    assert (counts.received, counts.pending) == (5, 1)
     last.acknowledge()
-    assert (counts.received, counts.acknowledged, counts.pending) == (4, 2, 0)
+    assert (counts.received, counts.acknowledged, counts.pending) == (5, 2, 0)
 
 
 def answer(receipt: Receipt, ending: Ending, reason: str = "") -> None:
     if ending is ACKNOWLEDGED:
         receipt.acknowledge()
+    elif ending is SKIPPED:
+        receipt.skip(reason)
     elif ending is DROPPED:
         receipt.drop(reason)
     else:
@@ -45,6 +51,7 @@ def answer(receipt: Receipt, ending: Ending, reason: str = "") -> None:
         ([(FAILED, "a"), (ACKNOWLEDGED, ""), (DROPPED, "b")], FAILED, {}, {"a": 1}),
         ([(DROPPED, "a"), (ACKNOWLEDGED, ""), (FAILED, "b")], FAILED, {}, {"b": 1}),
         ([(FAILED, "a"), (FAILED, "b")], FAILED, {}, {"a": 1}),
+        ([(SKIPPED, "a"), (DROPPED, "b")], DROPPED, {"b": 1}, {}),
     ],
 )
 def test_of_several_answers_the_gravest_is_the_ending(
@@ -52,7 +59,7 @@ def test_of_several_answers_the_gravest_is_the_ending(
 ) -> None:
     counts = Counts()
     endings: list[Ending] = []
-    receipt = counts.open(endings.append)
+    receipt = counts.open(lambda ending, _: endings.append(ending))
     receipt.expect(len(answers))
     for how, reason in answers:
         assert (endings, counts.pending) == ([], 1)  # not before the last one
@@ -86,13 +93,13 @@ def test_a_receipt_that_nobody_answers_is_refused(answers: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_in_is_acknowledged_and_dropped_and_failed_at_every_moment(seed: int) -> None:
+def test_in_is_acknowledged_skipped_dropped_and_failed_at_every_moment(seed: int) -> None:
     choose = random.Random(seed)  # noqa: S311
     counts = Counts()
     open_answers: list[Receipt] = []
     ended: list[Ending] = []
     for _ in range(300):
-        receipt = counts.open(ended.append)
+        receipt = counts.open(lambda ending, _: ended.append(ending))
         receipt.expect(answers := choose.randint(1, 3))
         open_answers += [receipt] * answers
         choose.shuffle(open_answers)
@@ -105,6 +112,7 @@ def test_in_is_acknowledged_and_dropped_and_failed_at_every_moment(seed: int) ->
         receipt.acknowledge()
     for kind, count in (
         (ACKNOWLEDGED, counts.acknowledged),
+        (SKIPPED, counts.skipped["SKIPPED"]),
         (DROPPED, counts.dropped["DROPPED"]),
         (FAILED, counts.failed["FAILED"]),
     ):

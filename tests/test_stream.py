@@ -3,14 +3,17 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
 from daemon.engine import Engine, Lane
 from daemon.errors import DamagedImage, SourceEnded, SourceError
+from daemon.pipeline import OVERLOAD, STOPPED
 from daemon.sources.base import Feed, Source
-from daemon.stream import OVERLOAD, STOPPED, Stream
+from daemon.stream import Stream
+from daemon.work import Untracked
 from processors.types import Frame, Image, Sample
 from sinks.base import Record
 from tests.fakes import CollectingSink, ScriptedSource, Work, frame
@@ -42,7 +45,7 @@ def stream_of(
     work: Callable[[Frame], object] | None = None,
     window: int = WORKERS,
 ) -> Stream:
-    return Stream("door", source, Work(work), index_of, lane, sinks, window)
+    return Stream("door", source, partial(Untracked, Work(work), index_of), lane, sinks, window)
 
 
 def values(indices: range) -> list[bytes]:

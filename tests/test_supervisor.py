@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,7 @@ from daemon.errors import SourceEnded, SourceError
 from daemon.sources.base import Feed
 from daemon.stream import Stream
 from daemon.supervisor import Supervisor
+from daemon.work import Untracked
 from processors.types import Sample
 from sinks.base import Record
 from tests.fakes import CollectingSink, ScriptedSource, Work, frame
@@ -34,7 +36,8 @@ async def supervise() -> AsyncIterator[Supervise]:
         def record(sample: Sample, run: str) -> Record:
             return Record("door", b"")
 
-        return Supervisor(Stream("door", source, Work(), record, engine.lane("door"), [CollectingSink()], 1))
+        stream = Stream("door", source, partial(Untracked, Work(), record), engine.lane("door"), [CollectingSink()], 1)
+        return Supervisor(stream)
 
     yield make
     await engine.close()

@@ -59,6 +59,9 @@ class Outlet:
         self._feed = feed
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
+        self._taken = threading.Semaphore(0)
+        self._putting: asyncio.Task[None] | None = None
+        self._put_error: BaseException | None = None
 
     @property
     def stopped(self) -> bool:
@@ -71,17 +74,31 @@ class Outlet:
         self._loop.call_soon_threadsafe(self._feed.offer, frame)
 
     def put(self, frame: Frame) -> None:
-        putting = asyncio.run_coroutine_threadsafe(self._feed.put(frame), self._loop)
-        while not self.stopped:
-            try:
-                return putting.result(timeout=0.1)
-            except TimeoutError:
-                continue
-        putting.cancel()
-        raise Stopped
+        # run_coroutine_threadsafe() would do, at several times the cost
+        self._loop.call_soon_threadsafe(self._begin_put, frame)
+        while not self._taken.acquire(timeout=0.1):
+            if self.stopped:
+                self._loop.call_soon_threadsafe(self._cancel_put)
+                raise Stopped
+        if self._put_error is not None:
+            raise self._put_error
 
     def fail(self, error: Exception) -> None:
         self._loop.call_soon_threadsafe(self._feed.fail, error)
+
+    def _begin_put(self, frame: Frame) -> None:
+        self._putting = self._loop.create_task(self._put(frame))
+
+    async def _put(self, frame: Frame) -> None:
+        try:
+            await self._feed.put(frame)
+        except BaseException as err:  # noqa: BLE001  # the reader's, who waits for it
+            self._put_error = err
+        self._taken.release()
+
+    def _cancel_put(self) -> None:
+        if self._putting is not None:
+            self._putting.cancel()
 
 
 class Reader(Protocol):

@@ -118,6 +118,7 @@ def _frame(picture: "av.VideoFrame", index: int, began: float, captured_at: floa
 
 def _bgr(picture: "av.VideoFrame") -> Image:
     """As displayed: a phone's videos are stored lying down with a rotation beside them."""
-    image = cast(Image, picture.to_ndarray(format="bgr24"))
+    # By default swscale starts and ends as many threads as there are cores, for each picture.
+    image = cast(Image, picture.to_ndarray(format="bgr24", threads=1))
     rotation = ROTATIONS.get(picture.rotation)
     return image if rotation is None else cast(Image, cv2.rotate(image, rotation))
