@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("config", type=Path, help="a YAML file; VISAGED_ variables win over it")
     run.set_defaults(run=_run)
 
-    check = commands.add_parser("check", help="check a configuration and the models without starting anything")
+    check = commands.add_parser("check", help="check a configuration and open its models without starting anything")
     check.add_argument("config", type=Path)
     check.set_defaults(run=_check)
 
@@ -83,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser(
         "models", help="list the models: task, licence, size, whether the file is the right one"
     )
+    models.add_argument(
+        "--cards",
+        type=Path,
+        metavar="RUN.json",
+        help="instead put the figures of a run, which `evaluate --json` wrote, into models/README.md",
+    )
     models.set_defaults(run=_models)
 
     schema = commands.add_parser("schema", help="print every key of the configuration, with its default and meaning")
@@ -103,14 +109,9 @@ def _check(arguments: argparse.Namespace) -> int:
     from daemon.config import load
 
     config = load(arguments.config)
-    from models.store import ModelStore
-    from processors.registry import build_chain
+    from daemon.check import main
 
-    models = ModelStore(config.models.directory, config.models.provider)
-    for stream in config.streams.values():
-        build_chain(stream.chain, config.processor_settings(), models)
-    sys.stdout.write(f"{arguments.config}: ok, {len(config.streams)} streams, {len(config.sinks)} sinks\n")
-    return 0
+    return main(config, arguments.config)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -155,6 +156,11 @@ def _models(arguments: argparse.Namespace) -> int:
     from models.listing import listing, table
     from models.store import ModelStore
 
+    if arguments.cards is not None:
+        import models
+        from daemon.evaluate.cards import main
+
+        return main(arguments.cards, Path(models.__file__).parent)
     rows = listing(ModelStore())
     sys.stdout.write(table(rows) + "\n")
     return 0 if all(row.file == "ok" for row in rows) else EXIT_ERROR

@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,12 +15,14 @@ from models.errors import InferenceFailed, ProviderUnavailable, UnreadableModel,
 from models.manifest import Manifest, Tensor, signature
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg, SessionOptions
+    from onnxruntime import InferenceSession, NodeArg, RunOptions, SessionOptions
 
 log = logging.getLogger(__name__)
 
 Provider = Literal["cpu", "cuda", "auto"]
 Device = Literal["cpu", "cuda"]
+
+_runs: "dict[int, Run]" = {}
 
 _DTYPES = {"float": "float32", "double": "float64"}  # the rest of ONNX's element types are called as in numpy
 _FATAL = 4
@@ -34,6 +38,8 @@ class Session:
         Raises UnreadableModel, WrongModelShape and, for "cuda" alone, ProviderUnavailable.
         """
         self.manifest = manifest
+        self._path = path
+        self._provider = provider
         self._session, self.device = _open(manifest, path, provider)
         _check(manifest.name, "inputs", manifest.inputs, self._session.get_inputs())
         _check(manifest.name, "outputs", manifest.outputs, self._session.get_outputs())
@@ -42,8 +48,12 @@ class Session:
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Arrays by name, in and out, with the manifest's types and shapes. Raises WrongInput or InferenceFailed."""
+        import onnxruntime
+
+        run = Run(self, onnxruntime.RunOptions())
+        _runs[threading.get_ident()] = run
         try:
-            outputs = self._session.run(self._output_names, dict(inputs))
+            outputs = self._session.run(self._output_names, dict(inputs), run.options)
         except Exception as err:  # onnxruntime's errors have no base of their own
             if self._accepts(inputs):
                 raise InferenceFailed(self.manifest.name, err) from err
@@ -52,11 +62,34 @@ class Session:
                 expected=_listed(self.manifest.inputs),
                 actual=_listed([signature(name, array.dtype, array.shape) for name, array in inputs.items()]),
             ) from err
+        finally:
+            del _runs[threading.get_ident()]
         return dict(zip(self._output_names, outputs, strict=True))
+
+    def reopen(self) -> None:
+        """Runs from now on are those of a new session; the old one goes when no run is in it."""
+        self._session, self.device = _open(self.manifest, self._path, self._provider)
 
     def _accepts(self, inputs: Mapping[str, NDArray[Any]]) -> bool:
         wanted = {tensor.name: tensor for tensor in self.manifest.inputs}
         return inputs.keys() == wanted.keys() and all(wanted[name].accepts(array) for name, array in inputs.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of a session that has not ended."""
+
+    session: Session
+    options: "RunOptions"
+
+    def terminate(self) -> None:
+        """Asks onnxruntime to end it between two operators: it then raises InferenceFailed."""
+        self.options.terminate = True
+
+
+def run_in(thread: int) -> Run | None:
+    """What the thread of this identifier is in the middle of."""
+    return _runs.get(thread)
 
 
 def _open(manifest: Manifest, path: Path, provider: Provider) -> tuple["InferenceSession", Device]:

@@ -1,6 +1,7 @@
 """The models of a folder, by name: each file is checked before it is used, each network opened once."""
 
 import hashlib
+import logging
 import threading
 from pathlib import Path
 from typing import Literal
@@ -8,6 +9,8 @@ from typing import Literal
 from models.errors import ChangedModelFile, MissingModelFile, NotANetwork, UnknownModel
 from models.manifest import Manifest, read_manifest
 from models.session import Provider, Session
+
+log = logging.getLogger(__name__)
 
 FileState = Literal["ok", "missing", "changed"]
 
@@ -21,6 +24,7 @@ class ModelStore:
         self._files = directory / "files"
         self._provider: Provider = provider
         self._sessions: dict[str, Session] = {}
+        self._used: dict[str, Manifest] = {}
         self._opening = threading.Lock()
 
     def manifests(self) -> list[Manifest]:
@@ -32,18 +36,31 @@ class ModelStore:
         except FileNotFoundError as err:
             raise UnknownModel(name, [path.stem for path in self._manifests.glob("*.yaml")]) from err
 
+    @property
+    def used(self) -> list[Manifest]:
+        """Of the models that were asked for, in the order in which they first were."""
+        return list(self._used.values())
+
     def path(self, name: str) -> Path:
         """The model's file, which has the manifest's hash; else MissingModelFile or ChangedModelFile."""
         manifest = self.manifest(name)
+        path = self._checked(manifest)
+        if name not in self._used:
+            self._used[name] = manifest
+            if manifest.use == "research-only":
+                log.warning("%s: for research only; its training data: %s", name, manifest.training_data)
+        return path
+
+    def _checked(self, manifest: Manifest) -> Path:
         path = self._files / manifest.file
         try:
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError as err:
-            raise MissingModelFile(name, path) from err
+            raise MissingModelFile(manifest.name, path) from err
         if sha256 != manifest.sha256:
             raise ChangedModelFile(
-                name,
+                manifest.name,
                 path,
                 expected=f"{manifest.bytes} bytes with sha256 {manifest.sha256}",
                 actual=f"{path.stat().st_size} bytes with sha256 {sha256}",
@@ -52,7 +69,7 @@ class ModelStore:
 
     def check(self, name: str) -> FileState:
         try:
-            self.path(name)
+            self._checked(self.manifest(name))
         except MissingModelFile:
             return "missing"
         except ChangedModelFile:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.store import ModelStore
-from processors.arrays import blob
+from processors.arrays import blob, rows
 from processors.chips import DLIB_MEAN_RGB, about_box, aligned
 from processors.estimator import Estimator
 from processors.types import Box, FaceMesh, Floats, Image, Object
@@ -78,7 +78,7 @@ class AgeEstimator(Estimator):
         years = _expectation(outputs["probabilities"][0], ALIGNED_YEARS)
         if self._square is not None:
             chip = about_box(image, obj.box_xyxy, SQUARE_SCALE, SQUARE_CROP, replicate=True)
-            outputs = self._square.run({"input_1:0": chip[None, :, :, ::-1].astype(np.float32)})
+            outputs = self._square.run({"input_1:0": rows(chip)})
             years = blend(years, _expectation(outputs["age_pred/Softmax:0"][0], SQUARE_YEARS))
         return (Age(years),)
 

@@ -33,11 +33,22 @@ def clipped(box_xyxy: Floats, width: int, height: int) -> Floats:
 
 def iou(boxes_xyxy: Floats, others_xyxy: Floats) -> Floats:
     """(n, m): intersection over union of each box with each other."""
-    low = np.maximum(boxes_xyxy[:, None, :2], others_xyxy[None, :, :2])
-    high = np.minimum(boxes_xyxy[:, None, 2:], others_xyxy[None, :, 2:])
-    intersection: Floats = np.prod(np.clip(high - low, 0, None), axis=2)
+    intersection = _intersection(boxes_xyxy, others_xyxy)
     union = _area(boxes_xyxy)[:, None] + _area(others_xyxy)[None] - intersection
     return intersection / np.maximum(union, np.finfo(np.float64).tiny)
+
+
+def inside(boxes_xyxy: Floats, others_xyxy: Floats) -> Floats:
+    """(n, m): the share of each box that lies in each other."""
+    area = np.maximum(_area(boxes_xyxy), np.finfo(np.float64).tiny)
+    return _intersection(boxes_xyxy, others_xyxy) / area[:, None]
+
+
+def _intersection(boxes_xyxy: Floats, others_xyxy: Floats) -> Floats:
+    low = np.maximum(boxes_xyxy[:, None, :2], others_xyxy[None, :, :2])
+    high = np.minimum(boxes_xyxy[:, None, 2:], others_xyxy[None, :, 2:])
+    shared: Floats = np.prod(np.clip(high - low, 0, None), axis=2)
+    return shared
 
 
 def _area(boxes_xyxy: Floats) -> Floats:

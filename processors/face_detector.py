@@ -17,6 +17,13 @@ INPUT_SIDE = 640
 CLOSE_UP_SIDE = 320
 LONGEST_SIDE = 2048
 FOUND_HEIGHT = 16  # px in the network's input at which YuNet finds 4 of 5 faces (24 px: 19 of 20)
+# Heights in px of their own inputs that each of two looks answers for; they meet for every input up to LONGEST_SIDE.
+TALLEST_FAR = 400
+LOWEST_CLOSE_UP = 32
+
+Candidates = tuple[Floats, Floats, Floats]
+"""Boxes (n, 4), scores (n,), five points (n, 5, 2)."""
+NO_CANDIDATES: Candidates = np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
 
 
 class FaceDetectorSettings(BaseModel):
@@ -63,7 +70,12 @@ class FaceDetector:
         picture = fitted(image, side)
         looks = [self._look(picture, width, height)]
         if self._settings.close_ups and side > CLOSE_UP_SIDE:
-            looks.append(self._look(fitted(picture, CLOSE_UP_SIDE), width, height))
+            long_side = max(width, height)
+            close = self._look(fitted(picture, CLOSE_UP_SIDE), width, height)
+            looks = [
+                _of_height(looks[0], high=TALLEST_FAR * long_side / side),
+                _of_height(close, low=LOWEST_CLOSE_UP * long_side / CLOSE_UP_SIDE),
+            ]
         boxes, scores, points = (np.concatenate(part) for part in zip(*looks, strict=True))
         faces = []
         for i in nms(boxes, scores, self._settings.nms_threshold):
@@ -73,14 +85,22 @@ class FaceDetector:
             faces.append(face)
         return faces
 
-    def _look(self, picture: Image, width: int, height: int) -> tuple[Floats, Floats, Floats]:
-        """Candidates in pixels of a frame of `width` x `height`: boxes (n, 4), scores (n,), five points (n, 5, 2)."""
+    def _look(self, picture: Image, width: int, height: int) -> Candidates:
+        """In pixels of a frame of `width` x `height`."""
         net = padded(picture, STRIDES[-1])
         outputs = self._session.run({"input": blob(net)})
         found = [_decode(outputs, stride, net.shape[1] // stride, self._settings.score_threshold) for stride in STRIDES]
         boxes, scores, points = (np.concatenate(part) for part in zip(*found, strict=True))
         scale = np.array([width / picture.shape[1], height / picture.shape[0]])
         return boxes * np.tile(scale, 2), scores, points * scale
+
+
+def _of_height(found: Candidates, low: float = 0.0, high: float = np.inf) -> Candidates:
+    """Those of heights in [low, high): beyond them a look takes parts for faces, and its boxes fit less well."""
+    boxes, scores, points = found
+    heights = boxes[:, 3] - boxes[:, 1]
+    kept = (low <= heights) & (heights < high)
+    return boxes[kept], scores[kept], points[kept]
 
 
 def input_side(long_side: int, smallest_face: float | None) -> int:
@@ -90,18 +110,19 @@ def input_side(long_side: int, smallest_face: float | None) -> int:
     return int(np.clip(round(long_side * FOUND_HEIGHT / smallest_face), CLOSE_UP_SIDE, LONGEST_SIDE))
 
 
-def _decode(
-    outputs: Mapping[str, npt.NDArray[np.float32]], stride: int, columns: int, threshold: float
-) -> tuple[Floats, Floats, Floats]:
+def _decode(outputs: Mapping[str, npt.NDArray[np.float32]], stride: int, columns: int, threshold: float) -> Candidates:
     """The candidates above the threshold of one stride's grid, in pixels of the network's input.
 
     Each cell predicts class and objectness (their geometric mean is the score), a box as offset of its centre and
     logarithm of its size, and five points as offsets, all in units of the stride from the cell's upper left corner.
     """
     cls, obj, box, points = (outputs[f"{kind}_{stride}"][0] for kind in ("cls", "obj", "bbox", "kps"))
-    squares = np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1)
-    (kept,) = np.nonzero(squares > threshold**2)  # of thousands of cells a few
-    scores = np.sqrt(squares[kept])
+    (kept,) = np.nonzero(cls[:, 0] > threshold**2)  # of thousands of cells a few: objectness can only lower the score
+    squares = cls[kept, 0].clip(0, 1) * obj[kept, 0].clip(0, 1)
+    kept, squares = kept[squares > threshold**2], squares[squares > threshold**2]
+    if not len(kept):
+        return NO_CANDIDATES
+    scores = np.sqrt(squares)
     corner = np.stack([kept % columns, kept // columns], axis=1).astype(np.float64)
     centre = corner + box[kept, :2]
     half = np.exp(box[kept, 2:].astype(np.float64)) / 2

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.store import ModelStore
+from processors.arrays import rows
 from processors.chips import about_box
 from processors.estimator import Estimator
 from processors.types import Box, Image, Object
@@ -42,6 +42,6 @@ class MaskEstimator(Estimator):
 
     def estimate(self, image: Image, obj: Object) -> Iterable[object]:
         chip = about_box(image, obj.box_xyxy, SCALE, CROP)
-        outputs = self._session.run({"input": chip[None, :, :, ::-1].astype(np.float32) / 127.5 - 1})
+        outputs = self._session.run({"input": rows(chip, mean=127.5, scale=1 / 127.5)})
         probability = float(outputs["mask_prob"].item())
         return (Mask(probability, probability >= self._threshold),)

@@ -17,6 +17,7 @@ from processors.liveness import LivenessEstimator
 from processors.mask import MaskEstimator
 from processors.quality import QualityEstimator
 from processors.template_extractor import TemplateExtractor
+from processors.types import Processor
 
 PROCESSORS: dict[str, type[Any]] = {
     "face-detector": FaceDetector,
@@ -33,6 +34,10 @@ PROCESSORS: dict[str, type[Any]] = {
 """Each is made from its own Settings and the models: PROCESSORS[name](settings, models)."""
 
 
-def build_chain(names: Sequence[str], settings: Mapping[str, BaseModel], models: ModelStore) -> Chain:
+def build(names: Sequence[str], settings: Mapping[str, BaseModel], models: ModelStore) -> list[Processor]:
     """The processors of these names in order; those without settings get their defaults."""
-    return Chain([PROCESSORS[name](settings.get(name) or PROCESSORS[name].Settings(), models) for name in names])
+    return [PROCESSORS[name](settings.get(name) or PROCESSORS[name].Settings(), models) for name in names]
+
+
+def build_chain(names: Sequence[str], settings: Mapping[str, BaseModel], models: ModelStore) -> Chain:
+    return Chain(build(names, settings, models))

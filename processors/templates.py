@@ -20,6 +20,7 @@ TemplateError
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ Embedding = npt.NDArray[np.int8]
 
 SIZE = 296
 DIMENSIONS = 256
+NOBODY: Embedding = np.zeros(DIMENSIONS, np.int8)
+"""Has no direction and is like no other, itself included."""
 MAGIC = b"VSGT"
 VERSION = 1
 
@@ -96,7 +99,9 @@ def unpack(blob: bytes, model: bytes) -> Embedding:
 
 
 def quantised(vector: npt.NDArray[np.floating[Any]]) -> Embedding:
-    """The direction of a vector in whole numbers, the largest of them 127."""
+    """The direction of a vector in whole numbers, the largest of them 127; NOBODY's where it has none."""
+    if not vector.any():
+        return NOBODY
     whole: Embedding = np.round(vector * (127 / np.abs(vector).max())).astype(np.int8)
     return whole
 
@@ -106,6 +111,14 @@ def similarity(a: Embedding, b: Embedding) -> float:
     left, right = a.astype(np.int64), b.astype(np.int64)
     lengths = float(np.sqrt(float(left @ left) * float(right @ right)))
     return float(left @ right) / lengths if lengths else 0.0
+
+
+def mean(blobs: Sequence[bytes]) -> bytes:
+    """The template in the middle of some of one model, NOBODY's left out; a TemplateError where they are not."""
+    model = blobs[0][8:24]
+    vectors = np.array([unpack(blob, model) for blob in blobs], np.float64)
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1)
+    return pack(quantised((vectors / lengths).sum(axis=0)), model)
 
 
 def _header(model: bytes, payload: bytes) -> bytes:

@@ -90,6 +90,11 @@ class Frame:
         )
 
     @property
+    def load(self) -> Callable[[], Image] | None:
+        """What makes the image; None once it is made."""
+        return self._load
+
+    @property
     def image(self) -> Image:
         """(height, width, 3) uint8 BGR; made on first use and kept. Read-only by agreement: it is shared."""
         if self._image is None:
@@ -183,6 +188,20 @@ class Pose:
     roll: float
 
 
+@dataclass(frozen=True, slots=True)
+class TrackId:
+    """Of the track that the object is part of; unique across runs."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class BodyId:
+    """The TrackId of the body that a face belongs to."""
+
+    value: str
+
+
 LANDMARK_NAMES = (
     "left_eye_brow_left",
     "left_eye_brow_up",
@@ -207,3 +226,5 @@ LANDMARK_NAMES = (
     "chin",
 )
 """The 21 `fda` points of the contract."""
+FIVE_LANDMARKS = [LANDMARK_NAMES.index(name) for name in ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")]
+"""Those of them that FivePoints has, in its order."""

@@ -122,7 +122,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(
         f"http: null\nstop_timeout: 60\nstreams: {{a: {{source: {clip}}}}}\n"
-        "sinks: {k: {type: kafka, topic: t, bootstrap_servers: '127.0.0.1:1'}}\n"
+        "clusters: {c: {bootstrap_servers: '127.0.0.1:1'}}\nsinks: {k: {type: kafka, topic: t}}\n"
     )
     with subprocess.Popen(command("run", path), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

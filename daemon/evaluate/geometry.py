@@ -9,6 +9,7 @@ from daemon.evaluate.figures import Figure, Report, Row
 from daemon.evaluate.labels import POINTS, Picture
 from daemon.evaluate.metrics import angle_errors, mean, proportion
 from daemon.evaluate.task import Context, Task
+from processors.face_fitter import SURE_PRESENCE
 from processors.types import LANDMARK_NAMES, FaceMesh, Floats, Landmarks, Pose, Sample
 
 OF_68: dict[str, tuple[int, ...]] = {
@@ -41,7 +42,6 @@ FAILED = 0.1
 
 ANGLES = ("yaw", "pitch", "roll")
 YAW_BANDS = ((0, 15), (15, 30), (0, 30), (30, 45), (45, 60), (60, 180))
-TRUSTED_PRESENCE = 0.99
 CLEAR = 10.0  # degrees: a smaller angle's sign is in the labels' noise
 LARGEST_SIGNED_YAW = 60.0
 
@@ -109,7 +109,7 @@ def report_pose(seen: Sequence[Posed], context: Context) -> Report:
     for low, high in YAW_BANDS:
         of_band = [s for s in seen if low <= abs(s.truth[0]) < high]
         rows.append(_pose_row(f"|yaw| {low} to {high}" if high <= 60 else f"|yaw| from {low}", of_band))
-    rows.append(_pose_row(f"presence from {TRUSTED_PRESENCE:g}", [s for s in found if s.presence >= TRUSTED_PRESENCE]))
+    rows.append(_pose_row(f"presence from {SURE_PRESENCE:g}", [s for s in found if s.presence >= SURE_PRESENCE]))
     return Report(tuple(row for row in (*rows, _sign_row(found)) if row.count))
 
 

@@ -20,7 +20,7 @@ from daemon.evaluate.figures import LeftOut, Measured, Run, read_run, write_run
 from daemon.evaluate.labels import LabelledSet, Picture, find_sets, read_set
 from daemon.evaluate.plots import draw_all
 from daemon.evaluate.tables import comparison, tables
-from daemon.evaluate.task import GIVEN, Context, Faces, Task, completed, largest, stacked, whole_picture
+from daemon.evaluate.task import GIVEN, ClipTask, Context, Faces, Task, completed, largest, stacked, whole_picture
 from daemon.evaluate.tasks import TASKS
 from daemon.pictures import decode
 from models.store import ModelStore
@@ -88,7 +88,7 @@ def evaluate(sets: Sequence[LabelledSet], config: Config, limit: int | None = No
     )
 
 
-def planned(sets: Sequence[LabelledSet]) -> tuple[list[tuple[Task[Any], LabelledSet]], list[LeftOut]]:
+def planned(sets: Sequence[LabelledSet]) -> tuple[list[tuple[Task[Any] | ClipTask[Any], LabelledSet]], list[LeftOut]]:
     """What to measure on what, and what can't be."""
     plan, left_out = [], []
     for labelled in sets:
@@ -105,7 +105,7 @@ def planned(sets: Sequence[LabelledSet]) -> tuple[list[tuple[Task[Any], Labelled
     return plan, left_out
 
 
-def obstacle(task: Task[Any], columns: frozenset[str]) -> str | None:
+def obstacle(task: Task[Any] | ClipTask[Any], columns: frozenset[str]) -> str | None:
     """Why the task can't be measured on a set with these columns; None where it can."""
     if task.processor not in PROCESSORS:
         return f"there is no {task.processor} yet"
@@ -115,8 +115,12 @@ def obstacle(task: Task[Any], columns: frozenset[str]) -> str | None:
     return None
 
 
-def looker(task: Task[T], settings: Mapping[str, BaseModel], models: ModelStore) -> Callable[[Picture], T]:
-    """What looks at one picture for the task; from several threads at once."""
+def looker(
+    task: Task[T] | ClipTask[T], settings: Mapping[str, BaseModel], models: ModelStore
+) -> Callable[[Picture], T]:
+    """What looks at one picture, or clip, for the task; from several threads at once."""
+    if isinstance(task, ClipTask):
+        return task.looker(settings, models)
     changed = settings[task.processor].model_copy(update=task.settings)
     if task.make is not None:
         chain: Processor = task.make(changed, models)

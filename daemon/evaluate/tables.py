@@ -12,7 +12,7 @@ NOISE = 2.0
 
 def tables(run: Run) -> str:
     """All that was measured, then what was not."""
-    parts = [_table(task, of_task) for task, of_task in _by_task(run.measured).items()]
+    parts = [_table(task, of_task) for task, of_task in by_task(run.measured).items()]
     if run.left_out:
         parts.append(_left_out(run.left_out))
     return "\n\n".join(parts)
@@ -22,7 +22,7 @@ def _left_out(left_out: Sequence[LeftOut]) -> str:
     return "\n".join(["NOT MEASURED", *(f"  {left.set}: {left.why}" for left in left_out)])
 
 
-def _by_task(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
+def by_task(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
     tasks: dict[str, list[Measured]] = {}
     for one in measured:
         tasks.setdefault(one.task, []).append(one)
@@ -30,14 +30,21 @@ def _by_task(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
 
 
 def _table(task: str, of_task: Sequence[Measured]) -> str:
+    heading, *lines = cells(of_task)
+    heading[0] = task.upper()
+    return aligned([heading, *lines])
+
+
+def cells(of_task: Sequence[Measured]) -> list[list[str]]:
+    """The names of the columns, then a line for each set and, indented, each of its groups."""
     names = list(dict.fromkeys(name for one in of_task for row in one.report.rows for name in row.figures))
-    decimals = {name: _decimals([f for f in _figures(of_task, name)]) for name in names}
-    lines = [[task.upper(), "n", *names]]
+    decimals = {name: _decimals(list(_figures(of_task, name))) for name in names}
+    lines = [["", "n", *names]]
     for one in of_task:
         for row in one.report.rows:
-            cells = [_cell(row.figures.get(name), decimals[name]) for name in names]
-            lines.append([f"  {row.group}" if row.group else one.set, str(row.count), *cells])
-    return aligned(lines)
+            figures = [_cell(row.figures.get(name), decimals[name]) for name in names]
+            lines.append([f"  {row.group}" if row.group else one.set, str(row.count), *figures])
+    return lines
 
 
 def _figures(of_task: Sequence[Measured], name: str) -> Iterator[Figure]:

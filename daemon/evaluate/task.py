@@ -1,6 +1,6 @@
 """What a task is: which processor it measures, on which faces, what it keeps of each picture, what it makes of that."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -47,6 +47,20 @@ class Task(Generic[T]):
     """What the processor's settings are changed to while it is measured, for the figures over all thresholds."""
     make: Callable[[BaseModel, ModelStore], Processor] | None = None
     """Of what runs in the place of the processor and those before it, where a part of it is measured alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTask(Generic[T]):
+    """One thing to measure on sets of video clips: whose paths name clips, and whose lines their frames.
+
+    `looker` makes, of the settings of all processors, what looks at a whole clip; from several threads at once.
+    """
+
+    name: str
+    columns: frozenset[str]
+    processor: str
+    looker: Callable[[Mapping[str, BaseModel], ModelStore], Callable[[Picture], T]]
+    report: Callable[[Sequence[T], Context], Report]
 
 
 def completed(name: str, given: frozenset[type]) -> tuple[str, ...]:

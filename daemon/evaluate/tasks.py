@@ -7,10 +7,11 @@ from daemon.evaluate.detection import BODIES, FACES, MASKED_FACES
 from daemon.evaluate.eyes import EYE_CROPS, OPEN_EYES
 from daemon.evaluate.faces import AGE, EMOTION, GENDER, LIVENESS, MASK
 from daemon.evaluate.geometry import LANDMARKS, POSE
-from daemon.evaluate.task import Task
+from daemon.evaluate.task import ClipTask, Task
+from daemon.evaluate.tracking import TRACKS
 from daemon.evaluate.verification import VERIFICATION
 
-TASKS: Mapping[str, tuple[Task[Any], ...]] = {
+TASKS: Mapping[str, tuple[Task[Any] | ClipTask[Any], ...]] = {
     "detection": (FACES,),
     "landmarks": (LANDMARKS,),
     "pose": (POSE,),
@@ -23,4 +24,5 @@ TASKS: Mapping[str, tuple[Task[Any], ...]] = {
     "quality": (OPEN_EYES,),
     "liveness": (LIVENESS,),
     "body": (BODIES,),
+    "tracking": (TRACKS,),
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.recipes.labelled_faces import faces, is_fitted_on
 from models.store import ModelStore
-from processors.template_extractor import Embedder, aligned, beside
+from processors.template_extractor import Embedder, aligned, beside, unit
 from processors.templates import DIMENSIONS
 
 WEIGHT = 0.5
@@ -24,7 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
     embedder = Embedder(ModelStore())
     found = [embedder(aligned(image, face)) for name, image, face in faces(arguments.folder) if is_fitted_on(name)]
-    sface, mobilefacenet = (np.stack(part) for part in zip(*found, strict=True))
+    sface, mobilefacenet = (unit(np.stack(part)) for part in zip(*found, strict=True))
     means = sface.mean(axis=0), mobilefacenet.mean(axis=0)
     joined = beside(sface, mobilefacenet, *means, WEIGHT)
     # Not centred: two templates are compared by their cosine, for which the origin matters.

@@ -2,13 +2,15 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from processors.quality.curves import falling
 from processors.quality.face import Cutout, eroded, hull, skin
-from processors.quality.light import grey
+from processors.quality.light import Grey
 from processors.types import Floats
 
 SHARPNESS_EYES = 120
@@ -29,14 +31,15 @@ def noise(face: Cutout | None) -> float:
     """
     if face is None:
         return 0.0
-    levels = grey(face.image).astype(np.float32)
+    levels = face.levels.astype(np.float32)
     flat = skin(face.points_xy, levels.shape)
     if np.count_nonzero(flat) < FEWEST_PIXELS:
         return 0.0
     smooth = cv2.GaussianBlur(levels, (0, 0), 1.5)
-    edges = (np.abs(cv2.Sobel(smooth, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(smooth, cv2.CV_32F, 0, 1)))[flat]
-    response = np.abs(cv2.filter2D(levels, -1, NOISE_KERNEL))[flat]
-    return float(math.sqrt(math.pi / 2) / 6 * response[edges <= np.percentile(edges, FLATTEST)].mean())
+    edges = np.abs(cv2.Sobel(smooth, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+    flattest = flat & (edges <= np.percentile(edges[flat], FLATTEST))
+    response = cv2.filter2D(levels, -1, NOISE_KERNEL)
+    return math.sqrt(math.pi / 2) / 6 * _mean_magnitude(response, flattest.view(np.uint8))
 
 
 def noise_score(noise: float) -> float:
@@ -49,16 +52,15 @@ def sharpness_features(face: Cutout, noise: float) -> Floats:
     Means and deviations of Laplacians, of differences from local means and of Sobels, each of several sizes; their
     ratios; contrast, noise and the eyes' distance.
     """
-    levels = grey(face.image)
+    levels = face.levels
     mask = eroded(hull(face.points_xy, levels.shape), 3).view(np.uint8)
     smooth = cv2.GaussianBlur(levels, (3, 3), 0)
-    responses = [
-        *(np.abs(cv2.Laplacian(smooth, cv2.CV_64F, ksize=size)) / 4.0**size for size in (1, 3, 5, 7)),
-        *(cv2.absdiff(levels, cv2.blur(levels, (size, size))) for size in (3, 5, 7, 11)),
-        *(np.abs(cv2.Sobel(levels, cv2.CV_64F, 1, 1, ksize=size)) / 4.0**size for size in (3, 5, 7)),
+    statistics = [
+        *(_magnitude(cv2.Laplacian(smooth, cv2.CV_32F, ksize=size), mask) / 4.0**size for size in (1, 3, 5, 7)),
+        *(_magnitude(cv2.absdiff(levels, cv2.blur(levels, (size, size))), mask) for size in (3, 5, 7, 11)),
+        *(_magnitude(cv2.Sobel(levels, cv2.CV_32F, 1, 1, ksize=size), mask) / 4.0**size for size in (3, 5, 7)),
     ]
-    statistics = np.array([cv2.meanStdDev(response, mask=mask) for response in responses]).ravel()
-    logarithms = np.log(statistics + 1e-4)
+    logarithms = np.log(np.concatenate(statistics) + 1e-4)
     contrast = float(cv2.meanStdDev(levels, mask=mask)[1].item())
     return np.concatenate(
         [
@@ -67,6 +69,17 @@ def sharpness_features(face: Cutout, noise: float) -> Floats:
             np.log([contrast + 1, noise + 0.1, face.eyes_distance + 1]),
         ]
     )
+
+
+def _magnitude(response: npt.NDArray[Any], mask: Grey) -> Floats:
+    """(2,): mean and standard deviation of a response's magnitude where the mask is set; 0 where it is nowhere."""
+    mean = _mean_magnitude(response, mask)
+    variance = cv2.norm(response, cv2.NORM_L2SQR, mask) / max(cv2.countNonZero(mask), 1) - mean**2
+    return np.array([mean, math.sqrt(max(variance, 0.0))])
+
+
+def _mean_magnitude(response: npt.NDArray[Any], mask: Grey) -> float:
+    return cv2.norm(response, cv2.NORM_L1, mask) / max(cv2.countNonZero(mask), 1)
 
 
 def sharpness_score(blur: float) -> float:

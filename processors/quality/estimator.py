@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.store import ModelStore
+from processors.arrays import halved
 from processors.emotion import EMOTIONS, Emotions
 from processors.mask import Mask
 from processors.quality import detail, geometry
@@ -14,12 +15,12 @@ from processors.quality.eyes import EyeClassifier, MeshRefiner, Sides, openness
 from processors.quality.face import canonical_face, cutout
 from processors.quality.light import evenness
 from processors.quality.picture import (
+    WATERMARK_SIDE,
     People,
     PersonSegmenter,
     Watermark,
     WatermarkDetector,
     background_gradient,
-    reduced,
     uniformity,
 )
 from processors.quality.total import Natives, Total
@@ -81,13 +82,7 @@ class QualityEstimatorSettings(BaseModel):
     )
     eye_openness: float = Field(0.5, ge=0, le=1, description="Least score of an open eye.")
     rotation: int = Field(15, ge=0, le=180, description="Most degrees that the head may be turned about any axis.")
-    neutral_emotion: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="Least probability of a neutral face. The default fits emotion_fusion_small, which gives neutral "
-        "faces 0.19 to 0.36.",
-    )
+    neutral_emotion: float = Field(0.35, ge=0, le=1, description="Least probability of a neutral face.")
     eyes_distance: int = Field(60, ge=0, description="Least pixels between the eyes.")
     inner_margin: float = Field(0.6, ge=0, le=1, description="Least share of the picture's height that a face takes.")
     outer_margin: float = Field(
@@ -125,7 +120,7 @@ class QualityEstimator:
             if not faces:
                 continue
             image = sample.frame.image
-            small = reduced(image)
+            small = halved(image, WATERMARK_SIDE, WATERMARK_SIDE)
             if Watermark not in sample:
                 sample.put(self._watermark(small))
             if People not in sample:

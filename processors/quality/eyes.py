@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from models.store import ModelStore
-from processors.arrays import angle_of, crop_matrix, levelled_square, smoothly_cropped
+from processors.arrays import angle_of, crop_matrix, levelled_square, rows, smoothly_cropped
 from processors.chips import LEFT_EYE, RIGHT_EYE
 from processors.quality.geometry import eye_centres
 from processors.types import FaceMesh, Floats, Image
@@ -55,7 +55,7 @@ class MeshRefiner:
         angle = angle_of(*eye_centres(points))
         matrix = crop_matrix(*levelled_square(points, angle, MESH_SCALE), angle, MESH_CROP)
         crop = smoothly_cropped(image, matrix, MESH_CROP)
-        outputs = self._landmarks.run({"input_12": crop[None, :, :, ::-1].astype(np.float32) / 255})
+        outputs = self._landmarks.run({"input_12": rows(crop, scale=1 / 255)})
         refined = outputs["Identity"].reshape(-1, 3)[:, :2]
         # These are of one scale across and down; the network cares for no other.
         shapes = self._blendshapes.run({"serving_default_input_points:0": refined[None, list(BLENDSHAPE_POINTS)]})

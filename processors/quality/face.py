@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from processors.arrays import resized, similarity, smoothly_cropped
+from processors.arrays import similarity, smoothly_cropped
 from processors.quality import light
 from processors.quality.geometry import (
     BETWEEN_BROWS,
@@ -40,9 +40,9 @@ CANONICAL = np.array([(251, 272), (364, 272), (308, 336), (262, 402), (355, 402)
 
 
 class Cutout(NamedTuple):
-    """The face cut from the picture, the mesh's points and the eyes' distance in it."""
+    """The face cut from the picture, in grey; the mesh's points and the eyes' distance in it."""
 
-    image: Image
+    levels: Grey
     points_xy: Floats
     eyes_distance: float
 
@@ -117,9 +117,12 @@ def canonical_face(image: Image, points_xy: Floats) -> CanonicalFace:
 def covered(to_picture: Floats, shape: tuple[int, int], size: tuple[int, int]) -> Region:
     """Which pixels of a crop (h, w) lie on the picture (width, height); `to_picture` is the crop's matrix."""
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])[None]
-    x, y = (columns * across + rows * down + shift for across, down, shift in to_picture)
+    x, y = (
+        np.abs((columns * across).astype(np.float32) + (rows * down + shift - (length - 1) / 2).astype(np.float32))
+        for (across, down, shift), length in zip(to_picture, size, strict=True)
+    )  # from the picture's middle
     width, height = size
-    inside: Region = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
+    inside: Region = (x < width / 2) & (y < height / 2)
     return inside
 
 
@@ -160,5 +163,6 @@ def cutout(image: Image, points_xy: Floats, limit: float) -> Cutout | None:
     distance = eyes_distance(points_xy)
     scale = min(1.0, limit / max(distance, SMALLEST))
     columns, rows = max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1)
-    face = resized(image[top:bottom, left:right], columns, rows)
-    return Cutout(face, (points_xy - (left, top)) * scale, distance * scale)
+    # By area to the end, also where arrays.resized() interpolates: sharpness is measured on it.
+    levels = cv2.resize(grey(image[top:bottom, left:right]), (columns, rows), interpolation=cv2.INTER_AREA)
+    return Cutout(levels, (points_xy - (left, top)) * scale, distance * scale)  # type: ignore[arg-type]

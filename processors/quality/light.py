@@ -117,11 +117,12 @@ def hot_spots(image: Image, region: Region) -> float:
     area = int(np.count_nonzero(region))
     darkest_channel = reduce(cv2.min, cv2.split(image))
     burnt = (darkest_channel >= HOT) & region
-    if not burnt.any():
+    least = SMALLEST_SPOT * area
+    if np.count_nonzero(burnt) < max(least, 1):
         return 0.0
     _, _, stats, _ = cv2.connectedComponentsWithStats(burnt.view(np.uint8), connectivity=8)
     sizes = stats[1:, cv2.CC_STAT_AREA]
-    return float(sizes[sizes >= SMALLEST_SPOT * area].sum() / area)
+    return float(sizes[sizes >= least].sum() / area)
 
 
 def overlap(first: Counts, second: Counts) -> float:
@@ -135,7 +136,7 @@ def balance(luminances: Grey, left: Region, right: Region) -> float:
     """The mean luminance of the darker of two regions over that of the brighter, 0..1."""
     if not (left.any() and right.any()):
         return 0.0
-    darker, brighter = sorted(float(luminances[half].mean()) for half in (left, right))
+    darker, brighter = sorted(cv2.mean(luminances, half.view(np.uint8))[0] for half in (left, right))
     return darker / max(brighter, 1e-6)
 
 

@@ -87,8 +87,11 @@ class Total:
             self._bias, self._middle, self._width = (float(fitted[name]) for name in ("bias", "x0", "w"))
 
     def __call__(self, natives: Natives) -> float:
-        """0..1; falls only where a part or the worst defect's score does."""
+        """0..1, and no more than the presence: nothing is a better face than it is likely to be one.
+
+        It falls only where a part or the worst defect's score does.
+        """
         by_name = parts(natives)
         sum_of_parts = self._bias + sum(weight * by_name[name] for name, weight in self._weights.items())
         utility = rising(sum_of_parts, self._middle, self._width)
-        return utility * (LEAST_SHARE + (1 - LEAST_SHARE) * worst_defect(natives))
+        return min(utility * (LEAST_SHARE + (1 - LEAST_SHARE) * worst_defect(natives)), natives.presence)

@@ -54,17 +54,53 @@ def turned(picture: Image, relief_xyz: Floats, yaw: float, pitch: float) -> Imag
     height, width = picture.shape[:2]
     border = [(x, y) for x in np.linspace(0, width - 1, 5) for y in np.linspace(0, height - 1, 5)]
     rim = [(x, y, 0.0) for x, y in border if x in (0, width - 1) or y in (0, height - 1)]
-    depth = relief_xyz[:, 2] - relief_xyz[:, 2].max()
-    points = np.concatenate([np.column_stack([relief_xyz[:, :2], depth]), rim])
-    about = np.array([*relief_xyz[:, :2].mean(axis=0), depth.mean()])
-    # About axes of x right, y down, z away: to the image's right is negative about y, up is negative about x.
-    turn, nod = (cv2.Rodrigues(np.radians(vector))[0] for vector in ((0.0, -yaw, 0.0), (-pitch, 0.0, 0.0)))
-    after = (points - about) @ (turn @ nod).T + about
+    relief = _in_front(relief_xyz)
+    points = np.concatenate([relief, rim])
+    after = _after_turning(points, relief, yaw, pitch)
     triangles = _triangles(points[:, :2], width, height)
     order = np.argsort(-after[triangles, 2].mean(axis=1))
     canvas: Image = np.full_like(picture, 127)
     for triangle in triangles[order]:
         _draw_triangle(canvas, picture, points[triangle, :2], after[triangle, :2])
+    return canvas
+
+
+def turned_points(relief_xyz: Floats, yaw: float, pitch: float) -> Floats:
+    """Where turned() takes the points of its relief."""
+    relief = _in_front(relief_xyz)
+    return _after_turning(relief, relief, yaw, pitch)
+
+
+def _in_front(relief_xyz: Floats) -> Floats:
+    """Moved so that all of it is before the plane of the picture."""
+    return relief_xyz - (0, 0, relief_xyz[:, 2].max())
+
+
+def _after_turning(points_xyz: Floats, relief_xyz: Floats, yaw: float, pitch: float) -> Floats:
+    """Turned about the relief's middle."""
+    about = relief_xyz.mean(axis=0)
+    # About axes of x right, y down, z away: to the image's right is negative about y, up is negative about x.
+    turn, nod = (cv2.Rodrigues(np.radians(vector))[0] for vector in ((0.0, -yaw, 0.0), (-pitch, 0.0, 0.0)))
+    after: Floats = (points_xyz - about) @ (turn @ nod).T + about
+    return after
+
+
+def covered(picture: Image, box_xyxy: Floats, top: float, bottom: float) -> Image:
+    """With a plain bar over part of a face, from `top` to `bottom` of its box's height, wider than it."""
+    x1, y1, x2, y2 = box_xyxy
+    width, height = x2 - x1, y2 - y1
+    corners = ((x1 - 0.1 * width, y1 + top * height), (x2 + 0.1 * width, y1 + bottom * height))
+    (left, upper), (right, lower) = (np.rint(corner).astype(int) for corner in corners)
+    canvas = picture.copy()
+    canvas[max(upper, 0) : lower, max(left, 0) : right] = (190, 170, 150)
+    return canvas
+
+
+def far_away(picture: Image, scale: float) -> Image:
+    """Shrunk, and in the corner of a grey picture of 640 x 360."""
+    small = scaled(picture, scale)
+    canvas: Image = np.full((360, 640, 3), 127, np.uint8)
+    canvas[: small.shape[0], : small.shape[1]] = small
     return canvas
 
 

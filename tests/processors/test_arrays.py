@@ -2,7 +2,19 @@ import cv2
 import numpy as np
 import pytest
 
-from processors.arrays import angle_of, blob, crop_matrix, cropped, fitted, levelled_square, padded, resized, similarity
+from processors.arrays import (
+    angle_of,
+    blob,
+    crop_matrix,
+    cropped,
+    fitted,
+    halved,
+    levelled_square,
+    padded,
+    resized,
+    rows,
+    similarity,
+)
 from processors.types import Image
 
 
@@ -15,6 +27,39 @@ def test_shrinking_averages() -> None:
     board[::2, 1::2] = board[1::2, ::2] = 255
     assert np.ptp(resized(board, 4, 4)) == 0
     assert resized(board, 4, 4)[0, 0, 0] == pytest.approx(127.5, abs=1)
+
+
+@pytest.mark.parametrize("size", [(400, 300), (211, 160), (150, 110), (101, 75)])
+def test_shrinking_is_near_to_the_mean_of_each_area(size: tuple[int, int]) -> None:
+    picture = cv2.GaussianBlur(noise(608, 808), (0, 0), 8)
+    expected = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    assert np.abs(resized(picture, *size).astype(int) - expected).max() <= 2  # type: ignore[arg-type]
+    stripes = np.zeros((608, 808, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert np.abs(resized(stripes, 101, 75).astype(int) - 127).max() < 10
+
+
+@pytest.mark.parametrize("length", [607, 613, 639, 640])
+def test_shrinking_moves_nothing_by_a_pixel(length: int) -> None:
+    slope = np.tile(np.linspace(0, 255, length)[None, :, None], (length, 1, 3)).astype(np.uint8)
+    expected = cv2.resize(slope, (75, 75), interpolation=cv2.INTER_AREA)
+    assert np.abs(resized(slope, 75, 75).astype(int) - expected).max() < 255 / 75 + 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "least", "expected"),
+    [((8, 12), (3, 2), (2, 3)), ((9, 13), (3, 2), (2, 3)), ((8, 12), (3, 5), (8, 12)), ((1, 64), (1, 1), (1, 64))],
+)
+def test_halved_as_long_as_no_side_gets_shorter(
+    shape: tuple[int, int], least: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert halved(noise(*shape), *least).shape[:2] == expected
+
+
+def test_halves_are_means_of_four() -> None:
+    image = noise(4, 6)
+    means = image.reshape(2, 2, 3, 2, 3).mean(axis=(1, 3))
+    assert np.abs(halved(image, 3, 2) - means).max() <= 0.5
 
 
 @pytest.mark.parametrize(("width", "height"), [(7, 5), (3, 9), (1, 1), (20, 2)])
@@ -40,6 +85,13 @@ def test_blob() -> None:
     rgb = image[..., ::-1].transpose(2, 0, 1)[None] / 255
     np.testing.assert_allclose(blob(image, scale=1 / 255, rgb=True), rgb, rtol=1e-6)
     assert blob(image).dtype == np.float32
+
+
+def test_rows() -> None:
+    image = noise(3, 5)
+    np.testing.assert_array_equal(rows(image), image[None, ..., ::-1].astype(np.float32))
+    np.testing.assert_allclose(rows(image, mean=127.5, scale=1 / 127.5), image[None, ..., ::-1] / 127.5 - 1, atol=1e-6)
+    assert rows(image, scale=0.5).dtype == np.float32
 
 
 def test_blob_less_the_mean() -> None:

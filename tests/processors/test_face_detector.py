@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from models.store import ModelStore
-from processors.face_detector import CLOSE_UP_SIDE, INPUT_SIDE, LONGEST_SIDE, FaceDetector, input_side
+from processors.face_detector import CLOSE_UP_SIDE, FOUND_HEIGHT, INPUT_SIDE, LONGEST_SIDE, FaceDetector, input_side
 from processors.types import Confidence, FivePoints, Floats, Frame, Image, Object, Sample
 from tests.processors.pictures import PORTRAITS, mirrored, moved, portrait, scaled
 
@@ -111,6 +111,16 @@ def test_a_face_that_fills_the_picture_is_found_by_the_close_up(store: ModelStor
     (found,) = detector(store, close_ups=True).detect(picture)
     visible = np.clip(found.box_xyxy, 0, (x2 - x1, y2 - y1) * 2)
     assert np.prod(visible[2:] - visible[:2]) > 0.9 * (x2 - x1) * (y2 - y1)
+
+
+@every_portrait
+@pytest.mark.parametrize("side", [480, 640, 1024, 1280, 2048])
+def test_a_face_as_large_as_the_picture_is_one_face_at_every_input(store: ModelStore, name: str, side: int) -> None:
+    """The look for small faces alone takes parts of it for faces."""
+    x1, y1, x2, y2 = detector(store).detect(portrait(name))[0].box_xyxy.astype(int)
+    picture = np.ascontiguousarray(portrait(name)[y1:y2, x1:x2])
+    smallest = FOUND_HEIGHT * max(picture.shape) / side
+    assert len(detector(store, smallest_face=smallest).detect(picture)) == 1
 
 
 def test_what_is_found_comes_by_descending_confidence(store: ModelStore) -> None:

@@ -10,10 +10,21 @@ from processors.chain import Chain, Missing
 from processors.face_fitter import FaceFitter
 from processors.matcher import Matcher
 from processors.registry import build_chain
-from processors.template_extractor import CROP, FIVE_LANDMARKS, FIVE_PLACES, Template, TemplateExtractor, aligned
-from processors.templates import similarity, unpack
-from processors.types import LANDMARK_NAMES, Floats, Frame, Image, Landmarks, MissingResult, Object, Sample
-from tests.processors.pictures import PORTRAITS, mirrored, moved, portrait, rolled, scaled
+from processors.template_extractor import CROP, FIVE_PLACES, Template, TemplateExtractor, aligned
+from processors.templates import NOBODY, similarity, unpack
+from processors.types import (
+    FIVE_LANDMARKS,
+    LANDMARK_NAMES,
+    FaceMesh,
+    Floats,
+    Frame,
+    Image,
+    Landmarks,
+    MissingResult,
+    Object,
+    Sample,
+)
+from tests.processors.pictures import PORTRAITS, covered, far_away, mirrored, moved, portrait, rolled, scaled, turned
 
 PHOTOS = Path(__file__).parents[1] / "data" / "pictures"
 
@@ -130,6 +141,46 @@ def test_a_changed_picture_is_still_the_person(
     assert cosine(extractor, the_face(chain, change(portrait(name))), faces[name]) >= at_least
 
 
+class TestNobody:
+    """Where there is no face to be seen."""
+
+    @staticmethod
+    def seen(store: ModelStore, extractor: TemplateExtractor, picture: Image, box: Floats) -> Object:
+        face = Object("face", box)
+        Chain([FaceFitter(FaceFitter.Settings(), store), extractor])([Sample(Frame.of(picture), [face])])
+        return face
+
+    def test_two_walls_are_no_person(self, store: ModelStore, extractor: TemplateExtractor) -> None:
+        generator = np.random.default_rng(8)
+        walls = [
+            self.seen(
+                store,
+                extractor,
+                np.clip(generator.normal(grey, 4, (300, 300, 3)), 0, 255).astype(np.uint8),
+                np.array([50.0, 40, 220, 260]),
+            )
+            for grey in (90, 150)
+        ]
+        assert [unpack(wall[Template].blob, extractor.model).any() for wall in walls] == [False, False]
+        assert Matcher(store).compare(*(wall[Template].blob for wall in walls)).score < 0.1
+
+    @pytest.mark.parametrize("name", PORTRAITS)
+    def test_a_face_that_can_be_seen_is_somebody(
+        self, store: ModelStore, extractor: TemplateExtractor, faces: dict[str, Object], name: str
+    ) -> None:
+        face, clear = faces[name], portrait(name)
+        box, scale = face.box_xyxy, float(20 / (face.box_xyxy[3] - face.box_xyxy[1]))
+        pictures = {
+            "clear": (clear, box),
+            "masked": (covered(clear, box, 0.55, 1.1), box),
+            "profile": (turned(clear, face[FaceMesh].points_xyz, 60, 0), box),
+            "20 pixels": (far_away(clear, scale), box * scale),
+        }
+        for what, (picture, place) in pictures.items():
+            template = self.seen(store, extractor, picture, place)[Template]
+            assert unpack(template.blob, extractor.model).any(), what
+
+
 class TestAligned:
     @staticmethod
     def face(points_xy: Floats, box: tuple[float, ...] = (0.0, 0.0, 400.0, 400.0)) -> Object:
@@ -181,7 +232,7 @@ def test_any_box_and_points_have_a_template(
     face.put(Landmarks(np.random.default_rng(7).uniform(*points, (len(LANDMARK_NAMES), 2))))
     noise = np.random.default_rng(4).integers(0, 256, (64, 64, 3), np.uint8)
     extractor([Sample(Frame.of(noise), [face])])
-    assert np.abs(unpack(face[Template].blob, extractor.model).astype(int)).max() == 127
+    assert unpack(face[Template].blob, extractor.model).tolist() == NOBODY.tolist()
 
 
 def test_several_faces_are_as_one_by_one(extractor: TemplateExtractor, faces: dict[str, Object]) -> None:

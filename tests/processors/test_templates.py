@@ -6,6 +6,7 @@ import pytest
 from processors.templates import (
     DIMENSIONS,
     MAGIC,
+    NOBODY,
     SIZE,
     Embedding,
     TemplateError,
@@ -14,6 +15,7 @@ from processors.templates import (
     WrongModel,
     WrongSize,
     WrongVersion,
+    mean,
     model_id,
     pack,
     quantised,
@@ -88,6 +90,14 @@ def test_the_model_is_that_of_all_its_files_in_order() -> None:
     ids = {model_id(*files) for files in (("a", "b"), ("b", "a"), ("a",), ("a", "b", "c"))}
     assert len(ids) == 4
     assert all(len(each) == 16 for each in ids)
+
+
+def test_nobody_is_alike_to_none_and_counts_for_nothing_in_the_middle() -> None:
+    model, somebody = model_id("a"), quantised(np.random.default_rng(3).normal(size=DIMENSIONS))
+    blobs = [pack(NOBODY, model), pack(somebody, model)]
+    assert mean(blobs) == blobs[1]
+    assert mean(blobs[:1]) == blobs[0]
+    assert similarity(NOBODY, NOBODY) == similarity(NOBODY, somebody) == 0
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])

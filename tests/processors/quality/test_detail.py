@@ -2,12 +2,14 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 
 from models.store import ModelStore
 from processors.quality import detail
-from processors.quality.face import Cutout
+from processors.quality.face import Cutout, eroded, hull
+from processors.quality.light import grey
 from processors.types import Floats, Image
 
 
@@ -22,7 +24,7 @@ def points_xy(store: ModelStore) -> Floats:
 
 
 def face(picture: Image, points_xy: Floats) -> Cutout:
-    return Cutout(picture, points_xy, 100.0)
+    return Cutout(grey(picture), points_xy, 100.0)
 
 
 def grey_picture(sd: float) -> Image:
@@ -49,7 +51,7 @@ def test_noise_outside_the_skin_does_not_count(points_xy: Floats) -> None:
 
 
 def test_too_little_skin_has_no_noise(points_xy: Floats) -> None:
-    assert detail.noise(Cutout(grey_picture(20)[:12, :12], points_xy * 0.04, 4.0)) == 0
+    assert detail.noise(Cutout(grey(grey_picture(20))[:12, :12], points_xy * 0.04, 4.0)) == 0
     assert detail.noise(None) == 0
 
 
@@ -79,3 +81,17 @@ def test_features_are_36_and_follow_the_contrast_by_its_logarithm(points_xy: Flo
     np.testing.assert_allclose((strong - weak)[8:16], math.log(2), atol=0.05)  # differences from local means
     np.testing.assert_allclose((strong - weak)[22:33], 0, atol=0.05)  # ratios
     assert weak[-1] == pytest.approx(math.log(101))
+
+
+def test_features_are_the_statistics_of_their_responses(points_xy: Floats) -> None:
+    seen = face(grey_picture(20), points_xy)
+    mask = eroded(hull(points_xy, seen.levels.shape), 3)
+    smooth = cv2.GaussianBlur(seen.levels, (3, 3), 0)
+    responses = [
+        *(cv2.Laplacian(smooth, cv2.CV_64F, ksize=size) / 4.0**size for size in (1, 3, 5, 7)),
+        *(cv2.absdiff(seen.levels, cv2.blur(seen.levels, (size, size))) for size in (3, 5, 7, 11)),
+        *(cv2.Sobel(seen.levels, cv2.CV_64F, 1, 1, ksize=size) / 4.0**size for size in (3, 5, 7)),
+    ]
+    magnitudes = [np.abs(response)[mask].astype(np.float64) for response in responses]
+    expected = np.log([(values.mean() + 1e-4, values.std() + 1e-4) for values in magnitudes]).ravel()
+    np.testing.assert_allclose(detail.sharpness_features(seen, 3.0)[: len(expected)], expected, rtol=0, atol=1e-4)

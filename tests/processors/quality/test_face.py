@@ -93,7 +93,7 @@ def test_a_cutout_is_shrunk_only_where_the_eyes_are_farther_apart(mesh_xy: Float
     assert large is not None
     assert small.eyes_distance == pytest.approx(np.linalg.norm(np.subtract(*eye_centres(mesh_xy))))
     assert large.eyes_distance == pytest.approx(120)
-    assert np.ptp(large.points_xy[face.OUTLINE, 0]) == pytest.approx(large.image.shape[1], rel=0.05)
+    assert np.ptp(large.points_xy[face.OUTLINE, 0]) == pytest.approx(large.levels.shape[1], rel=0.05)
 
 
 def test_covered_is_what_lies_on_the_picture() -> None:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from models.store import ModelStore
-from processors.arrays import resized
+from processors.arrays import halved, resized
 from processors.chain import Chain
 from processors.quality.picture import (
+    WATERMARK_SIDE,
     People,
     PersonSegmenter,
     WatermarkDetector,
     background_gradient,
-    reduced,
     uniformity,
 )
 from processors.registry import build_chain
@@ -70,11 +70,11 @@ def test_the_whole_picture_is_looked_at_whatever_its_shape(detector: WatermarkDe
 
 def test_large_pictures_are_halved_first() -> None:
     portrait_of_4k = resized(portrait("obama"), 3841, 2161)
-    small = reduced(portrait_of_4k)
+    small = halved(portrait_of_4k, WATERMARK_SIDE, WATERMARK_SIDE)
     assert small.shape == (540, 960, 3)
     expected = cv2.resize(portrait_of_4k, (960, 540), interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(int) - expected).mean() < 1
-    assert reduced(portrait("obama")) is portrait("obama")
+    assert halved(portrait("obama"), WATERMARK_SIDE, WATERMARK_SIDE) is portrait("obama")
 
 
 @every_portrait

@@ -82,6 +82,11 @@ def test_it_falls_step_by_step(total: Total, name: str) -> None:
     assert all(0 <= value <= 1 for value in totals)
 
 
+@pytest.mark.parametrize("presence", [0.0, 0.1, 0.4])
+def test_what_is_hardly_a_face_is_hardly_of_quality(total: Total, presence: float) -> None:
+    assert total(replace(GOOD, presence=presence)) == presence
+
+
 def test_its_balance_of_the_halves_is_no_part(total: Total) -> None:
     assert total(with_light(balance=0.0)) == total(GOOD)
 

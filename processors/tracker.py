@@ -1,0 +1,225 @@
+"""Follows faces and bodies from frame to frame: SORT (Bewley et al. 2016), in seconds and without overlaps.
+
+As there, a Kalman filter foretells each box and an optimal assignment gives the boxes of the frame to the tracks. Two
+things differ, for frames that come at any rate and with gaps. Time is measured, not counted in frames, and a velocity
+fades: it is an Ornstein-Uhlenbeck process (Johnson et al. 2008), so that what is hidden is looked for at a walk's
+distance and not ever farther along a line. And a pair costs the likelihood of the box for the track, inside a gate, in
+the place of the overlap, which at two frames a second is none for whoever walks: a track that was seen a moment ago
+outbids one that is lost, as in the cascade of Wojke et al. 2017.
+
+All lengths are in units of the track's size, the geometric mean of its box's sides.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from processors.assignment import assign
+from processors.types import Floats, Frame, Object, Sample
+
+SPEED = 2.0
+"""Standard deviation of a velocity along one axis, sizes a second."""
+PERSISTENCE = 2.0
+"""Seconds in which a velocity fades to 1/e."""
+BOX_NOISE = 0.05
+"""Standard deviation of a detector's centre, sizes."""
+LOG_SIZE_NOISE = 0.15
+"""Standard deviation of the logarithm of a detector's width and height."""
+LOG_SIZE_CHANGE = 0.3
+"""By how much, as standard deviation, that logarithm wanders in a second."""
+GATE = 16.0
+"""Squared Mahalanobis distance of centre and sizes that a box of the track exceeds once in 300 times (chi-squared)."""
+OUTSIDE = 0.3
+"""Seconds after which a track is given up that is foretold outside the picture."""
+SMALLEST_SIDE = 1.0  # pixels; a box without an area has no size to measure by
+CLOCKS_AGREE = 0.5
+"""Seconds by which the step of the source's clock may differ from the wall clock's."""
+
+
+class TrackerSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lost_after: float = Field(
+        3.0,
+        gt=0,
+        description="Seconds without a box after which a track ends. One that leaves the picture ends sooner.",
+    )
+    confirmed_after: int = Field(
+        3, ge=1, description="Boxes after which a track counts as one of somebody, not as a detector's passing error."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What an object is part of. `id` counts from 1, over faces and bodies of the stream, and is never used again.
+
+    `boxes` says how many the track has so far, this one included; confirmed once it has had enough.
+    """
+
+    id: int
+    boxes: int
+    confirmed: bool
+
+
+class _Motion(NamedTuple):
+    """What time does to a track: velocity fades by `fade`, `reach` seconds of it are walked; noise is added."""
+
+    fade: float
+    reach: float
+    noise: Floats
+    log_size_noise: float
+
+    @classmethod
+    def over(cls, seconds: float) -> "_Motion":
+        fade = math.exp(-seconds / PERSISTENCE)
+        reach = PERSISTENCE * (1 - fade)
+        position = 2 * SPEED**2 * PERSISTENCE * (seconds - reach - reach**2 / (2 * PERSISTENCE))
+        both = SPEED**2 * PERSISTENCE * (1 - fade) ** 2
+        velocity = SPEED**2 * (1 - fade**2)
+        return cls(fade, reach, np.array([[position, both], [both, velocity]]), LOG_SIZE_CHANGE**2 * seconds)
+
+
+class _Open:
+    """A track that has not ended. Both axes have the same covariance, (2, 2) of centre and velocity in sizes."""
+
+    def __init__(self, identity: int, centre: Floats, log_sides: Floats, now: float) -> None:
+        self.id = identity
+        self.boxes = 1
+        self.seen_at = now
+        self.centre = centre
+        self.velocity = np.zeros(2)
+        self.covariance = np.diag([BOX_NOISE**2, SPEED**2])
+        self.log_sides = log_sides
+        self.log_size_variance = LOG_SIZE_NOISE**2
+
+    def move(self, motion: _Motion) -> None:
+        self.centre = self.centre + motion.reach * self.velocity
+        self.velocity = motion.fade * self.velocity
+        transition = np.array([[1.0, motion.reach], [0.0, motion.fade]])
+        self.covariance = transition @ self.covariance @ transition.T + motion.noise
+        self.log_size_variance += motion.log_size_noise
+
+    def take(self, centre: Floats, log_sides: Floats, now: float) -> None:
+        gain = self.covariance[:, 0] / (self.covariance[0, 0] + BOX_NOISE**2)
+        error = centre - self.centre
+        self.centre = self.centre + gain[0] * error
+        self.velocity = self.velocity + gain[1] * error
+        self.covariance = self.covariance - np.outer(gain, self.covariance[0])
+        share = self.log_size_variance / (self.log_size_variance + LOG_SIZE_NOISE**2)
+        self.log_sides = self.log_sides + share * (log_sides - self.log_sides)
+        self.log_size_variance *= 1 - share
+        self.boxes += 1
+        self.seen_at = now
+
+
+class _Moment(NamedTuple):
+    """What is kept of the last frame; its picture would hold memory."""
+
+    pts: float
+    captured_at: float
+    width: int
+    height: int
+
+
+class Tracker:
+    """Lays a Track on every object of one stream's samples, which come in order. The one processor with a state.
+
+    Faces and bodies are followed apart. Another picture size ends all tracks.
+    """
+
+    def __init__(self, settings: TrackerSettings) -> None:
+        self._settings = settings
+        self._tracks: dict[str, list[_Open]] = {}
+        self._ids = itertools.count(1)
+        self._now = 0.0  # seconds since the first frame
+        self._last: _Moment | None = None
+
+    def __call__(self, sample: Sample) -> tuple[int, ...]:
+        """The ids of the tracks that have ended by this sample, ascending."""
+        frame = sample.frame
+        ended = self._advance(_Moment(frame.pts, frame.captured_at, frame.width, frame.height))
+        for label in dict.fromkeys([*self._tracks, *(obj.label for obj in sample.objects)]):
+            ended += self._follow(label, [obj for obj in sample.objects if obj.label == label], frame)
+        return _ids_of(ended)
+
+    def close(self) -> tuple[int, ...]:
+        """Ends all tracks, at the end of a stream or where a camera was lost; their ids, ascending."""
+        ended = list(itertools.chain.from_iterable(self._tracks.values()))
+        self._tracks.clear()
+        return _ids_of(ended)
+
+    def _advance(self, moment: _Moment) -> list[_Open]:
+        """Moves the tracks to the frame's time; returns those that do not live to see it."""
+        last, self._last = self._last, moment
+        if last is None:
+            return []
+        step = elapsed(last, moment)
+        self._now += step
+        motion = _Motion.over(step)
+        same_picture = (last.width, last.height) == (moment.width, moment.height)
+        ended = []
+        for label, tracks in self._tracks.items():
+            kept = [t for t in tracks if same_picture and self._now - t.seen_at <= self._settings.lost_after]
+            ended += [track for track in tracks if track not in kept]
+            self._tracks[label] = kept
+            for track in kept:
+                track.move(motion)
+        return ended
+
+    def _follow(self, label: str, objects: Sequence[Object], frame: Frame) -> list[_Open]:
+        """Gives the objects of one label to its tracks, and to new ones; returns the tracks that have left."""
+        tracks = self._tracks.get(label, [])
+        boxes = np.array([obj.box_xyxy for obj in objects], np.float64).reshape(-1, 4)
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        log_sides = np.log(np.maximum(boxes[:, 2:] - boxes[:, :2], SMALLEST_SIDE))
+        taken = {column: tracks[row] for row, column in assign(_costs(tracks, centres, log_sides))}
+        left = [track for track in tracks if track not in taken.values() and self._has_left(track, frame)]
+        self._tracks[label] = [track for track in tracks if track not in left]
+        for i, obj in enumerate(objects):
+            if track := taken.get(i):
+                track.take(centres[i], log_sides[i], self._now)
+            else:
+                track = _Open(next(self._ids), centres[i], log_sides[i], self._now)
+                self._tracks[label].append(track)
+            obj.put(Track(track.id, track.boxes, track.boxes >= self._settings.confirmed_after))
+        return left
+
+    def _has_left(self, track: _Open, frame: Frame) -> bool:
+        outside = bool((track.centre < 0).any() or (track.centre > (frame.width, frame.height)).any())
+        return outside and self._now - track.seen_at > OUTSIDE
+
+
+def elapsed(before: _Moment, after: _Moment) -> float:
+    """Seconds between two frames, never below 0.
+
+    By the source's own clock, which a slow network does not shake. It stands still where a source has none, and begins
+    anew with each connection: where it does not go on or differs from the wall clock, that counts.
+    """
+    own, wall = after.pts - before.pts, after.captured_at - before.captured_at
+    return own if own > 0 and abs(own - wall) < CLOCKS_AGREE else max(wall, 0.0)
+
+
+def _costs(tracks: Sequence[_Open], centres: Floats, log_sides: Floats) -> Floats:
+    """(tracks, boxes): minus twice the logarithm of the likelihood, but for a constant; infinite outside the gate."""
+    if not tracks:
+        return np.zeros((0, len(centres)))
+    track_sides = np.array([track.log_sides for track in tracks])
+    sizes = np.exp(track_sides.mean(axis=1))
+    variances = np.array([track.covariance[0, 0] for track in tracks]) + BOX_NOISE**2
+    size_variances = np.array([track.log_size_variance for track in tracks]) + LOG_SIZE_NOISE**2
+    away = np.array([track.centre for track in tracks])[:, None] - centres
+    unlike = track_sides[:, None] - log_sides
+    distances = (away**2).sum(axis=2) / (variances * sizes**2)[:, None]
+    distances += (unlike**2).sum(axis=2) / size_variances[:, None]
+    spread = 2 * np.log(variances) + 2 * np.log(size_variances)
+    costs: Floats = np.where(distances < GATE, distances + spread[:, None], np.inf)
+    return costs
+
+
+def _ids_of(tracks: Iterable[_Open]) -> tuple[int, ...]:
+    return tuple(sorted(track.id for track in tracks))
