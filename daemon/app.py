@@ -9,28 +9,35 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import cv2
 
 from daemon.config import Config
 from daemon.delivery import Delivery
-from daemon.documents import Documents
 from daemon.engine import Engine
+from daemon.errors import EngineStuck
 from daemon.http.server import HttpServer
 from daemon.http.services import services
 from daemon.http.tracing import RequestIdFilter
+from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.memory import keep_freed_memory
 from daemon.sources import make_source
 from daemon.status import Status
 from daemon.stream import Stream
 from daemon.supervisor import Supervisor
-from daemon.work import Untracked
+from daemon.work.plan import Plan
+from daemon.work.settings import WorkSettings
 from models.store import ModelStore
 from processors.chain import Chain
 from processors.matcher import Matcher
 from processors.registry import build_chain
 from sinks import make_sink
 from sinks.base import SinkError
+from sinks.kafka_settings import KafkaSettings, cluster_of
+
+if TYPE_CHECKING:
+    from daemon.kafka.consumer import Consumer
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +86,14 @@ class App:
         self._config = config
         self._models = ModelStore(config.models.directory, config.models.provider)
         self._workers = config.engine.workers or os.cpu_count() or 1
-        self._engine = Engine(self._workers)
+        self._engine = Engine(self._workers, config.engine.hang_timeout)
         self._deliveries = {
-            name: Delivery(name, make_sink(sink), linger=sink.linger) for name, sink in config.sinks.items()
+            name: Delivery(name, make_sink(sink, config.clusters), linger=sink.linger)
+            for name, sink in config.sinks.items()
         }
-        self._supervisors: dict[str, Supervisor] = {}
-        self.status = Status(self._engine, self._supervisors, self._deliveries)
+        self._supervisors: dict[str, Supervisor[Stream]] = {}
+        self._consumers: dict[str, Supervisor[Consumer]] = {}
+        self.status = Status(self._engine, self._supervisors, self._deliveries, self._consumers)
         self.http: HttpServer | None = None
         if config.http is not None:
             self.http = HttpServer(
@@ -99,7 +108,8 @@ class App:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, or every stream has ended where HTTP is off. Once.
 
-        Raises SinkError when a sink refuses for good, ModelError and ConfigError before anything has been read.
+        Raises SinkError when a sink refuses for good, EngineStuck when models hang time and again, ModelError and
+        ConfigError before anything has been read.
         """
         async with contextlib.AsyncExitStack() as cleanup:
             cleanup.push_async_callback(self._engine.close)
@@ -107,44 +117,74 @@ class App:
                 await self.http.start()
                 cleanup.push_async_callback(self.http.stop)
                 log.info("HTTP on %s", self.http.url)
-            chains = await asyncio.to_thread(self._build_chains)
-            self._supervisors |= {name: Supervisor(self._stream(name, chain)) for name, chain in chains.items()}
+            streams = await asyncio.to_thread(self._plans, self._config.streams, "streams")
+            consumers = await asyncio.to_thread(self._plans, self._config.consumers, "consumers")
+            self._supervisors |= {name: Supervisor(self._stream(name, plan)) for name, plan in streams.items()}
+            self._consumers |= {name: Supervisor(self._consumer(name, plan)) for name, plan in consumers.items()}
             try:
                 await self._carry(stop)
             except BaseExceptionGroup as group:
-                if refused := group.subgroup(SinkError):
-                    raise _first(refused) from None
+                if known := group.subgroup((SinkError, EngineStuck)):
+                    raise _first(known) from None
                 raise
 
     def chain(self, names: Sequence[str]) -> Chain:
         return build_chain(names, self._config.processor_settings(), self._models)
 
-    def _build_chains(self) -> Mapping[str, Chain]:
-        return {name: self.chain(stream.chain) for name, stream in self._config.streams.items()}
+    def _plans(self, settings: Mapping[str, WorkSettings], kind: str) -> Mapping[str, Plan]:
+        folder = self._config.state_dir
+        journals = None if folder is None else folder / "tracks" / kind
+        processors = self._config.processors
+        return {name: Plan(work, processors, self._models, journals) for name, work in settings.items()}
 
-    def _stream(self, name: str, chain: Chain) -> Stream:
+    def _stream(self, name: str, plan: Plan) -> Stream:
         settings = self._config.streams[name]
-        sinks = [self._deliveries[sink] for sink in settings.sinks or self._deliveries]
-        documents = Documents(name, chain.makes, settings.image)
         return Stream(
             name,
             make_source(settings, name),
-            partial(Untracked, chain, documents),
+            partial(plan.work, name),
             self._engine.lane(name, settings.weight),
-            sinks,
+            [self._deliveries[sink] for sink in settings.sinks or self._deliveries],
             settings.window or self._workers,
+        )
+
+    def _consumer(self, name: str, plan: Plan) -> "Consumer":
+        from daemon.kafka.at_least_once import AtLeastOnce  # with aiokafka, which only those load who use it
+        from daemon.kafka.consumer import Consumer
+        from daemon.kafka.transaction import ExactlyOnce
+
+        settings = self._config.consumers[name]
+        cluster = cluster_of(settings.cluster, self._config.clusters)
+        sinks = settings.sinks or tuple(self._config.sinks)
+
+        def make_outlet() -> AtLeastOnce | ExactlyOnce:
+            if settings.delivery == EXACTLY_ONCE:
+                topics = [sink for sink in map(self._config.sinks.get, sinks) if isinstance(sink, KafkaSettings)]
+                return ExactlyOnce(settings, cluster, topics)
+            return AtLeastOnce(name, settings, cluster, [self._deliveries[sink] for sink in sinks])
+
+        return Consumer(
+            name,
+            settings,
+            cluster,
+            make_work=lambda stream, run, partition: plan.work(stream, run, place=f"{name}/{partition}"),
+            make_outlet=make_outlet,
+            lane=self._engine.lane(name, settings.weight),
+            window=settings.window or self._workers,
         )
 
     async def _carry(self, stop: asyncio.Event) -> None:
         """Runs streams and sinks; the sinks outlive the streams, which end first at a stop."""
         async with asyncio.TaskGroup() as sinks:
+            watching = sinks.create_task(self._engine.watch())
             for delivery in self._deliveries.values():
                 sinks.create_task(delivery.run())
             async with asyncio.TaskGroup() as streams:
-                running = [streams.create_task(supervisor.run()) for supervisor in self._supervisors.values()]
+                supervisors: list[Supervisor[Any]] = [*self._supervisors.values(), *self._consumers.values()]
+                running = [streams.create_task(supervisor.run()) for supervisor in supervisors]
                 await self._until_stopped(stop, running)
                 deadline = time.monotonic() + self._config.stop_timeout
-                for supervisor in self._supervisors.values():
+                for supervisor in supervisors:
                     supervisor.stop()
                 if running:
                     _, late = await asyncio.wait(running, timeout=self._config.stop_timeout * (1 - FLUSH_SHARE))
@@ -152,6 +192,7 @@ class App:
                         task.cancel()
             for delivery in self._deliveries.values():
                 await delivery.close(max(deadline - time.monotonic(), 0.0))
+            watching.cancel()
 
     async def _until_stopped(self, stop: asyncio.Event, running: Sequence["asyncio.Task[None]"]) -> None:
         stopped = asyncio.create_task(stop.wait())
@@ -165,6 +206,6 @@ class App:
             stopped.cancel()
 
 
-def _first(group: BaseExceptionGroup[SinkError]) -> SinkError:
+def _first(group: ExceptionGroup[Exception]) -> Exception:
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return _first(error) if isinstance(error, ExceptionGroup) else error

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from daemon.errors import ConfigError
 from daemon.http.settings import HttpSettings
+from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from daemon.sources import SOURCES
 from daemon.sources.settings import SourceSettings
 from daemon.sources.url import redacted, scheme_of
+from daemon.work.settings import PLACES, ProcessorSettings, WorkSettings, by_processor, in_order_of_work
 from processors.chain import requirements
 from processors.registry import PROCESSORS
 from sinks import SinkSettings
+from sinks.kafka_settings import KafkaCluster, KafkaSettings, cluster_of
 
 ENV_PREFIX = "VISAGED_"
 ENV_DELIMITER = "__"
@@ -39,6 +42,12 @@ class EngineSettings(Section):
     workers: int | None = Field(
         None, ge=1, description="Threads that run the models, all streams and HTTP together; nothing: one a core."
     )
+    hang_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds after which the work on a frame or a request counts as hung: its model is terminated, or "
+        "its thread replaced. After three of these the daemon ends, to be started afresh.",
+    )
 
 
 class ModelSettings(Section):
@@ -50,35 +59,8 @@ class ModelSettings(Section):
     )
 
 
-class StreamSettings(SourceSettings):
-    chain: tuple[str, ...] = Field(
-        ("face-detector", "face-fitter"),
-        min_length=1,
-        description="Processors by name, in the order in which they run.",
-    )
-    sinks: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Which of the sinks below get the documents; nothing: all of them."
-    )
-    image: Literal["none", "full"] = Field(
-        "none", description="What each document brings of the picture: nothing, or all of it as JPEG (`_image`)."
-    )
-    weight: float = Field(
-        1.0, gt=0, description="The stream's share of the workers beside the others when all are busy."
-    )
-    window: int | None = Field(
-        None, ge=1, description="Frames of the stream that are worked on at once; nothing: as many as workers."
-    )
-
-
-ProcessorSettings: type[BaseModel] = create_model(
-    "ProcessorSettings",
-    __base__=Section,
-    **{  # type: ignore[call-overload]
-        name.replace("-", "_"): (cls.Settings, Field(cls.Settings(), description=f"Of every {name}."))
-        for name, cls in PROCESSORS.items()
-    },
-)
-"""One section a registered processor, its name in snake_case."""
+class StreamSettings(SourceSettings, WorkSettings):
+    pass
 
 
 class Config(BaseSettings):
@@ -98,7 +80,15 @@ class Config(BaseSettings):
     processors: ProcessorSettings = Field(ProcessorSettings(), description="Settings of the processors.")
     http: HttpSettings | None = Field(HttpSettings(), description="The HTTP services; null: none.")
     streams: dict[str, StreamSettings] = Field({}, description="Streams by id, which is the key of their records.")
+    clusters: dict[str, KafkaCluster] = Field({}, description="Kafka clusters, by a name of your choice.")
+    consumers: dict[str, ConsumerSettings] = Field(
+        {}, description="Frames that come from Kafka, by a name of your choice."
+    )
     sinks: dict[str, SinkSettings] = Field({}, description="Where documents go, by a name of your choice.")
+    state_dir: Path | None = Field(
+        None,
+        description="A folder for what must outlive a crash: which tracks have appeared and not left. Nothing: none.",
+    )
     stop_timeout: float = Field(
         20.0,
         gt=0,
@@ -116,9 +106,9 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
-    def processor_settings(self) -> dict[str, BaseModel]:
+    def processor_settings(self) -> Mapping[str, BaseModel]:
         """By the processors' registered names."""
-        return {name: getattr(self.processors, name.replace("-", "_")) for name in PROCESSORS}
+        return by_processor(self.processors)
 
 
 Mistake = tuple[tuple[str, ...], str]
@@ -295,20 +285,75 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
 
 def _contradictions(config: Config) -> Iterator[Mistake]:
     """What no value shows by itself."""
-    if config.http is None and not config.streams:
+    if config.http is None and not config.streams and not config.consumers:
         yield ("streams",), "expected a stream where http is null, got nothing to do"
     for name, stream in config.streams.items():
         key = ("streams", name)
         if scheme_of(stream.source) not in SOURCES:
             known = ", ".join(f"{scheme}://" for scheme in SOURCES if scheme)
             yield (*key, "source"), f"expected {known} or a path, got {scheme_of(stream.source)}://"
-        for mistake in check_chain(stream.chain):
-            yield (*key, "chain"), mistake
-        for sink in stream.sinks or ():
-            if sink not in config.sinks:
-                yield (*key, "sinks"), f"unknown sink {sink}" + _nearest(sink, config.sinks)
-        if not config.sinks:
-            yield key, "expected a sink to send its documents to, got no sinks"
+        yield from _mistakes_of_work(key, stream)
+        yield from _mistakes_of_sinks(config, key, stream.sinks)
+    for name, sink in config.sinks.items():
+        if isinstance(sink, KafkaSettings):
+            yield from _mistakes_of_cluster(config, ("sinks", name), sink.cluster)
+    for name, consumer in config.consumers.items():
+        key = ("consumers", name)
+        yield from _mistakes_of_work(key, consumer)
+        yield from _mistakes_of_sinks(config, key, consumer.sinks)
+        yield from _mistakes_of_cluster(config, key, consumer.cluster)
+        if consumer.delivery == EXACTLY_ONCE:
+            yield from _mistakes_of_transactions(config, key, consumer)
+
+
+def _mistakes_of_work(key: tuple[str, ...], work: WorkSettings) -> Iterator[Mistake]:
+    mistakes = list(check_chain(work.chain))
+    for mistake in mistakes:
+        yield (*key, "chain"), mistake
+    if work.tracking is None:
+        return
+    for name in work.tracking.per:
+        if name not in work.chain:
+            yield (*key, "tracking", "per"), f"{name} is not in the chain" + _nearest(name, work.chain)
+        elif name in PROCESSORS and PROCESSORS[name].makes & PLACES and work.tracking.per[name] != "frame":
+            yield (*key, "tracking", "per"), f"expected {name} on every frame: it finds what is elsewhere on the next"
+    if not mistakes:
+        for mistake in check_chain(in_order_of_work(work)):
+            yield (*key, "tracking", "per"), f"where what runs more often goes first: {mistake}"
+
+
+def _mistakes_of_sinks(config: Config, key: tuple[str, ...], sinks: Sequence[str] | None) -> Iterator[Mistake]:
+    for sink in sinks or ():
+        if sink not in config.sinks:
+            yield (*key, "sinks"), f"unknown sink {sink}" + _nearest(sink, config.sinks)
+    if not config.sinks:
+        yield key, "expected a sink to send its documents to, got no sinks"
+
+
+def _mistakes_of_cluster(config: Config, key: tuple[str, ...], cluster: str | None) -> Iterator[Mistake]:
+    if cluster is not None and cluster not in config.clusters:
+        yield (*key, "cluster"), f"unknown cluster {cluster}" + _nearest(cluster, config.clusters)
+    elif cluster is None and len(config.clusters) != 1:
+        known = f"one of {', '.join(config.clusters)}" if config.clusters else "a cluster (`clusters` has none)"
+        yield (*key, "cluster"), f"expected {known}, got nothing"
+
+
+def _mistakes_of_transactions(config: Config, key: tuple[str, ...], consumer: ConsumerSettings) -> Iterator[Mistake]:
+    """A transaction spans the topics of one cluster and nothing else, and it brings what comes of a frame."""
+    if consumer.tracking is not None and consumer.tracking.events is not None:
+        yield (*key, "tracking", "events"), "track events of frames from Kafka need at_least_once"
+    for name in consumer.sinks or config.sinks:
+        sink = config.sinks.get(name)
+        if sink is not None and not isinstance(sink, KafkaSettings):
+            message = f"expected sinks of type kafka for {EXACTLY_ONCE}, got {name} of type {sink.type}"
+            yield (*key, "delivery"), message
+        elif sink is not None:
+            try:
+                same = cluster_of(sink.cluster, config.clusters) is cluster_of(consumer.cluster, config.clusters)
+            except LookupError:
+                continue  # which has been said
+            if not same:
+                yield (*key, "delivery"), f"expected sinks in the consumer's cluster for {EXACTLY_ONCE}, got {name}"
 
 
 def check_chain(chain: Sequence[str]) -> Iterator[str]:

@@ -1,62 +1,109 @@
-"""The record of a frame: a v2 document, with headers that say what it is without parsing it."""
+"""The records of a stream: a v2 document a frame, and events of its tracks, with headers that say what each is."""
 
 import os
 from collections.abc import Set
 from typing import Literal
 
 import cv2
+import numpy as np
 
-from daemon.wire.v2 import SCHEMA_ID, SCHEMA_VERSION, StreamInfo, stream_document
-from processors.types import Image, Sample
-from sinks.base import Record
+from daemon.wire.codec import Members
+from daemon.wire.v2 import FRAME_SCHEMA, TRACK_SCHEMA, StreamInfo, rfc3339, stream_document, track_event
+from processors.boxes import clipped, square
+from processors.types import Floats, Frame, Image, Sample
+from sinks.base import Header, Record
 
 CONTENT_TYPE = "application/json"
-EVENT_TYPE = "visaged.frame"
+CROP_SCALE = 1.5  # of a box's longer side: with the hair and the chin
+Pictures = Literal["none", "crops", "full"]
 
 
 class Documents:
     """Makes one stream's records; called in the engine's workers."""
 
-    def __init__(self, stream: str, emits: Set[type], image: Literal["none", "full"]) -> None:
+    def __init__(self, stream: str, emits: Set[type], pictures: Pictures = "none", topic: str | None = None) -> None:
         self._stream = stream
         self._emits = emits
-        self._image = image
-        self._headers = (
-            ("content-type", CONTENT_TYPE.encode()),
-            ("schema_id", SCHEMA_ID.encode()),
-            ("schema_version", SCHEMA_VERSION.encode()),
-            ("ce_specversion", b"1.0"),
-            ("ce_type", EVENT_TYPE.encode()),
-            ("ce_source", f"/streams/{stream}".encode()),
-        )
+        self._pictures = pictures
+        self._topic = topic
 
     def __call__(self, sample: Sample, run: str) -> Record:
         frame = sample.frame
-        info = StreamInfo(
-            id=self._stream,
-            run=run,
-            frame=frame.index,
-            pts=frame.pts,
-            captured_at=frame.captured_at,
-            width=frame.width,
-            height=frame.height,
-        )
-        bare = stream_document(sample, self._emits, info, None)
+        info = stream_info(frame, self._stream, run)
+        bare = stream_document(sample, self._emits, info)
+        value = bare
+        if self._pictures == "full":
+            value = stream_document(sample, self._emits, info, picture=jpeg(frame.image))
+        elif self._pictures == "crops" and sample.objects:
+            crops = [jpeg(crop_of(frame.image, obj.box_xyxy)) for obj in sample.objects]
+            value = stream_document(sample, self._emits, info, crops=crops)
         return Record(
             key=self._stream,
-            value=bare if self._image == "none" else stream_document(sample, self._emits, info, _jpeg(frame.image)),
-            headers=(
-                *self._headers,
-                ("ce_id", f"{run}-{frame.index}".encode()),
-                ("ce_time", info.captured_at_rfc3339.encode()),
-                ("traceparent", _traceparent()),
-            ),
+            value=value,
+            headers=headers(self._stream, FRAME_SCHEMA, f"{run}-{frame.index}", frame.captured_at),
             timestamp=frame.captured_at,
-            smaller=None if self._image == "none" else bare,
+            smaller=None if value is bare else bare,
+            topic=self._topic,
         )
 
 
-def _jpeg(image: Image) -> bytes:
+class TrackEvents:
+    """Makes the records of one stream's track events; called in the engine's workers."""
+
+    def __init__(self, stream: str, topic: str) -> None:
+        self._stream = stream
+        self._topic = topic
+
+    def __call__(self, event: Members, event_id: str, at: float, crop: bytes | None = None) -> Record:
+        """`at` in Unix seconds."""
+        bare = track_event(event, None)
+        return Record(
+            key=self._stream,
+            value=bare if crop is None else track_event(event, crop),
+            headers=headers(self._stream, TRACK_SCHEMA, event_id, at),
+            timestamp=at,
+            smaller=None if crop is None else bare,
+            topic=self._topic,
+            durable=True,
+        )
+
+
+def stream_info(frame: Frame, stream: str, run: str) -> StreamInfo:
+    return StreamInfo(
+        id=stream,
+        run=run,
+        frame=frame.index,
+        pts=frame.pts,
+        captured_at=frame.captured_at,
+        width=frame.width,
+        height=frame.height,
+    )
+
+
+def headers(stream: str, schema: tuple[str, str], event_id: str, at: float) -> tuple[Header, ...]:
+    schema_id, version = schema
+    return (
+        ("content-type", CONTENT_TYPE.encode()),
+        ("schema_id", schema_id.encode()),
+        ("schema_version", version.encode()),
+        ("ce_specversion", b"1.0"),
+        ("ce_type", schema_id.encode()),
+        ("ce_source", f"/streams/{stream}".encode()),
+        ("ce_id", event_id.encode()),
+        ("ce_time", rfc3339(at).encode()),
+        ("traceparent", _traceparent()),
+    )
+
+
+def crop_of(image: Image, box_xyxy: Floats) -> Image:
+    """The part of a picture about a box, as far as there is one."""
+    centre, side = square(box_xyxy, CROP_SCALE)
+    about = np.concatenate([centre - side / 2, centre + side / 2])
+    left, top, right, bottom = clipped(about, image.shape[1], image.shape[0]).round().astype(int)
+    return image[top:bottom, left:right]
+
+
+def jpeg(image: Image) -> bytes:
     _, encoded = cv2.imencode(".jpg", image)
     return encoded.tobytes()
 

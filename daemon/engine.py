@@ -3,23 +3,33 @@
 onnxruntime, OpenCV and FFmpeg release the GIL, so threads with single-threaded sessions scale with the cores. Workers
 take the next job from the lane that has had the least time for its weight (stride scheduling, Waldspurger and Weihl
 1995, charged with measured time): each lane gets its share whatever its jobs cost, and an idle lane saves nothing up.
+
+A model that hangs cannot be killed in a thread. Its run is terminated; where that does not help the thread is given up,
+and a new worker and a new session take over. After a few of these the process is to be started afresh.
 """
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar, TypeVarTuple
 
-from daemon.errors import DeadlineExceeded, EngineClosed
+from daemon.errors import DeadlineExceeded, EngineClosed, EngineStuck, WorkerHung
+from models.session import run_in
 
 T = TypeVar("T")
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
 log = logging.getLogger(__name__)
+
+HANG_TIMEOUT_S = 60.0
+TERMINATION_S = 3.0  # between two operators of a network; a single one seldom takes longer
+JOIN_S = 10.0
+MOST_ABANDONED = 3
 
 
 class Lane:
@@ -57,17 +67,20 @@ class Lane:
 class Engine:
     """Worker threads over lanes. The public methods belong to the event loop's thread."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, hang_timeout: float = HANG_TIMEOUT_S) -> None:
         if workers < 1:
             raise ValueError(f"expected 1 worker or more, got {workers}")
         self.workers = workers
+        self.hung = 0
+        """Jobs that did not end in time."""
+        self.abandoned = 0
+        """Threads that were given up with one."""
+        self._hang_timeout = hang_timeout
         self._lanes: list[Lane] = []
         self._changed = threading.Condition()  # guards all below and the lanes' queues
         self._closed = False
         self._used = 0.0  # where the lane served last stood
-        self._threads = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(workers)]
-        for thread in self._threads:
-            thread.start()
+        self._workers = [_Worker(f"worker-{n}", self._work) for n in range(workers)]
 
     def lane(self, name: str, weight: float = 1.0) -> Lane:
         """A lane of weight 2 gets twice the time of one of weight 1 while both have work."""
@@ -88,8 +101,41 @@ class Engine:
         await asyncio.to_thread(self._join)
 
     def _join(self) -> None:
-        for thread in self._threads:
-            thread.join()
+        for worker in self._workers:
+            worker.thread.join(JOIN_S)
+            if worker.thread.is_alive():
+                log.error("%s is left behind with work that does not end", worker.thread.name)
+
+    async def watch(self) -> None:
+        """Sees to jobs that hang, until it is cancelled. Raises EngineStuck."""
+        while True:
+            await asyncio.sleep(min(self._hang_timeout / 4, 1.0))
+            for worker in self._workers:
+                if time.monotonic() - worker.began > self._hang_timeout:
+                    await self._free(worker)
+
+    async def _free(self, worker: "_Worker") -> None:
+        self.hung += 1
+        job, run = worker.job, run_in(worker.ident)
+        what = run.session.manifest.name if run is not None else "work that is no model's"
+        log.error("%s has been in %s for more than %g s", worker.thread.name, what, self._hang_timeout)
+        if run is not None:
+            run.terminate()
+            deadline = time.monotonic() + TERMINATION_S
+            while worker.job is job and time.monotonic() < deadline:  # noqa: ASYNC110  # the thread can't tell
+                await asyncio.sleep(0.05)
+        with self._changed:
+            if worker.job is not job or job is None:
+                return
+            worker.is_abandoned = True
+            self._workers[self._workers.index(worker)] = _Worker(worker.thread.name, self._work)
+        self.abandoned += 1
+        job.give_up(WorkerHung(f"{what} has not ended in {self._hang_timeout:g} s"))
+        log.error("%s was given up; another thread takes its place", worker.thread.name)
+        if self.abandoned >= MOST_ABANDONED:
+            raise EngineStuck(f"{self.abandoned} workers have hung, the last one in {what}")
+        if run is not None:
+            await asyncio.to_thread(run.session.reopen)
 
     def _add(self, lane: Lane, job: "_Job[T]") -> "asyncio.Future[T]":
         with self._changed:
@@ -108,7 +154,7 @@ class Engine:
             waiting = lane._clear()
         _cancel(waiting)
 
-    def _work(self) -> None:
+    def _work(self, worker: "_Worker") -> None:
         while True:
             with self._changed:
                 while not (ready := [lane for lane in self._lanes if lane._jobs]):
@@ -117,13 +163,33 @@ class Engine:
                     self._changed.wait()
                 lane = min(ready, key=lambda lane: lane._used)
                 self._used = lane._used
-                job = lane._jobs.popleft()
-            began = time.monotonic()
-            job.run()
-            took = time.monotonic() - began
+                worker.job = lane._jobs.popleft()
+                worker.began = began = time.monotonic()
+            worker.job.run()
             with self._changed:
-                lane._used += took / lane.weight
-            del job  # a worker that waits holds no frame
+                if worker.is_abandoned:
+                    return
+                worker.began = math.inf
+                worker.job = None  # a worker that waits holds no frame
+                lane._used += (time.monotonic() - began) / lane.weight
+
+
+class _Worker:
+    """A thread and what it is at."""
+
+    __slots__ = ("began", "is_abandoned", "job", "thread")
+
+    def __init__(self, name: str, work: "Callable[[_Worker], None]") -> None:
+        self.job: _Job[object] | None = None
+        self.began = math.inf
+        self.is_abandoned = False
+        self.thread = threading.Thread(target=work, args=(self,), name=name, daemon=True)
+        self.thread.start()
+
+    @property
+    def ident(self) -> int:
+        assert self.thread.ident is not None  # noqa: S101  # it was started
+        return self.thread.ident
 
 
 class _Job(Generic[T]):
@@ -148,6 +214,10 @@ class _Job(Generic[T]):
             self._call(self._fail, err)
         else:
             self._call(self._finish, result)
+
+    def give_up(self, error: Exception) -> None:
+        """From the event loop's thread; what the work may still come to counts for nothing."""
+        self._fail(error)
 
     def _call(self, settle: Callable[[R], None], value: R) -> None:
         try:

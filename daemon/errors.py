@@ -6,6 +6,8 @@ VisagedError
 │   └── SourceEnded        a live source said it was over, which for a live source is a disconnect
 ├── DeadlineExceeded       work was too late and was skipped
 ├── EngineClosed           work came after the engine had stopped
+├── WorkerHung             work that did not end was given up, with the thread that it is in
+├── EngineStuck            that has happened too often: the process is to be started afresh
 ├── Overloaded             as much is being worked on as is allowed
 ├── InvalidDocument        JSON that is broken, or whose members are (`problems`, each with its place)
 ├── BadBase64              an image or a template that is not base64
@@ -47,6 +49,14 @@ class DeadlineExceeded(VisagedError):
 
 class EngineClosed(VisagedError):
     """The engine takes no more work."""
+
+
+class WorkerHung(VisagedError):
+    """The work did not end in time."""
+
+
+class EngineStuck(VisagedError):
+    """Too many workers have hung."""
 
 
 class Overloaded(VisagedError):

@@ -6,15 +6,16 @@ once.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from daemon.engine import Lane
-from daemon.errors import BadImage, EngineClosed
+from daemon.errors import EngineClosed, VisagedError
 from daemon.queues import BoundedQueue, QueueClosed
-from daemon.receipts import Receipt
+from daemon.receipts import Counts, Receipt
 from processors.types import Frame, Sample
 from sinks.base import Record
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 OVERLOAD = "overload"
 STOPPED = "stopped"
 NOTHING_TO_TELL = "nothing to tell"
+SETTLE_S = 5.0
+"""How long the end of a run waits for the sinks to have its last records."""
 
 
 class Outgoing(Protocol):
@@ -36,14 +39,24 @@ class Outgoing(Protocol):
 class Work(Protocol):
     """What is done with the frames of one run, in the engine's workers."""
 
-    in_order: bool
-    """Whether tell() is to see the samples one at a time in their order; if not it follows look() at once."""
+    @property
+    def in_order(self) -> bool:
+        """Whether tell() is to see the samples one at a time in their order; if not it follows look() at once."""
+
+    def begin(self) -> Sequence[Record]:
+        """What the sinks are to get before that of any frame."""
 
     def look(self, frame: Frame) -> Sample:
         """Beside the looks at other frames."""
 
     def tell(self, sample: Sample) -> Sequence[Record]:
-        """What the sinks are to get; nothing: the frame is skipped, as its policy says."""
+        """What the sinks are to get of it; nothing: the frame is skipped, as its policy says."""
+
+    def end(self) -> Sequence[Record]:
+        """What the sinks are to get after that of all frames. Not called where the run is cancelled."""
+
+    def settle(self) -> None:
+        """Called when the sinks have what end() gave. Not called where that takes too long."""
 
 
 class Passage(NamedTuple):
@@ -72,6 +85,7 @@ class Pipeline:
         self._jobs: deque[Job] = deque()
         self._changed = asyncio.Event()  # something that _next() looks at
         self._engine_closed: EngineClosed | None = None
+        self._frameless = Counts()  # records of begin() and end(); the sinks count them too
         self._reported: set[type[BaseException]] = set()
 
     def offer(self, frame: Frame, receipt: Receipt) -> None:
@@ -100,12 +114,16 @@ class Pipeline:
     async def run(self) -> None:
         """Until close(). Cancelled, it drops what is under way. Once."""
         try:
+            await self._hand_over_all(await self._lane.submit(self._work.begin))
             while (job := await self._next()) is not None:
                 try:
                     await self._finish(job)
                 finally:
                     self._jobs.popleft()
                 self._admit()
+            await self._hand_over_all(await self._lane.submit(self._work.end))
+            if await self._is_settled():
+                await self._lane.submit(self._work.settle)
         finally:
             self._inbox.close()
             for passage in self._inbox.drain():
@@ -120,7 +138,7 @@ class Pipeline:
         kind = type(err)
         if kind not in self._reported:
             self._reported.add(kind)
-            trace = None if isinstance(err, BadImage) else err  # where a picture broke is not in our code
+            trace = None if isinstance(err, VisagedError) else err  # where a picture broke is not in our code
             log.error("%s: %s: %r", self.name, what, err, exc_info=trace)
 
     def _admit(self) -> None:
@@ -175,17 +193,30 @@ class Pipeline:
         if not records:
             passage.receipt.skip(NOTHING_TO_TELL)
             return
-        left = len(records) * len(self._sinks)
-        passage.receipt.expect(left)
+        receipt = passage.receipt
+        receipt.expect(len(records) * len(self._sinks))
+        ways = [(record, sink) for record in records for sink in self._sinks]
+        for index, (record, sink) in enumerate(ways):
+            if passage.live and not record.durable:
+                sink.offer(record, receipt)
+                continue
+            try:
+                await sink.put(record, receipt)
+            except asyncio.CancelledError:
+                for _ in ways[index + 1 :]:
+                    receipt.drop(STOPPED)
+                raise
+
+    async def _hand_over_all(self, records: Sequence[Record]) -> None:
         for record in records:
             for sink in self._sinks:
-                left -= 1
-                if passage.live:
-                    sink.offer(record, passage.receipt)
-                    continue
-                try:
-                    await sink.put(record, passage.receipt)
-                except asyncio.CancelledError:
-                    for _ in range(left):
-                        passage.receipt.drop(STOPPED)
-                    raise
+                await sink.put(record, self._frameless.open(lambda *_: self._changed.set()))
+
+    async def _is_settled(self) -> bool:
+        """Whether the sinks have all records of no frame, or have them soon."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                while self._frameless.pending:
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self._frameless.acknowledged == self._frameless.received

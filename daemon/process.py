@@ -81,6 +81,9 @@ class _Output:
         self.failed += 1
         sys.stderr.write(f"{self._name}: {error}\n")
 
+    def skip(self, reason: str) -> None:
+        raise AssertionError(f"nothing was to be skipped: {reason}")
+
     def close(self) -> None:
         if self._video is not None:
             self._video.release()

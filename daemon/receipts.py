@@ -3,9 +3,12 @@
 in = acknowledged + skipped + dropped + failed.
 """
 
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
 from enum import IntEnum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
 class Ending(IntEnum):
@@ -66,6 +69,11 @@ class Receipt:
         self._ending = Ending.ACKNOWLEDGED
         self._reason = ""
 
+    @property
+    def awaited(self) -> int:
+        """Answers that have not come."""
+        return self._awaited
+
     def expect(self, answers: int) -> None:
         """The number of sinks that will answer; called before the first of them can."""
         if answers < 1:
@@ -98,3 +106,45 @@ class Receipt:
             self._counts.end(self._ending, self._reason)
             if self._on_end is not None:
                 self._on_end(self._ending, self._reason)
+
+
+class Ledger(Generic[T]):
+    """Of a partition's records those that have not been taken, and what the ended ones came to.
+
+    Offsets come in ascending order, with gaps: transactions and compaction leave some out.
+    """
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        """The offset to commit: all before it have been taken."""
+        self._next = position
+        self._outcomes: OrderedDict[int, T | None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Records that have come and have not been taken."""
+        return len(self._outcomes)
+
+    def open(self, offset: int) -> None:
+        """A record has come. Raises ValueError where it is not behind all that have."""
+        if offset < self._next:
+            raise ValueError(f"expected an offset of {self._next} or more, got {offset}")
+        self._next = offset + 1
+        self._outcomes[offset] = None
+
+    def end(self, offset: int, outcome: T) -> None:
+        """It is done. Raises ValueError where it has ended or never come."""
+        if offset not in self._outcomes or self._outcomes[offset] is not None:
+            raise ValueError(f"expected the offset of an open record, got {offset}")
+        self._outcomes[offset] = outcome
+
+    def take(self, most: int) -> Sequence[T]:
+        """What the first records came to, up to the first that is open; moves the position behind them."""
+        taken: list[T] = []
+        while self._outcomes and len(taken) < most:
+            offset, outcome = next(iter(self._outcomes.items()))
+            if outcome is None:
+                break
+            del self._outcomes[offset]
+            self.position = offset + 1
+            taken.append(outcome)
+        return taken

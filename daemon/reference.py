@@ -17,11 +17,12 @@ HEAD = """\
 Every key of the configuration, with its default. Written by `visaged schema`: change the descriptions in the code.
 Each key can also come from the environment, which wins: VISAGED_HTTP__PORT=8081 is http.port.
 What a stream or a sink can have stands here as a comment, as there is none by default."""
-EXAMPLE_NAME = {"streams": "entrance", "sinks": "name"}
+EXAMPLE_NAME = {"streams": "entrance", "clusters": "name", "consumers": "name", "sinks": "name"}
 REQUIRED = {
     "source": "rtsp://user:password@camera.example/stream",
     "bootstrap_servers": "broker.example:9092",
     "topic": "visaged",
+    "topics": ["frames"],
     "path": "documents.jsonl",
     "username": "visaged",
     "password": "secret",

@@ -3,12 +3,16 @@
 import importlib.metadata
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daemon.delivery import Delivery
 from daemon.engine import Engine
 from daemon.receipts import Counts
+from daemon.stream import Stream
 from daemon.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from daemon.kafka.consumer import Consumer  # with aiokafka
 
 VERSION = importlib.metadata.version("visaged")
 
@@ -17,10 +21,15 @@ class Status:
     """Looks at what is there when it is called; streams may join and leave the mapping."""
 
     def __init__(
-        self, engine: Engine, supervisors: Mapping[str, Supervisor], deliveries: Mapping[str, Delivery]
+        self,
+        engine: Engine,
+        supervisors: Mapping[str, Supervisor[Stream]],
+        deliveries: Mapping[str, Delivery],
+        consumers: "Mapping[str, Supervisor[Consumer]]",
     ) -> None:
         self._engine = engine
         self._supervisors = supervisors
+        self._consumers = consumers
         self._deliveries = deliveries
         self._began = time.monotonic()
 
@@ -28,18 +37,31 @@ class Status:
         return {
             "version": VERSION,
             "uptime": round(time.monotonic() - self._began, 3),
-            "engine": {"workers": self._engine.workers},
+            "engine": {
+                "workers": self._engine.workers,
+                "hung": self._engine.hung,
+                "abandoned": self._engine.abandoned,
+            },
             "streams": {name: _stream(supervisor) for name, supervisor in self._supervisors.items()},
+            "consumers": {name: _consumer(supervisor) for name, supervisor in self._consumers.items()},
             "sinks": {name: _sink(delivery) for name, delivery in self._deliveries.items()},
         }
 
 
-def _stream(supervisor: Supervisor) -> dict[str, Any]:
+def _stream(supervisor: Supervisor[Any]) -> dict[str, Any]:
     return {
         "state": supervisor.state,
         "error": supervisor.error,
         "restarts": supervisor.restarts,
         "frames": _counts(supervisor.stream.counts),
+    }
+
+
+def _consumer(supervisor: "Supervisor[Consumer]") -> dict[str, Any]:
+    partitions = supervisor.stream.partitions.items()
+    return {
+        **_stream(supervisor),
+        "partitions": {f"{tp.topic}-{tp.partition}": partition.status() for tp, partition in partitions},
     }
 
 

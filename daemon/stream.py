@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from daemon.engine import Lane
 from daemon.errors import SourceError
-from daemon.pipeline import Outgoing, Pipeline, Work
+from daemon.pipeline import OVERLOAD, Outgoing, Pipeline, Work
 from daemon.receipts import Counts
 from daemon.sources.base import Source
 from processors.types import Frame
@@ -74,3 +74,9 @@ class _Feed:
     def fail(self, error: Exception) -> None:
         self._counts.open().fail(type(error).__name__)
         self._pipeline.report("a frame that cannot be read", error)
+
+    def skip(self, reason: str) -> None:
+        self._counts.open().skip(reason)
+
+    def drop(self) -> None:
+        self._counts.open().drop(OVERLOAD)

@@ -1,13 +1,13 @@
-"""Keeps a stream running: the one place that waits and tries again when a source fails."""
+"""Keeps a stream or a consumer running: the one place that waits and tries again when a source fails."""
 
 import asyncio
 import contextlib
 import logging
 import time
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 from daemon.errors import SourceError
-from daemon.stream import Stream
+from daemon.receipts import Counts
 
 log = logging.getLogger(__name__)
 
@@ -18,13 +18,27 @@ HEALTHY_S = 10.0
 State = Literal["connecting", "running", "waiting", "ended", "stopped"]
 
 
-class Supervisor:
+class Runs(Protocol):
+    """A stream, or what is like one: run() may be called again after it has ended or raised SourceError."""
+
+    name: str
+    counts: Counts
+
+    async def run(self) -> None: ...
+    def stop(self) -> None:
+        """Ends the source; run() returns when what is under way has gone to the sinks."""
+
+
+R = TypeVar("R", bound=Runs)
+
+
+class Supervisor(Generic[R]):
     """Runs a stream until its source ends or stop(): after a failure again, with a delay that doubles up to 30 s.
 
     A run that has brought frames for 10 s was healthy: the delay starts afresh.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: R) -> None:
         self.stream = stream
         self.restarts = 0
         self.error: str | None = None

@@ -7,25 +7,25 @@ from pydantic import Field
 
 from sinks.base import Sink
 from sinks.file import FileSettings, FileSink
-from sinks.kafka_settings import KafkaSettings
+from sinks.kafka_settings import Clusters, KafkaSettings, cluster_of
 from sinks.stdout import StdoutSettings, StdoutSink
 
 
-def _kafka(settings: KafkaSettings) -> Sink:
+def _kafka(settings: KafkaSettings, clusters: Clusters) -> Sink:
     from sinks.kafka import KafkaSink  # with aiokafka, which only those load who use it
 
-    return KafkaSink(settings)
+    return KafkaSink(settings, cluster_of(settings.cluster, clusters))
 
 
-SINKS: dict[str, Callable[[Any], Sink]] = {
+SINKS: dict[str, Callable[[Any, Clusters], Sink]] = {
     "kafka": _kafka,
-    "file": FileSink,
-    "stdout": StdoutSink,
+    "file": lambda settings, _: FileSink(settings),
+    "stdout": lambda settings, _: StdoutSink(settings),
 }
-"""Each makes a sink of its own settings."""
+"""Each makes a sink of its own settings and the clusters there are."""
 
 SinkSettings = Annotated[KafkaSettings | FileSettings | StdoutSettings, Field(discriminator="type")]
 
 
-def make_sink(settings: SinkSettings) -> Sink:
-    return SINKS[settings.type](settings)
+def make_sink(settings: SinkSettings, clusters: Clusters) -> Sink:
+    return SINKS[settings.type](settings, clusters)

@@ -31,17 +31,24 @@ Linger = Annotated[
 """A setting that every sink has; the daemon sees to it."""
 
 
+Header = tuple[str, bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One document on its way out, in Kafka's words."""
 
     key: str
     value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[Header, ...] = ()
     timestamp: float | None = None
     """Unix seconds; None: when it is written."""
     smaller: bytes | None = None
     """The same document without its pictures, for a sink with a size limit; None: it has none."""
+    topic: str | None = None
+    """For a sink that has topics; None: the sink's own."""
+    durable: bool = False
+    """Waits for room, and is never dropped for a newer one."""
 
 
 class SinkError(Exception):

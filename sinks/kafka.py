@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin import NewTopic as AdminTopic
@@ -25,7 +25,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from sinks.base import Record, SinkError
-from sinks.kafka_settings import KafkaSettings
+from sinks.kafka_settings import KafkaCluster, KafkaSettings, NewTopic
 
 log = logging.getLogger(__name__)
 # It tells of each attempt at each broker, ten a second in an outage. What matters of them is in the SinkErrors.
@@ -34,6 +34,8 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 BATCH_BYTES = 128 * 1024
 PROBES = 3  # a broker that closes the connection at one question, and at none before, does so again
 CLOSE_TIMEOUT_S = 2.0
+IN_DOUBT = "in doubt"
+"""Why a record was refused that may have been written or not."""
 WITHOUT_PICTURES = ("visaged-without-pictures", b"true")
 
 _TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
@@ -73,24 +75,23 @@ class KafkaSink:
     `idempotent` so may those refused as "in doubt".
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, cluster: KafkaCluster) -> None:
         self.counts: Counter[str] = Counter()
         self._settings = settings
+        self._cluster = cluster
         self._most_bytes = settings.max_record_bytes  # or less, once the broker has refused less
+        self._topics = {settings.topic}  # that have been seen to
         self._producer: AIOKafkaProducer | None = None
         self._spent = False  # it has failed: sequence numbers have a gap, or its sender has ended
         self._under_way: list[_Batch] = []
 
     async def open(self) -> None:
-        settings = self._settings
-        try:
-            arguments = await asyncio.to_thread(settings.arguments)
-        except OSError as err:
-            raise SinkError(f"the certificates for {settings.bootstrap_servers}: {err}", retriable=False) from err
-        await _check_connection(settings, arguments)
+        settings, cluster = self._settings, self._cluster
+        arguments = await client_arguments(cluster)
+        await check_connection(cluster, arguments, idempotent=settings.idempotent)
         if settings.create_topic:
-            await _create_topic(settings, arguments)
-        self._producer = await _start_producer(settings, arguments)
+            await create_topic(settings.topic, settings.create_topic, cluster, arguments)
+        self._producer = await _start_producer(settings, cluster, arguments)
         self._spent = False
 
     async def write(self, records: Sequence[Record]) -> None:
@@ -108,7 +109,7 @@ class KafkaSink:
                 left.pop(id(record), None)
             self._spent = self._spent or isinstance(err, KafkaError)
             retriable = err.retriable if isinstance(err, SinkError) else True
-            raise SinkError(_words(err), retriable=retriable, unwritten=list(left.values()), refused=refused) from err
+            raise SinkError(words(err), retriable=retriable, unwritten=list(left.values()), refused=refused) from err
         if refused:
             reasons = ", ".join(sorted({reason for _, reason in refused}))
             message = f"{len(refused)} records refused ({reasons}); the largest has {_largest(refused)} bytes"
@@ -120,7 +121,7 @@ class KafkaSink:
         for batch in under_way:
             batch.sent.cancel()  # ends a write() that waits for it
         if producer is not None:
-            await _end(producer)
+            await end_producer(producer)
 
     async def _ready(self) -> AIOKafkaProducer:
         """A producer whose next batch the broker will take; only while nothing is under way."""
@@ -145,16 +146,19 @@ class KafkaSink:
 
     async def _send(self, producer: AIOKafkaProducer, waiting: Iterable[_Part]) -> deque[_Part]:
         """Hands the producer a batch for each partition; what is left for later rounds comes back."""
-        partitions = sorted(await producer.partitions_for(self._settings.topic))
         place = DefaultPartitioner()
-        placed: dict[bytes, int] = {}
-        batches: dict[int, tuple[Any, list[_Part]]] = {}
-        full: set[int] = set()
+        partitions: dict[str, list[int]] = {}
+        placed: dict[tuple[str, bytes], tuple[str, int]] = {}
+        batches: dict[tuple[str, int], tuple[Any, list[_Part]]] = {}
+        full: set[tuple[str, int]] = set()
         later: deque[_Part] = deque()
         for part in waiting:
-            if part.key not in placed:
-                placed[part.key] = place(part.key, partitions, partitions)
-            partition = placed[part.key]
+            topic = part.record.topic or self._settings.topic
+            if topic not in partitions:
+                partitions[topic] = sorted(await self._partitions(producer, topic))
+            if (topic, part.key) not in placed:
+                placed[topic, part.key] = (topic, place(part.key, partitions[topic], partitions[topic]))
+            partition = placed[topic, part.key]
             if partition not in batches:
                 batches[partition] = (producer.create_batch(), [])
             builder, parts = batches[partition]
@@ -165,16 +169,30 @@ class KafkaSink:
             parts.append(part)
             if part.alone:
                 full.add(partition)
-        for partition, (builder, parts) in batches.items():
+        for (topic, number), (builder, parts) in batches.items():
             builder.close()
-            sent = await producer.send_batch(builder, self._settings.topic, partition=partition)
+            sent = await producer.send_batch(builder, topic, partition=number)
             self._under_way.append(_Batch(parts, sent))
         return later
+
+    async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> set[int]:
+        """Of a topic, which may be a record's own: that is seen to when the first record for it comes."""
+        cluster, new = self._cluster, self._settings.create_topic
+        if topic not in self._topics and new is not None:
+            await create_topic(topic, new, cluster, await client_arguments(cluster))
+        try:
+            partitions: set[int] = await producer.partitions_for(topic)
+        except kafka_errors.UnknownTopicOrPartitionError as err:
+            if await _is_missing(producer, topic, cluster.request_timeout):
+                raise SinkError(_missing(topic), retriable=True) from err
+            raise
+        self._topics.add(topic)
+        return partitions
 
     async def _settle(self, left: dict[int, Record], refused: list[tuple[Record, str]]) -> list[_Part]:
         """Waits for what is under way; what must be sent again comes back."""
         under_way = list(self._under_way)
-        await asyncio.wait([batch.sent for batch in under_way], timeout=self._settings.request_timeout)
+        await asyncio.wait([batch.sent for batch in under_way], timeout=self._cluster.request_timeout)
         again: list[_Part] = []
         trouble: KafkaError | None = None
         for batch in under_way:
@@ -193,13 +211,11 @@ class KafkaSink:
             if isinstance(error, (*_TOO_LARGE, *_BAD_RECORD)):
                 again += self._apart(batch, error, refused)
             elif self._settings.idempotent and not _not_written(error):
-                refused += [(part.record, "in doubt") for part in batch.parts]
+                refused += [(part.record, IN_DOUBT) for part in batch.parts]
             else:
                 trouble = error if isinstance(error, KafkaError) else KafkaError(repr(error))
         if self._under_way:
-            message = (
-                f"{self._settings.bootstrap_servers}: not acknowledged within {self._settings.request_timeout:g} s"
-            )
+            message = f"{self._cluster.bootstrap_servers}: not acknowledged within {self._cluster.request_timeout:g} s"
             raise SinkError(message, retriable=True)
         if trouble is not None:
             raise trouble
@@ -247,7 +263,7 @@ def _not_written(error: BaseException) -> bool:
     return isinstance(error, BrokerResponseError) and not isinstance(error, kafka_errors.UnknownError)
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, KafkaConnectionError | ConnectionResetError):
@@ -255,18 +271,26 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-async def _check_connection(settings: KafkaSettings, arguments: dict[str, Any]) -> None:
+async def client_arguments(cluster: KafkaCluster) -> dict[str, Any]:
+    """Of aiokafka's clients; raises SinkError where certificates can't be read."""
+    try:
+        return await asyncio.to_thread(cluster.arguments)
+    except OSError as err:
+        raise SinkError(f"the certificates for {cluster.bootstrap_servers}: {err}", retriable=False) from err
+
+
+async def check_connection(cluster: KafkaCluster, arguments: dict[str, Any], *, idempotent: bool) -> None:
     """Asks what AIOKafkaProducer.start() tries for ever: can one sign in, and take part as an idempotent producer.
 
     Raises SinkError with the reason, which start() would only log.
     """
     refusal: type[Exception] | None = None
     for _ in range(PROBES):
-        conn = await _connect(settings, arguments)
+        conn = await _connect(cluster, arguments)
         try:
-            refusal = await _refusal(conn) if settings.idempotent else None
+            refusal = await _refusal(conn) if idempotent else None
         except (KafkaError, TimeoutError) as err:
-            raise SinkError(f"{settings.bootstrap_servers}: {_words(err)}", retriable=True) from err
+            raise SinkError(f"{cluster.bootstrap_servers}: {words(err)}", retriable=True) from err
         finally:
             conn.close()
         if refusal is None:
@@ -275,7 +299,7 @@ async def _check_connection(settings: KafkaSettings, arguments: dict[str, Any]) 
             break
     assert refusal is not None  # noqa: S101  # as the loop runs at least once
     message = (
-        f"expected brokers at {settings.bootstrap_servers} that take idempotent producers, got {refusal.__name__}; "
+        f"expected brokers at {cluster.bootstrap_servers} that take idempotent producers, got {refusal.__name__}; "
         "`idempotent: false` does without, and a lost connection may then repeat records"
     )
     raise SinkError(message, retriable=False)
@@ -295,12 +319,12 @@ async def _refusal(conn: AIOKafkaConnection) -> type[Exception] | None:
     return error
 
 
-async def _connect(settings: KafkaSettings, arguments: dict[str, Any]) -> AIOKafkaConnection:
+async def _connect(cluster: KafkaCluster, arguments: dict[str, Any]) -> AIOKafkaConnection:
     """To the first of the servers that takes us and answers."""
     of_connection = {name: value for name, value in arguments.items() if name != "bootstrap_servers"}
     reasons = []
     final = False
-    for host, port, _ in collect_hosts(settings.bootstrap_servers, randomize=False):
+    for host, port, _ in collect_hosts(cluster.bootstrap_servers, randomize=False):
         try:
             conn = await create_conn(host, port, **of_connection)
             try:
@@ -312,7 +336,7 @@ async def _connect(settings: KafkaSettings, arguments: dict[str, Any]) -> AIOKaf
                 raise
             return conn
         except (OSError, KafkaError, ValueError) as err:  # ValueError: a broker that does not know the SCRAM password
-            reasons.append(f"{host}:{port}: {_words(err)}")
+            reasons.append(f"{host}:{port}: {words(err)}")
             final = final or _is_final(err)
     raise SinkError("; ".join(reasons), retriable=not final)
 
@@ -324,26 +348,27 @@ def _is_final(error: Exception) -> bool:
     return not (isinstance(error, OSError) or getattr(error, "retriable", False))
 
 
-async def _create_topic(settings: KafkaSettings, arguments: dict[str, Any]) -> None:
-    assert settings.create_topic is not None  # noqa: S101  # the caller has looked
-    wanted = AdminTopic(settings.topic, settings.create_topic.partitions, settings.create_topic.replication_factor)
+async def create_topic(name: str, new: NewTopic, cluster: KafkaCluster, arguments: dict[str, Any]) -> None:
+    """Where it is missing. Raises SinkError."""
     admin = AIOKafkaAdminClient(**arguments)
     try:
-        async with asyncio.timeout(settings.request_timeout):
+        async with asyncio.timeout(cluster.request_timeout):
             await admin.start()
-            answer = await admin.create_topics([wanted])
+            answer = await admin.create_topics([AdminTopic(name, new.partitions, new.replication_factor)])
     except (KafkaError, TimeoutError) as err:
-        raise SinkError(f"topic {settings.topic}: {_words(err)}", retriable=True) from err
+        raise SinkError(f"topic {name}: {words(err)}", retriable=True) from err
     finally:
         await admin.close()
-    for _, code, *words in answer.topic_errors:
+    for _, code, *explained in answer.topic_errors:
         error = kafka_errors.for_code(code)
         if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
-            reason = next((word for word in words if word), error.__name__)
-            raise SinkError(f"topic {settings.topic} cannot be created: {reason}", retriable=error.retriable)
+            reason = next((word for word in explained if word), error.__name__)
+            raise SinkError(f"topic {name} cannot be created: {reason}", retriable=error.retriable)
 
 
-async def _start_producer(settings: KafkaSettings, arguments: dict[str, Any]) -> AIOKafkaProducer:
+async def _start_producer(
+    settings: KafkaSettings, cluster: KafkaCluster, arguments: dict[str, Any]
+) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(
         acks="all",
         enable_idempotence=settings.idempotent,
@@ -356,46 +381,57 @@ async def _start_producer(settings: KafkaSettings, arguments: dict[str, Any]) ->
         # may have been written: whoever sent it again would repeat it. Never given up, it keeps its sequence numbers.
         producer._message_accumulator._batch_ttl = math.inf
     try:
-        async with asyncio.timeout(settings.request_timeout):
+        async with asyncio.timeout(cluster.request_timeout):
             await producer.start()
         await producer.partitions_for(settings.topic)
     except BaseException as err:
         brokers = ", ".join(f"{broker.host}:{broker.port}" for broker in producer.client.cluster.brokers())
         unknown = isinstance(err, kafka_errors.UnknownTopicOrPartitionError)
-        missing = unknown and await _is_missing(producer, settings)
-        await _end(producer)
+        missing = unknown and await _is_missing(producer, settings.topic, cluster.request_timeout)
+        await end_producer(producer)
         if missing:
-            message = f"topic {settings.topic} is missing and the brokers do not make it: see `create_topic`"
-            raise SinkError(message, retriable=False) from err
+            raise SinkError(_missing(settings.topic), retriable=False) from err
         if isinstance(err, TimeoutError):
-            message = f"{settings.bootstrap_servers} answers, the brokers that it names do not: {brokers or 'none'}"
+            message = f"{cluster.bootstrap_servers} answers, the brokers that it names do not: {brokers or 'none'}"
             raise SinkError(message, retriable=True) from err
         if isinstance(err, KafkaError):
             retriable = err.retriable or isinstance(err, KafkaConnectionError)
-            raise SinkError(f"{settings.bootstrap_servers}: {_words(err)}", retriable=retriable) from err
+            raise SinkError(f"{cluster.bootstrap_servers}: {words(err)}", retriable=retriable) from err
         raise
     return producer
 
 
-async def _is_missing(producer: AIOKafkaProducer, settings: KafkaSettings) -> bool:
+def _missing(topic: str) -> str:
+    return f"topic {topic} is missing and the brokers do not make it: see `create_topic`"
+
+
+async def _is_missing(producer: AIOKafkaProducer, topic: str, timeout: float) -> bool:
     """Whether brokers say so: aiokafka calls a topic unknown also when nobody has answered."""
     try:
-        async with asyncio.timeout(settings.request_timeout):
-            cluster = await producer.client.fetch_all_metadata()
+        async with asyncio.timeout(timeout):
+            metadata = await producer.client.fetch_all_metadata()
     except (KafkaError, TimeoutError):
         return False
-    return cluster.partitions_for_topic(settings.topic) is None
+    return metadata.partitions_for_topic(topic) is None
 
 
-async def _end(producer: AIOKafkaProducer) -> None:
+async def end_producer(producer: AIOKafkaProducer) -> None:
     """Closes it in bounded time. stop() waits until all is sent: for ever, where the broker is away."""
-    client = producer.client
+    await _end(producer, producer.client, (producer._sender, producer._message_accumulator))
+
+
+async def end_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Closes it in bounded time, and leaves the group if the broker is there."""
+    await _end(consumer, consumer._client, (consumer._coordinator, consumer._fetcher))
+
+
+async def _end(ends: AIOKafkaProducer | AIOKafkaConsumer, client: Any, parts: Sequence[object]) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await producer.stop()
+            await ends.stop()
     except (TimeoutError, KafkaError):
         # Cut off, it leaves its tasks behind, which would connect again, and connections that wait to send.
-        owners = (producer._sender, producer._message_accumulator, client)
+        owners = (*parts, client)
         tasks = [task for task in asyncio.all_tasks() if _runs_method_of(task, owners)]
         for task in tasks:
             task.cancel()

@@ -1,7 +1,8 @@
-"""How a Kafka cluster is reached. Apart from the sink, so that a configuration loads without aiokafka."""
+"""How a Kafka cluster is reached, and the sink's settings. Apart from it: a configuration loads without aiokafka."""
 
 import re
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,7 +43,7 @@ class KafkaSasl(Section):
         "SCRAM-SHA-512", description="How to sign in. PLAIN sends the password as it is: use it with tls."
     )
     username: str = Field(description="The user.")
-    password: SecretStr = Field(description="Better in the environment: VISAGED_SINKS__<NAME>__SASL__PASSWORD.")
+    password: SecretStr = Field(description="Better in the environment: VISAGED_CLUSTERS__<NAME>__SASL__PASSWORD.")
 
 
 def _servers(value: str) -> str:
@@ -52,7 +53,7 @@ def _servers(value: str) -> str:
     return ",".join(server.strip() for server in value.split(","))
 
 
-class KafkaConnection(Section):
+class KafkaCluster(Section):
     bootstrap_servers: Annotated[str, AfterValidator(_servers)] = Field(
         description="Brokers to ask first, host:port, separated by commas."
     )
@@ -82,12 +83,18 @@ class NewTopic(Section):
     replication_factor: int = Field(1, ge=1, description="Brokers that keep a copy of each.")
 
 
-class KafkaSettings(KafkaConnection):
+TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+Clusters = Mapping[str, KafkaCluster]
+ClusterName = Annotated[
+    str | None, Field(description="Which of the clusters above; nothing: the one there is, where there is one only.")
+]
+
+
+class KafkaSettings(Section):
     type: Literal["kafka"]
     linger: Linger = 0.01
-    topic: str = Field(
-        pattern=r"^[a-zA-Z0-9._-]{1,249}$", description="The topic that documents go to, their stream's id as key."
-    )
+    cluster: ClusterName = None
+    topic: TopicName = Field(description="The topic that documents go to, their stream's id as key.")
     create_topic: NewTopic | None = Field(
         None, description="Create the topic where it is missing; nothing: leave that to the brokers' own settings."
     )
@@ -105,3 +112,12 @@ class KafkaSettings(KafkaConnection):
         description="Not more than the brokers take (message.max.bytes). A larger document is sent without its "
         "pictures, and refused where it is still too large or has none.",
     )
+
+
+def cluster_of(name: str | None, clusters: Clusters) -> KafkaCluster:
+    """By its name, or the only one there is; raises LookupError."""
+    if name is not None:
+        return clusters[name]
+    if len(clusters) != 1:
+        raise LookupError(f"expected the name of one of {len(clusters)} clusters, got nothing")
+    return next(iter(clusters.values()))

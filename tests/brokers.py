@@ -33,9 +33,9 @@ NEEDS = "the tests need Java 17 or later, Maven and OpenSSL: apt-get install def
 START_TIMEOUT_S = 60.0
 
 
-async def records_of(servers: str, topic: str) -> list[ConsumerRecord]:
+async def records_of(servers: str, topic: str, isolation_level: str = "read_uncommitted") -> list[ConsumerRecord]:
     """All that a topic has, partition by partition; its consumer belongs to no group."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, isolation_level=isolation_level)
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, number) for number in sorted(await _partitions(consumer, topic))]
@@ -309,7 +309,7 @@ def _self_signed(certificate: Path, key: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _fetch_jars() -> None:
+def fetch_jars() -> None:
     """Kept between runs, as they are 44 MB."""
     if CACHE.exists():
         return
@@ -332,7 +332,7 @@ def _fetch_jars() -> None:
 def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
     """Fails, and does not skip, without Java and Maven."""
     _tool("java")
-    _fetch_jars()
+    fetch_jars()
     kafka = ApacheKafka(tmp_path_factory.mktemp("kafka"))
     kafka.format()
     kafka.start()

@@ -77,6 +77,12 @@ class CollectingFeed:
         self.failed.append(error)
         self.counts.open().fail(type(error).__name__)
 
+    def skip(self, reason: str) -> None:
+        self.counts.open().skip(reason)
+
+    def drop(self) -> None:
+        self.counts.open().drop("overload")
+
 
 class CollectingSink:
     """A sink's queue of any length that acknowledges what it takes; `open` cleared, put() waits."""

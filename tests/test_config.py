@@ -11,7 +11,6 @@ from daemon.config import Config, load
 from daemon.errors import ConfigError
 from processors.registry import PROCESSORS
 from sinks import SINKS
-from sinks.kafka_settings import KafkaSettings
 
 Load = Callable[[str], Config]
 
@@ -20,14 +19,16 @@ sinks:
   out: {type: stdout}
 """
 KAFKA = """
-sinks:
-  broker:
-    type: kafka
+clusters:
+  own:
     bootstrap_servers: broker:9092
-    topic: faces
     sasl:
       username: visaged
       password: hunter2
+sinks:
+  broker:
+    type: kafka
+    topic: faces
 """
 
 
@@ -119,11 +120,10 @@ class TestEnvironment:
         assert (http.host, http.port) == ("0.0.0.0", 8081)  # noqa: S104
 
     def test_a_secret(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("VISAGED_SINKS__BROKER__SASL__PASSWORD", "from the environment")
-        sink = load_text(KAFKA).sinks["broker"]
-        assert isinstance(sink, KafkaSettings)
-        assert sink.sasl is not None
-        assert sink.sasl.password.get_secret_value() == "from the environment"
+        monkeypatch.setenv("VISAGED_CLUSTERS__OWN__SASL__PASSWORD", "from the environment")
+        sasl = load_text(KAFKA).clusters["own"].sasl
+        assert sasl is not None
+        assert sasl.password.get_secret_value() == "from the environment"
 
     def test_a_list_and_a_section_are_json(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("VISAGED_STREAMS__DOOR__CHAIN", '["face-detector"]')
@@ -146,7 +146,7 @@ class TestEnvironment:
             ("VISAGED_CONFIG", "my.yaml", "unknown key; expected one of log, engine, "),
             ("VISAGED_STOP_TIMEOUT__SECONDS", "1", "unknown key$"),
             ("VISAGED_SINKS__BROKER__TOPIC", "a b", "string should match pattern .*, got 'a b'"),
-            ("VISAGED_SINKS__BROKER__SASL", "hunter2", "input should be a valid dictionary or instance of KafkaSasl$"),
+            ("VISAGED_CLUSTERS__OWN__SASL", "hunter2", "input should be a valid dictionary or instance of KafkaSasl$"),
         ],
     )
     def test_a_mistake_is_named_by_its_variable(
@@ -180,7 +180,7 @@ class TestMistakes:
             ),
             (
                 KAFKA.replace("username", "usrname"),
-                "my.yaml:8: sinks.broker.sasl.usrname: unknown key; did you mean username?",
+                "my.yaml:6: clusters.own.sasl.usrname: unknown key; did you mean username?",
             ),
             ("http:\n  port: 1\n  port: 2", "my.yaml:3: http.port: stands here a second time, after line 2"),
             ("http: {}\nlog: {}\nhttp: {}", "my.yaml:3: http: stands here a second time, after line 1"),
@@ -233,9 +233,115 @@ class TestMistakes:
         (mistake,) = mistakes(load_text, STDOUT + f"streams:\n  door: {{{stream}}}")
         assert mistake.startswith(f"my.yaml:5: streams.door.{expected}")
 
+    @pytest.mark.parametrize(
+        ("tracking", "expected"),
+        [
+            ("per: {age-estimate: track}", "per: age-estimate is not in the chain; did you mean age-estimator?"),
+            ("per: {face-fiter: frame}", "per: face-fiter is not in the chain; did you mean face-fitter?"),
+            ("per: {face-detector: track}", "per: expected face-detector on every frame: it finds what is elsewhere"),
+            ("per: {face-fitter: 5}", "per: expected face-fitter on every frame: it finds what is elsewhere"),
+            (
+                "per: {mask-estimator: track, emotion-estimator: track, quality-assessment-estimator: 3}",
+                "per: where what runs more often goes first: expected processors that make Emotions, Mask before",
+            ),
+            (
+                "per: {quality-assessment-estimator: frame}",
+                "per: where what runs more often goes first: expected processors that make Mask before",
+            ),
+            ("per: {age-estimator: 1}", "per.age-estimator: value error, expected frame, track, or a number of frames"),
+            ("shots: 0", "shots: input should be greater than or equal to 1, got 0"),
+            ("lost_after: 0", "lost_after: input should be greater than 0, got 0"),
+            ("events: {topic: a b}", "events.topic: string should match pattern"),
+            ("event: {}", "event: unknown key; did you mean events?"),
+        ],
+    )
+    def test_tracking(self, load_text: Load, tracking: str, expected: str) -> None:
+        estimators = "age-estimator, mask-estimator, emotion-estimator, quality-assessment-estimator"
+        stream = f"source: a.mp4, chain: [face-detector, face-fitter, {estimators}], tracking: {{{tracking}}}"
+        found = mistakes(load_text, STDOUT + f"streams:\n  door: {{{stream}}}")
+        assert any(line.startswith(f"my.yaml:5: streams.door.tracking.{expected}") for line in found), found
+
+    def test_tracking_of_a_chain_that_is_wrong_itself(self, load_text: Load) -> None:
+        stream = "source: a.mp4, chain: [face-detektor, age], tracking: {per: {age: track, face-detektor: 3}}"
+        found = mistakes(load_text, STDOUT + f"streams:\n  door: {{{stream}}}")
+        assert {line.split(": ", 3)[1] for line in found} == {"streams.door.chain"}
+
+    @pytest.mark.parametrize(
+        ("regions", "expected"),
+        [
+            ("include: [[[0, 0], [1, 1]]]", "include.0: tuple should have at least 3 items"),
+            ("exclude: [[[0, 0], [1, 1], [2, 0]]]", "exclude.0.2: input should be less than or equal to 1"),
+            ("outside: []", "outside: unknown key; expected one of include, exclude"),
+        ],
+    )
+    def test_regions(self, load_text: Load, regions: str, expected: str) -> None:
+        found = mistakes(load_text, STDOUT + f"streams:\n  door: {{source: a.mp4, regions: {{{regions}}}}}")
+        assert any(line.startswith(f"my.yaml:5: streams.door.regions.{expected}") for line in found), found
+
     def test_a_stream_without_a_sink(self, load_text: Load) -> None:
         (mistake,) = mistakes(load_text, "streams: {door: {source: a.mp4}}")
         assert mistake == "my.yaml:1: streams.door: expected a sink to send its documents to, got no sinks"
+
+    @pytest.mark.parametrize(
+        ("clusters", "consumer", "expected"),
+        [
+            ("{}", "topics: [in]", "cluster: expected a cluster (`clusters` has none), got nothing"),
+            (
+                "{a: &c {bootstrap_servers: 'b:1'}, b: *c}",
+                "topics: [in]",
+                "cluster: expected one of a, b, got nothing",
+            ),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: [in], cluster: c", "cluster: unknown cluster c; expected"),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: [a b]", "topics.0: string should match pattern"),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: []", "topics: tuple should have at least 1 item"),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: [in], sinks: [ouf]", "sinks: unknown sink ouf; did you"),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: [in], chain: [face-fitter]", "chain: expected processors"),
+            (
+                "{a: {bootstrap_servers: 'b:1'}}",
+                "topics: [in], delivery: exactly_once",
+                "delivery: expected sinks of type kafka for exactly_once, got out of type stdout",
+            ),
+            (
+                "{a: &c {bootstrap_servers: 'b:1'}, b: *c}",
+                "topics: [in], cluster: b, sinks: [k], delivery: exactly_once",
+                "delivery: expected sinks in the consumer's cluster for exactly_once, got k",
+            ),
+            (
+                "{a: {bootstrap_servers: 'b:1'}}",
+                "topics: [in], sinks: [k], delivery: exactly_once, tracking: {events: {}}",
+                "tracking.events: track events of frames from Kafka need at_least_once",
+            ),
+        ],
+    )
+    def test_a_consumer(self, load_text: Load, clusters: str, consumer: str, expected: str) -> None:
+        sinks = "{out: {type: stdout}, k: {type: kafka, topic: t, cluster: a}}"
+        found = mistakes(load_text, f"clusters: {clusters}\nsinks: {sinks}\nconsumers:\n  c: {{{consumer}}}")
+        own = next(line for line in found if line.startswith("my.yaml:4: consumers.c."))
+        assert own.removeprefix("my.yaml:4: consumers.c.").startswith(expected)
+
+    @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+    def test_tracks_of_frames_from_kafka(self, load_text: Load, delivery: str) -> None:
+        tracking = "{events: {}}" if delivery == "at_least_once" else "{}"
+        consumer = load_text(
+            f"""
+            clusters: {{a: {{bootstrap_servers: 'b:1'}}}}
+            consumers: {{c: {{topics: [in], delivery: {delivery}, tracking: {tracking}}}}}
+            sinks: {{k: {{type: kafka, topic: out}}}}
+            """
+        ).consumers["c"]
+        assert consumer.tracking is not None
+
+    @pytest.mark.parametrize("cluster", ["", ", cluster: a"])
+    def test_exactly_once_to_kafka_in_its_cluster(self, load_text: Load, cluster: str) -> None:
+        consumer = load_text(
+            f"""
+            clusters: {{a: {{bootstrap_servers: 'b:1'}}}}
+            consumers: {{c: {{topics: [in], delivery: exactly_once{cluster}}}}}
+            sinks: {{k: {{type: kafka, topic: out}}}}
+            http: null
+            """
+        ).consumers["c"]
+        assert consumer.delivery == "exactly_once"
 
     def test_all_are_listed_at_once(self, load_text: Load) -> None:
         assert mistakes(load_text, "log: {level: loud}\nhttp:\n  port: -1\n  prot: 2\nstop_timeout: 0") == [
@@ -285,7 +391,7 @@ def test_no_password_in_a_message(load_text: Load, text: str) -> None:
 
 def test_a_password_of_digits_alone_is_refused_and_not_shown(load_text: Load) -> None:
     (mistake,) = mistakes(load_text, KAFKA.replace("hunter2", "31337"))
-    assert mistake == "my.yaml:9: sinks.broker.sasl.password: input should be a valid string"
+    assert mistake == "my.yaml:7: clusters.own.sasl.password: input should be a valid string"
 
 
 def test_every_sink_can_be_configured_by_its_type() -> None:

@@ -24,7 +24,7 @@ HOMES = {
     "json": ("daemon/wire/",),
     "yaml": ("daemon/config.py", "models/manifest.py"),
     "onnxruntime": ("models/session.py",),
-    "av": ("daemon/sources/video.py", "daemon/demo/"),
+    "av": ("daemon/sources/video.py", "daemon/sources/planes.py", "daemon/demo/"),
     "aiohttp": ("daemon/http/",),
     "aiokafka": ("sinks/kafka.py", "daemon/kafka/", "daemon/demo/"),
 }

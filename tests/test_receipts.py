@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from daemon.receipts import Counts, Ending, Receipt
+from daemon.receipts import Counts, Ending, Ledger, Receipt
 
 ACKNOWLEDGED, SKIPPED, DROPPED, FAILED = Ending
 
@@ -117,3 +117,62 @@ def test_in_is_acknowledged_skipped_dropped_and_failed_at_every_moment(seed: int
         (FAILED, counts.failed["FAILED"]),
     ):
         assert ended.count(kind) == count > 0
+
+
+def test_a_receipt_says_how_many_answers_it_awaits() -> None:
+    receipt = Counts().open()
+    receipt.expect(2)
+    receipt.acknowledge()
+    assert receipt.awaited == 1
+    receipt.acknowledge()
+    assert receipt.awaited == 0
+
+
+class TestLedger:
+    def test_what_has_ended_is_taken_up_to_the_first_that_is_open(self) -> None:
+        ledger = Ledger[str](10)
+        for offset in (10, 11, 14):
+            ledger.open(offset)
+        ledger.end(11, "b")
+        assert (list(ledger.take(9)), ledger.position, len(ledger)) == ([], 10, 3)
+        ledger.end(10, "a")
+        assert (list(ledger.take(9)), ledger.position, len(ledger)) == (["a", "b"], 12, 1)
+        ledger.end(14, "c")
+        assert (list(ledger.take(9)), ledger.position, len(ledger)) == (["c"], 15, 0)
+
+    def test_no_more_is_taken_than_asked(self) -> None:
+        ledger = Ledger[int](0)
+        for offset in range(3):
+            ledger.open(offset)
+            ledger.end(offset, offset)
+        assert (list(ledger.take(2)), ledger.position) == ([0, 1], 2)
+        assert (list(ledger.take(2)), ledger.position) == ([2], 3)
+
+    @pytest.mark.parametrize("offset", [3, 6])
+    def test_offsets_ascend(self, offset: int) -> None:
+        ledger = Ledger[int](5)
+        if offset == 6:
+            ledger.open(6)
+        with pytest.raises(ValueError, match=f"expected an offset of {7 if offset == 6 else 5} or more, got {offset}"):
+            ledger.open(offset)
+
+    def test_a_record_ends_once_and_only_if_it_came(self) -> None:
+        ledger = Ledger[int](0)
+        ledger.open(0)
+        ledger.end(0, 1)
+        for offset in (0, 1):
+            with pytest.raises(ValueError, match=f"expected the offset of an open record, got {offset}"):
+                ledger.end(offset, 1)
+
+    def test_in_whatever_order_they_end_they_are_taken_in_theirs(self) -> None:
+        draw = random.Random(1)  # noqa: S311  # no secret
+        ledger = Ledger[int](0)
+        offsets = sorted(draw.sample(range(1000), 300))
+        for offset in offsets:
+            ledger.open(offset)
+        taken: list[int] = []
+        for offset in draw.sample(offsets, len(offsets)):
+            ledger.end(offset, offset)
+            taken += ledger.take(1000)
+            assert taken == offsets[: len(taken)]
+        assert (taken, ledger.position) == (offsets, offsets[-1] + 1)

@@ -20,7 +20,13 @@ def test_the_reference_is_the_defaults() -> None:
     assert load(FOLDER / "default.yaml") == Config()
 
 
-@pytest.mark.parametrize("section", ["streams", "sinks"])
+SINK = "sinks: {out: {type: stdout}}\n"
+CLUSTER = "clusters: {own: {bootstrap_servers: 'broker.example:9092'}}\n"
+NEEDED = {"streams": SINK, "clusters": "", "consumers": SINK + CLUSTER, "sinks": CLUSTER}
+"""What else a configuration with the section must have."""
+
+
+@pytest.mark.parametrize("section", NEEDED)
 def test_its_examples_load_too(section: str, tmp_path: Path) -> None:
     """Each example, with its comment signs taken off, is what a user would begin with."""
     text = reference()
@@ -30,7 +36,7 @@ def test_its_examples_load_too(section: str, tmp_path: Path) -> None:
     for start, end in zip(starts, [*starts[1:], len(examples)], strict=True):
         entry = "\n".join(line[1:] for line in examples[start:end])
         path = tmp_path / "example.yaml"
-        path.write_text(f"{section}:\n{entry}\n" + ("sinks: {out: {type: stdout}}\n" if section == "streams" else ""))
+        path.write_text(f"{section}:\n{entry}\n{NEEDED[section]}")
         config = load(path)
         assert len(getattr(config, section)) == 1
 

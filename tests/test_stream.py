@@ -3,7 +3,6 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ from daemon.errors import DamagedImage, SourceEnded, SourceError
 from daemon.pipeline import OVERLOAD, STOPPED
 from daemon.sources.base import Feed, Source
 from daemon.stream import Stream
-from daemon.work import Untracked
+from daemon.work.emission import Emission
+from daemon.work.untracked import Untracked
 from processors.types import Frame, Image, Sample
 from sinks.base import Record
 from tests.fakes import CollectingSink, ScriptedSource, Work, frame
@@ -45,7 +45,10 @@ def stream_of(
     work: Callable[[Frame], object] | None = None,
     window: int = WORKERS,
 ) -> Stream:
-    return Stream("door", source, partial(Untracked, Work(work), index_of), lane, sinks, window)
+    def make_work(run: str) -> Untracked:
+        return Untracked(Work(work), Emission(index_of, "every", run))
+
+    return Stream("door", source, make_work, lane, sinks, window)
 
 
 def values(indices: range) -> list[bytes]:
@@ -227,6 +230,19 @@ async def test_a_frame_that_its_source_cannot_read_is_counted(lane: Lane) -> Non
     assert sink.values == [b"0", b"2"]
     assert dict(stream.counts.failed) == {"DamagedImage": 1}
     assert stream.counts.received == 3
+
+
+async def test_a_frame_that_its_source_passes_over_is_counted(lane: Lane) -> None:
+    async def script(feed: Feed) -> None:
+        feed.skip("no motion")
+        await feed.put(frame(1))
+
+    sink = CollectingSink()
+    stream = stream_of(ScriptedSource(script), lane, sink)
+    await stream.run()
+    assert sink.values == [b"1"]
+    assert dict(stream.counts.skipped) == {"no motion": 1}
+    assert (stream.counts.received, stream.counts.pending) == (2, 0)
 
 
 @pytest.mark.parametrize("error", [SourceError("torn"), SourceEnded("closed")])

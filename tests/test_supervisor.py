@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 
 import pytest
 
@@ -10,13 +9,14 @@ from daemon.errors import SourceEnded, SourceError
 from daemon.sources.base import Feed
 from daemon.stream import Stream
 from daemon.supervisor import Supervisor
-from daemon.work import Untracked
+from daemon.work.emission import Emission
+from daemon.work.untracked import Untracked
 from processors.types import Sample
 from sinks.base import Record
 from tests.fakes import CollectingSink, ScriptedSource, Work, frame
 from tests.waiting import until
 
-Supervise = Callable[[ScriptedSource], Supervisor]
+Supervise = Callable[[ScriptedSource], Supervisor[Stream]]
 Script = Callable[[Feed], Awaitable[None]]
 
 
@@ -32,11 +32,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def supervise() -> AsyncIterator[Supervise]:
     engine = Engine(1)
 
-    def make(source: ScriptedSource) -> Supervisor:
+    def make(source: ScriptedSource) -> Supervisor[Stream]:
         def record(sample: Sample, run: str) -> Record:
             return Record("door", b"")
 
-        stream = Stream("door", source, partial(Untracked, Work(), record), engine.lane("door"), [CollectingSink()], 1)
+        def work(run: str) -> Untracked:
+            return Untracked(Work(), Emission(record, "every", run))
+
+        stream = Stream("door", source, work, engine.lane("door"), [CollectingSink()], 1)
         return Supervisor(stream)
 
     yield make

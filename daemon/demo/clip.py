@@ -78,6 +78,7 @@ class Scene:
     height: int = 720
     fps: int = 25
     seconds: float = 10
+    people: tuple[Person, ...] = PEOPLE
 
     @property
     def frames(self) -> int:
@@ -113,7 +114,7 @@ class Scene:
                     tilt=_at(person.tilt, phase),
                 ),
             )
-            for person in PEOPLE
+            for person in self.people
         ]
         return sorted(people, key=lambda item: item[1].size)
 

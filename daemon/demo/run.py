@@ -40,25 +40,25 @@ async def _demo(config: Config, *, own_broker: bool, seconds: float | None) -> N
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     source = urlsplit(config.streams["camera"].source)
-    kafka = config.sinks["kafka"]
+    kafka, cluster = config.sinks["kafka"], config.clusters["demo"]
     assert isinstance(kafka, KafkaSettings) and config.http  # noqa: S101  # the shipped file has them
     async with contextlib.AsyncExitStack() as stack:
         _say("drawing the clip that the camera shows: three portraits that move about a plain room")
         clip = await asyncio.to_thread(_clip)
         if own_broker:
-            await stack.enter_async_context(embedded_broker(int(kafka.bootstrap_servers.rpartition(":")[2])))
+            await stack.enter_async_context(embedded_broker(int(cluster.bootstrap_servers.rpartition(":")[2])))
         await stack.enter_async_context(Camera({source.path.strip("/"): clip}, port=source.port or 554))
         url = f"http://{config.http.host}:{config.http.port}"
         service = f"{url}/face-detector-face-fitter/v2/process/image"
         _say(f"camera    {source.geturl()}  (any player shows it, or: ffplay -rtsp_transport tcp URL)")
-        _say(f"broker    {kafka.bootstrap_servers}, topic {kafka.topic}")
+        _say(f"broker    {cluster.bootstrap_servers}, topic {kafka.topic}")
         _say(f"status    {url}/status")
         _say(f"a photo   curl -s -F image=@{PHOTO} {service} | python3 -c {SHOW_OBJECTS!r}")
         _say("Ctrl-C ends all of it. Documents, as a consumer of the topic gets them:")
         if seconds is not None:
             loop.call_later(seconds, stop.set)
         async with asyncio.TaskGroup() as group:
-            consuming = group.create_task(_print_documents(kafka))
+            consuming = group.create_task(_print_documents(kafka.topic, cluster.bootstrap_servers))
             await App(config).run(stop)
             consuming.cancel()
 
@@ -73,11 +73,11 @@ def _clip() -> Clip:
         return Clip.read(path)
 
 
-async def _print_documents(kafka: KafkaSettings) -> None:
+async def _print_documents(topic: str, servers: str) -> None:
     from aiokafka import AIOKafkaConsumer
 
     consumer = AIOKafkaConsumer(
-        kafka.topic, bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest", enable_auto_commit=False
+        topic, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
     )
     async with consumer:
         async for message in consumer:
@@ -103,14 +103,14 @@ def _face(obj: Members) -> str:
 def _with_free_ports(broker: str | None) -> Config:
     """The shipped configuration; where another program has one of its ports, with a free one."""
     config = load(CONFIG)
-    kafka, source = config.sinks["kafka"], urlsplit(config.streams["camera"].source)
-    assert isinstance(kafka, KafkaSettings) and config.http and source.port  # noqa: S101  # the shipped file has them
+    cluster, source = config.clusters["demo"], urlsplit(config.streams["camera"].source)
+    assert config.http and source.port  # noqa: S101  # the shipped file has them
     camera_port = _free_port(source.port)
-    broker_port = _free_port(int(kafka.bootstrap_servers.rpartition(":")[2]))
+    broker_port = _free_port(int(cluster.bootstrap_servers.rpartition(":")[2]))
     overrides: dict[str, Any] = {
         "http": {"port": _free_port(config.http.port)},
         "streams": {"camera": {"source": source._replace(netloc=f"{HOST}:{camera_port}").geturl()}},
-        "sinks": {"kafka": {"bootstrap_servers": broker or f"{HOST}:{broker_port}"}},
+        "clusters": {"demo": {"bootstrap_servers": broker or f"{HOST}:{broker_port}"}},
     }
     return load(CONFIG, overrides)
 

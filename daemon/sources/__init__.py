@@ -5,6 +5,7 @@ from pathlib import Path
 
 from daemon.sources.base import InThread, Out, Reader, Source
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
+from daemon.sources.isolated import Isolated
 from daemon.sources.settings import SourceSettings
 from daemon.sources.url import scheme_of
 from daemon.sources.video import VideoReader
@@ -38,5 +39,10 @@ SOURCES: dict[str, Callable[[SourceSettings], Reader]] = {
 
 
 def make_source(settings: SourceSettings, name: str) -> Source:
-    """The source of a stream; its thread bears the stream's name."""
-    return InThread(SOURCES[scheme_of(settings.source)](settings), name)
+    """The source of a stream; its thread, or its process, bears the stream's name."""
+    make_reader = SOURCES[scheme_of(settings.source)]
+    if not settings.isolate:
+        return InThread(make_reader(settings), name)
+    # Of a stream's settings those alone that the process can take without the whole configuration.
+    own = settings.model_dump(include=set(SourceSettings.model_fields))
+    return Isolated(make_reader(SourceSettings.model_validate(own)), name)

@@ -2,7 +2,7 @@
 
 A source MUST
 - hand every frame to its feed: offer() if it cannot wait (a camera), put() if it can (a file), fail() for one that came
-  but cannot be read; the feed counts, so that no frame goes missing;
+  but cannot be read, skip() for one that the configuration passes over; the feed counts, so that none goes missing;
 - number its frames from 0 in each run, and set pts and captured_at as Frame says;
 - return at its end, and raise SourceError when it cannot go on: it only reads and raises. Waiting and trying again is
   the supervisor's alone. The end of a live source is SourceEnded: a camera has no end;
@@ -12,9 +12,13 @@ A source MUST
 
 import asyncio
 import threading
+import time
+from collections import Counter
 from typing import Protocol
 
 from processors.types import Frame
+
+TELL_INTERVAL_S = 1.0
 
 
 class Feed(Protocol):
@@ -28,6 +32,12 @@ class Feed(Protocol):
 
     def fail(self, error: Exception) -> None:
         """Counts a frame that came and cannot be read, by the error's class."""
+
+    def skip(self, reason: str) -> None:
+        """Counts a frame that came and is passed over as configured."""
+
+    def drop(self) -> None:
+        """Counts a frame that came and for which there was no room before it could be offered."""
 
 
 class Source(Protocol):
@@ -50,10 +60,15 @@ class Out(Protocol):
         """Blocks until there is room; raises Stopped."""
 
     def fail(self, error: Exception) -> None: ...
+    def skip(self, reason: str) -> None:
+        """Cheap: most packets of a camera may be skipped."""
 
 
 class Outlet:
-    """A feed of the event loop, for a reader in another thread."""
+    """A feed of the event loop, for a reader in another thread.
+
+    Skipped frames are told of with the next that is not, or once a second: each call wakes the loop.
+    """
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
@@ -62,6 +77,8 @@ class Outlet:
         self._taken = threading.Semaphore(0)
         self._putting: asyncio.Task[None] | None = None
         self._put_error: BaseException | None = None
+        self._skipped: Counter[str] = Counter()
+        self._told_at = time.monotonic()
 
     @property
     def stopped(self) -> bool:
@@ -71,9 +88,11 @@ class Outlet:
         self._stop.set()
 
     def offer(self, frame: Frame) -> None:
+        self.tell_skipped()
         self._loop.call_soon_threadsafe(self._feed.offer, frame)
 
     def put(self, frame: Frame) -> None:
+        self.tell_skipped()
         # run_coroutine_threadsafe() would do, at several times the cost
         self._loop.call_soon_threadsafe(self._begin_put, frame)
         while not self._taken.acquire(timeout=0.1):
@@ -85,6 +104,22 @@ class Outlet:
 
     def fail(self, error: Exception) -> None:
         self._loop.call_soon_threadsafe(self._feed.fail, error)
+
+    def skip(self, reason: str) -> None:
+        self._skipped[reason] += 1
+        if time.monotonic() - self._told_at >= TELL_INTERVAL_S:
+            self.tell_skipped()
+
+    def tell_skipped(self) -> None:
+        """Also called when the reader has ended."""
+        if self._skipped:
+            self._loop.call_soon_threadsafe(self._skip, self._skipped)
+            self._skipped = Counter()
+        self._told_at = time.monotonic()
+
+    def _skip(self, skipped: Counter[str]) -> None:
+        for reason in skipped.elements():
+            self._feed.skip(reason)
 
     def _begin_put(self, frame: Frame) -> None:
         self._putting = self._loop.create_task(self._put(frame))
@@ -127,6 +162,7 @@ class InThread:
                 pass
             except BaseException as err:  # noqa: BLE001  # raised again in the loop's thread
                 error = err
+            out.tell_skipped()
             loop.call_soon_threadsafe(ended.set_result, error)
 
         thread = threading.Thread(target=read, name=self._name, daemon=True)

@@ -1,13 +1,54 @@
 """How a stream's source is configured."""
 
-from typing import Literal
+from itertools import combinations
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Corners = tuple[tuple[Share, Share], ...]
 
 
-class SourceSettings(BaseModel):
+def _with_area(corners: Corners) -> Corners:
+    (x0, y0), *rest = corners
+    crosses = ((x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0) for (x1, y1), (x2, y2) in combinations(rest, 2))
+    if not any(abs(cross) > 1e-9 for cross in crosses):
+        raise ValueError("expected a polygon with an area, got corners on one line")
+    return corners
+
+
+Polygon = Annotated[Corners, Field(min_length=3), AfterValidator(_with_area)]
+"""Corners x, y in shares of a frame's width and height."""
+
+
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+class MotionSettings(_Section):
+    every: float = Field(5.0, gt=0, description="Seconds after which a still scene is looked at again all the same.")
+    threshold: float = Field(
+        8.0,
+        gt=0,
+        le=255,
+        description="Grey levels, of 255, by which a place must differ from when the scene was last looked at, beyond "
+        "its usual noise and a change of light all over.",
+    )
+    area: float = Field(
+        0.0003, ge=0, le=1, description="The share of the picture that must differ so: 0.0003 is 16x17 pixels of 720p."
+    )
+
+
+class RegionSettings(_Section):
+    include: tuple[Polygon, ...] = Field(
+        (),
+        description="Polygons of three or more corners [x, y], in shares (0 to 1) of the picture's width and height: "
+        "faces count by their centre, bodies by the middle of their lower edge. None: all of the picture.",
+    )
+    exclude: tuple[Polygon, ...] = Field((), description="Polygons in which nothing counts, whatever includes it.")
+
+
+class SourceSettings(_Section):
     source: str = Field(
         description="Where frames come from: rtsp:// or rtsps:// (a camera), http:// or https:// (MJPEG and live HLS "
         "are cameras, what has an end is a file), the path of a video, or of a folder of pictures.",
@@ -18,4 +59,27 @@ class SourceSettings(BaseModel):
     read_timeout: float = Field(5.0, gt=0, description="Seconds without a packet after which a camera counts as lost.")
     ffmpeg_options: dict[str, str] = Field(
         {}, description="Further options of FFmpeg's demuxers and protocols, as they are."
+    )
+    fps: float | None = Field(
+        None,
+        gt=0,
+        description="Frames a second that are wanted of a video, evenly spaced; nothing: all. The others are skipped "
+        "before they are decoded where keyframes are frequent enough, or nothing depends on them, else after.",
+    )
+    keyframes_only: bool = Field(
+        False, description="Decode the frames alone that depend on no other: cheap, at the camera's keyframe interval."
+    )
+    hardware: str | None = Field(
+        None,
+        min_length=1,
+        description="Decode video on a device, by FFmpeg's name (cuda, qsv, ...). What cannot be had is refused, never "
+        "replaced by the CPU; nothing: the CPU.",
+    )
+    motion: MotionSettings | None = Field(
+        None, description="Skip what of a video shows nothing new; null: look at every frame."
+    )
+    isolate: bool = Field(
+        False,
+        description="Decode in a process of its own, so that a decoder that crashes takes this stream down and not the "
+        "daemon. Costs about half a millisecond of CPU a frame of 720p, 40 MB, and half a second at each start.",
     )

@@ -21,6 +21,7 @@ from daemon.wire.version import (
     Size,
     Version,
     Write,
+    results_of,
     validated,
     written,
 )
@@ -31,13 +32,13 @@ from processors.liveness import Liveness
 from processors.mask import Mask
 from processors.quality import Quality
 from processors.template_extractor import Template
-from processors.types import LANDMARK_NAMES, Box, Confidence, Landmarks, Object, Pose, Sample
+from processors.types import LANDMARK_NAMES, BodyId, Box, Confidence, Landmarks, Object, Pose, Sample, TrackId
 
 IMAGE: Final = "_image"
 TEMPLATE: Final = "_face_template_extractor_1000_12"
-SCHEMA_ID = "visaged.frame"
-SCHEMA_VERSION = "2.0"
-"""Of a stream's documents."""
+FRAME_SCHEMA = ("visaged.frame", "2.0")
+TRACK_SCHEMA = ("visaged.track", "2.0")
+"""Of a stream's documents and of its tracks' events: id and version."""
 
 
 def keypoints(obj: Object, size: Size) -> Members:
@@ -89,6 +90,8 @@ MEMBERS: Mapping[type, Write] = {
     Landmarks: keypoints,
     Pose: pose,
     Template: template,
+    TrackId: lambda obj, _: {"track_id": obj[TrackId].value},
+    BodyId: lambda obj, _: {"body_id": obj[BodyId].value},
 }
 
 
@@ -189,25 +192,47 @@ class StreamInfo:
     width: int
     height: int
 
-    @property
-    def captured_at_rfc3339(self) -> str:
-        return datetime.fromtimestamp(self.captured_at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def stream_document(sample: Sample, emits: Set[type], stream: StreamInfo, image_jpeg: bytes | None) -> bytes:
-    """A frame of a stream, with its picture where one is given."""
-    return encode(
-        (image(encode_base64(image_jpeg)) if image_jpeg is not None else {})
-        | {
-            "objects": written(V2, sample, sample.objects, emits),
-            "stream": {
-                "id": stream.id,
-                "run": stream.run,
-                "frame": stream.frame,
-                "pts": stream.pts,
-                "captured_at": stream.captured_at_rfc3339,
-                "width": stream.width,
-                "height": stream.height,
-            },
+    def members(self) -> Members:
+        return {
+            "id": self.id,
+            "run": self.run,
+            "frame": self.frame,
+            "pts": self.pts,
+            "captured_at": rfc3339(self.captured_at),
+            "width": self.width,
+            "height": self.height,
         }
-    )
+
+
+def rfc3339(seconds: float) -> str:
+    """Of Unix seconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def stream_document(
+    sample: Sample,
+    emits: Set[type],
+    stream: StreamInfo,
+    picture: bytes | None = None,
+    crops: Sequence[bytes] | None = None,
+) -> bytes:
+    """A frame of a stream, with JPEGs of all of it or of each of its objects where they are given."""
+    objects = written(V2, sample, sample.objects, emits)
+    if crops is not None:
+        objects = [obj | _jpeg(crop) for obj, crop in zip(objects, crops, strict=True)]
+    whole = _jpeg(picture) if picture is not None else {}
+    return encode({**whole, "objects": objects, "stream": stream.members()})
+
+
+def _jpeg(picture: bytes) -> Members:
+    return image(encode_base64(picture))
+
+
+def track_object(obj: Object, size: Size, emits: Set[type]) -> Members:
+    """What is known of a track, by an object of it on a picture of this size."""
+    return {"class": obj.label} | results_of(V2, obj, size, emits)
+
+
+def track_event(event: Members, crop: bytes | None) -> bytes:
+    """An event as it is written, with a JPEG of its object where one is given."""
+    return encode(event if crop is None else event | {"object": event["object"] | _jpeg(crop)})

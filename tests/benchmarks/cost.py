@@ -74,12 +74,14 @@ def looped(clip: Path, times: int, to: Path) -> Path:
     return to
 
 
-def configuration(sources: Mapping[str, str], chain: list[str], sink: dict[str, Any], workers: int | None) -> str:
-    streams = {name: {"source": source, "chain": chain} for name, source in sources.items()}
+def configuration(
+    sources: Mapping[str, str], chain: list[str], sink: dict[str, Any], workers: int | None, **options: object
+) -> str:
+    streams = {name: {"source": source, "chain": chain, **options} for name, source in sources.items()}
     return json.dumps(
         {
             "streams": streams,
-            "sinks": {"out": sink},
+            **sink,
             "processors": DETECTOR,
             "http": None,
             "log": {"level": "error"},
@@ -212,8 +214,11 @@ async def measure(rounds: int, seconds: float) -> None:
         make_clip(slow, Scene(fps=SLOW_FPS))
         long = looped(clip, 3, Path(folder) / "long.mp4")
         async with embedded_broker() as broker:
-            sink = {"type": "kafka", "bootstrap_servers": broker, "topic": "bench"}
-            lines = {"type": "file", "path": str(Path(folder) / "documents.jsonl")}
+            sink = {
+                "clusters": {"bench": {"bootstrap_servers": broker}},
+                "sinks": {"out": {"type": "kafka", "topic": "bench"}},
+            }
+            lines = {"sinks": {"out": {"type": "file", "path": str(Path(folder) / "documents.jsonl")}}}
             await asyncio.to_thread(parts_and_by_hand, long, lines, rounds)
             print(f"cameras over RTSP (720p, 3 faces; 1 at 25 frames/s, 8 at {SLOW_FPS}), detector + fitter, to Kafka:")
             await asyncio.to_thread(cameras, clip, sink, 1, seconds)

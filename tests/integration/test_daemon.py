@@ -40,13 +40,14 @@ async def camera(clip_path: Path) -> AsyncIterator[Camera]:
         yield camera
 
 
-def configured(source: str, sinks: dict[str, Any], **others: Any) -> Config:
+def configured(source: str, to: dict[str, Any], **others: Any) -> Config:
     streams = {"door": {"source": source, "read_timeout": 2}}
-    return Config(**{"streams": streams, "sinks": sinks, "http": None} | others)
+    return Config(**{"streams": streams, "http": None} | to | others)
 
 
-def to_topic(servers: str, topic: str) -> dict[str, Any]:
-    return {"kafka": {"type": "kafka", "bootstrap_servers": servers, "topic": topic, "create_topic": {}}}
+def to_topic(servers: str, topic: str, **sinks: Any) -> dict[str, Any]:
+    kafka = {"type": "kafka", "topic": topic, "create_topic": {}}
+    return {"clusters": {"own": {"bootstrap_servers": servers}}, "sinks": {"kafka": kafka, **sinks}}
 
 
 @contextlib.asynccontextmanager
@@ -155,8 +156,8 @@ async def test_two_sinks_get_the_same_and_a_file_ends_the_daemon(
 ) -> None:
     topic = new_topic()
     lines = tmp_path / "documents.jsonl"
-    sinks = to_topic(embedded, topic) | {"lines": {"type": "file", "path": str(lines)}}
-    app = App(configured(str(clip_path), sinks))
+    to = to_topic(embedded, topic, lines={"type": "file", "path": str(lines)})
+    app = App(configured(str(clip_path), to))
     async with asyncio.timeout(30):
         await app.run(asyncio.Event())
     records = await records_of(embedded, topic)
@@ -185,10 +186,10 @@ async def test_pictures_go_along_where_asked_and_are_left_out_where_they_do_not_
     clip_path: Path, embedded: str
 ) -> None:
     topic = new_topic()
-    sinks = to_topic(embedded, topic)
-    sinks["kafka"]["max_record_bytes"] = 20_000
+    to = to_topic(embedded, topic)
+    to["sinks"]["kafka"]["max_record_bytes"] = 20_000
     streams = {"door": {"source": str(clip_path), "image": "full", "chain": ["face-detector"]}}
-    app = App(Config(streams=streams, sinks=sinks, http=None))
+    app = App(Config(streams=streams, http=None, **to))
     async with asyncio.timeout(30):
         await app.run(asyncio.Event())
     records = await records_of(embedded, topic)

@@ -15,7 +15,7 @@ from daemon.delivery import Delivery
 from daemon.receipts import Counts
 from sinks.base import Record, SinkError
 from sinks.kafka import WITHOUT_PICTURES, KafkaSink
-from sinks.kafka_settings import KafkaSettings
+from sinks.kafka_settings import KafkaCluster, KafkaSettings
 from tests.brokers import EMBEDDED_HOST, ApacheKafka, Proxy, new_topic, proxy, records_of
 from tests.waiting import until
 
@@ -28,14 +28,31 @@ def record(number: int, key: str = "door", size: int = 0, **parts: Any) -> Recor
     return Record(key, b"%d" % number + b"." * size, **parts)
 
 
-def kafka_settings(servers: str, topic: str | None = None, **values: Any) -> KafkaSettings:
-    defaults: dict[str, Any] = {"create_topic": {}, "request_timeout": 2.0}
-    return KafkaSettings(type="kafka", bootstrap_servers=servers, topic=topic or new_topic(), **{**defaults, **values})
+@dataclass(frozen=True)
+class Target:
+    settings: KafkaSettings
+    cluster: KafkaCluster
+
+    @property
+    def topic(self) -> str:
+        return self.settings.topic
+
+    def sink(self) -> KafkaSink:
+        return KafkaSink(self.settings, self.cluster)
+
+
+def kafka_settings(servers: str, topic: str | None = None, **values: Any) -> Target:
+    """The values are the cluster's where it has such."""
+    of_cluster = {name: values.pop(name) for name in KafkaCluster.model_fields if name in values}
+    return Target(
+        KafkaSettings(**{"type": "kafka", "topic": topic or new_topic(), "create_topic": {}, **values}),
+        KafkaCluster(**{"bootstrap_servers": servers, "request_timeout": 2.0, **of_cluster}),
+    )
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: KafkaSettings) -> AsyncIterator[KafkaSink]:
-    sink = KafkaSink(settings)
+async def opened(settings: Target) -> AsyncIterator[KafkaSink]:
+    sink = settings.sink()
     try:
         await sink.open()
         yield sink
@@ -43,7 +60,7 @@ async def opened(settings: KafkaSettings) -> AsyncIterator[KafkaSink]:
         await sink.close()
 
 
-async def refusal(settings: KafkaSettings) -> SinkError:
+async def refusal(settings: Target) -> SinkError:
     """Why it cannot be opened."""
     with pytest.raises(SinkError) as caught:
         async with opened(settings):
@@ -106,6 +123,31 @@ async def test_each_stream_keeps_its_order_over_several_partitions(reach: Reach)
     assert await numbers(reach.servers, settings.topic) == {
         key: list(range(first, 3000, 5)) for first, key in enumerate(KEYS)
     }
+
+
+async def test_a_record_may_have_a_topic_of_its_own(reach: Reach) -> None:
+    settings, other = kafka_settings(reach.servers, create_topic={"partitions": 2}), new_topic()
+    async with opened(settings) as sink:
+        await sink.write([record(number, topic=other if number % 2 else None) for number in range(10)])
+    assert await numbers(reach.servers, settings.topic) == {"door": [0, 2, 4, 6, 8]}
+    assert await numbers(reach.servers, other) == {"door": [1, 3, 5, 7, 9]}
+
+
+async def test_a_records_own_topic_that_is_missing_is_waited_for(apache_kafka: ApacheKafka) -> None:
+    servers, other = apache_kafka.address(), new_topic()
+    settings = kafka_settings(servers)
+    async with opened(settings) as sink:
+        await sink.write([record(0)])
+    async with opened(kafka_settings(servers, settings.topic, create_topic=None)) as sink:
+        both = [record(1), record(2, topic=other)]
+        with pytest.raises(SinkError, match=f"topic {other} is missing") as caught:
+            await sink.write(both)
+        assert caught.value.retriable
+        async with administration(servers) as admin:
+            await admin.create_topics([NewTopic(other, 1, 1)])
+        await sink.write(caught.value.unwritten)
+    assert await numbers(servers, settings.topic) == {"door": [0, 1]}
+    assert await numbers(servers, other) == {"door": [2]}
 
 
 # Records that are too large
@@ -215,7 +257,7 @@ async def test_a_broker_that_cannot_take_idempotent_producers(tansu: str) -> Non
     assert str(error).startswith(f"expected brokers at {tansu} that take idempotent producers, got UnknownError; ")
     assert "`idempotent: false`" in str(error)
 
-    async with opened(settings.model_copy(update={"idempotent": False})) as sink:
+    async with opened(kafka_settings(tansu, settings.topic, idempotent=False)) as sink:
         await sink.write([record(0)])
     assert await numbers(tansu, settings.topic) == {"door": [0]}
 
@@ -223,7 +265,7 @@ async def test_a_broker_that_cannot_take_idempotent_producers(tansu: str) -> Non
 async def test_a_broker_that_is_away_is_tried_again(reach: Reach) -> None:
     async with reach.through_proxy() as between:
         between.cut()
-        sink = KafkaSink(kafka_settings(between.address))
+        sink = kafka_settings(between.address).sink()
         with pytest.raises(SinkError, match=between.address) as caught:
             await sink.open()
         assert caught.value.retriable
@@ -355,10 +397,10 @@ async def write_until_written(sink: KafkaSink, left: list[Record]) -> None:
 class Run:
     """A delivery to Kafka at work, and the frames that its records come from."""
 
-    def __init__(self, settings: KafkaSettings, backlog: int = 100_000) -> None:
+    def __init__(self, settings: Target, backlog: int = 100_000) -> None:
         self.frames = Counts()
         self.topic = settings.topic
-        self.delivery = Delivery("kafka", KafkaSink(settings), backlog)
+        self.delivery = Delivery("kafka", settings.sink(), backlog)
         self.running = asyncio.create_task(self.delivery.run())
         self.given = 0
 

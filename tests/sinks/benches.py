@@ -9,7 +9,7 @@ from typing import Protocol
 from sinks.base import Record, Sink
 from sinks.file import FileSettings, FileSink
 from sinks.kafka import KafkaSink
-from sinks.kafka_settings import KafkaSettings, NewTopic
+from sinks.kafka_settings import KafkaCluster, KafkaSettings, NewTopic
 from sinks.stdout import StdoutSettings, StdoutSink
 from tests.brokers import Proxy, new_topic, records_of
 
@@ -44,16 +44,15 @@ class KafkaBench:
         self._proxy = proxy
         self._settings = KafkaSettings(
             type="kafka",
-            bootstrap_servers=proxy.address,
             topic=new_topic(),
             create_topic=NewTopic(),
             idempotent=idempotent,
-            request_timeout=0.5,
             max_record_bytes=10_000,
         )
+        self._cluster = KafkaCluster(bootstrap_servers=proxy.address, request_timeout=0.5)
 
     def sink(self) -> KafkaSink:
-        return KafkaSink(self._settings)
+        return KafkaSink(self._settings, self._cluster)
 
     async def values(self) -> list[bytes]:
         return [record.value for record in await records_of(self._servers, self._settings.topic)]

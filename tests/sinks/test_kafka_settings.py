@@ -5,45 +5,45 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from sinks import SINKS
-from sinks.kafka_settings import KafkaSasl, KafkaSettings, KafkaTls, NewTopic
+from sinks.kafka_settings import KafkaCluster, KafkaSasl, KafkaSettings, KafkaTls, NewTopic, cluster_of
 
 
-def settings(**values: Any) -> KafkaSettings:
-    return KafkaSettings(**{"type": "kafka", "bootstrap_servers": "kafka:9092", "topic": "faces", **values})
+def cluster(**values: Any) -> KafkaCluster:
+    return KafkaCluster(**{"bootstrap_servers": "kafka:9092", **values})
 
 
 def test_every_setting_says_what_it_is() -> None:
     def fields(model: type[BaseModel]) -> list[str]:
         return [name for name, field in model.model_fields.items() if not field.description and name != "type"]
 
-    models: list[type[BaseModel]] = [KafkaSettings, KafkaTls, KafkaSasl, NewTopic]
+    models: list[type[BaseModel]] = [KafkaSettings, KafkaCluster, KafkaTls, KafkaSasl, NewTopic]
     assert [name for model in models for name in fields(model)] == []
 
 
 @pytest.mark.parametrize("servers", ["kafka:9092", "a:1,b:2", "a:1, b:2", "127.0.0.1:9092", "[::1]:9092"])
 def test_servers(servers: str) -> None:
-    assert settings(bootstrap_servers=servers).bootstrap_servers == servers.replace(" ", "")
+    assert cluster(bootstrap_servers=servers).bootstrap_servers == servers.replace(" ", "")
 
 
 @pytest.mark.parametrize("servers", ["", "kafka", "kafka:", "kafka:port", "a:1;b:2", "a:1,", "::1:9092", "kafka://a:1"])
 def test_what_is_no_server(servers: str) -> None:
     with pytest.raises(ValidationError, match="expected host:port"):
-        settings(bootstrap_servers=servers)
+        cluster(bootstrap_servers=servers)
 
 
 @pytest.mark.parametrize("topic", ["", "two words", "a/b", "ä", "x" * 250])
 def test_what_is_no_topic(topic: str) -> None:
     with pytest.raises(ValidationError, match="topic"):
-        settings(topic=topic)
+        KafkaSettings(type="kafka", topic=topic)
 
 
 def test_a_key_needs_its_certificate() -> None:
     with pytest.raises(ValidationError, match="expected the certificate that the key belongs to"):
-        settings(tls={"key": "client.key"})
+        cluster(tls={"key": "client.key"})
 
 
 def test_a_password_is_not_shown() -> None:
-    shown = settings(sasl={"username": "visaged", "password": "secret"})
+    shown = cluster(sasl={"username": "visaged", "password": "secret"})
     assert "secret" not in repr(shown) + str(shown) + shown.model_dump_json()
 
 
@@ -57,7 +57,7 @@ def test_a_password_is_not_shown() -> None:
     ],
 )
 def test_in_aiokafkas_words(values: dict[str, Any], protocol: str) -> None:
-    arguments = settings(**values).arguments()
+    arguments = cluster(**values).arguments()
     assert arguments["security_protocol"] == protocol
     assert arguments["request_timeout_ms"] == 10_000
     assert (arguments["ssl_context"] is not None) == ("tls" in values)
@@ -66,7 +66,16 @@ def test_in_aiokafkas_words(values: dict[str, Any], protocol: str) -> None:
 
 def test_a_missing_certificate_is_an_os_error() -> None:
     with pytest.raises(OSError, match="No such file"):
-        settings(tls={"ca": Path("nowhere.pem")}).arguments()
+        cluster(tls={"ca": Path("nowhere.pem")}).arguments()
+
+
+def test_a_cluster_is_named_or_the_only_one() -> None:
+    a, b = cluster(), cluster()
+    assert cluster_of("b", {"a": a, "b": b}) is b
+    assert cluster_of(None, {"a": a}) is a
+    for clusters in ({}, {"a": a, "b": b}):
+        with pytest.raises(LookupError, match=f"expected the name of one of {len(clusters)} clusters"):
+            cluster_of(None, clusters)
 
 
 def test_the_registry_has_the_three_sinks() -> None:

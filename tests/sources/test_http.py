@@ -12,10 +12,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from daemon.errors import SourceEnded, SourceError
+from daemon.errors import DamagedImage, SourceEnded, SourceError
 from daemon.sources.base import InThread
 from daemon.sources.settings import SourceSettings
-from daemon.sources.video import VideoReader
+from daemon.sources.video import FRAME_RATE, VideoReader
 from tests.fakes import CollectingFeed
 from tests.sources.videos import jpeg, make_video, numbers
 
@@ -169,3 +169,33 @@ async def test_a_camera_that_falls_silent_is_lost_after_the_read_timeout(serve: 
     released.set()
     assert 0.5 <= time.monotonic() - began < 5
     assert feed.offered
+
+
+async def test_a_camera_that_sends_nothing_but_damage_is_lost(serve: Serve) -> None:
+    async def damaged(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "multipart/x-mixed-replace; boundary=frame"})
+        await response.prepare(request)
+        for number in range(1000):
+            body = jpeg(1) if number < 5 else b"\xff\xd8" + bytes(50)
+            head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(body)
+            await response.write(head + body + b"\r\n")
+            await asyncio.sleep(0.01)
+        return response
+
+    server = await serve({"/": damaged})
+    feed = CollectingFeed()
+    with pytest.raises(SourceError, match="mjpeg video that cannot be decoded"):
+        await asyncio.wait_for(read(server.make_url("/"), feed, read_timeout=0.2), 5)
+    assert len(feed.offered) == 5
+    assert {type(error) for error in feed.failed} == {DamagedImage}
+
+
+async def test_what_is_not_wanted_of_mjpeg_is_not_decoded(serve: Serve) -> None:
+    """By the times of arrival, as MJPEG brings none."""
+    server = await serve({"/": motion_jpeg(36, [])})
+    feed = CollectingFeed()
+    with pytest.raises(SourceEnded):
+        await InThread(VideoReader(SourceSettings(source=str(server.make_url("/")), fps=5)), "test").run(feed)
+    assert feed.counts.received == 36
+    assert 2 <= len(feed.offered) <= 10
+    assert feed.counts.skipped == {FRAME_RATE: 36 - len(feed.offered)}

@@ -1,11 +1,12 @@
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from daemon.errors import DamagedImage, SourceError
-from daemon.sources.base import InThread, Out
+from daemon.sources.base import TELL_INTERVAL_S, InThread, Out
 from tests.fakes import CollectingFeed, frame
 from tests.waiting import until
 
@@ -72,6 +73,35 @@ async def test_put_waits_in_the_reader_s_thread_alone() -> None:
     await source
     assert put == [0, 1, 2]
     assert [each.index for each in feed.put_frames] == [0, 1, 2]
+
+
+async def test_skipped_frames_come_with_the_next_one_once_a_second_and_at_the_end() -> None:
+    feed = CollectingFeed()
+    seen: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    async def look() -> None:
+        seen.append(feed.counts.skipped.total())
+
+    def skip(out: Out, count: int) -> None:
+        for _ in range(count):
+            out.skip("rate")
+        asyncio.run_coroutine_threadsafe(look(), loop).result()
+
+    def work(out: Out) -> None:
+        skip(out, 3)
+        out.offer(frame(0))
+        skip(out, 5)
+        time.sleep(TELL_INTERVAL_S)
+        skip(out, 1)
+        skip(out, 7)
+        raise SourceError("torn")
+
+    with pytest.raises(SourceError):
+        await InThread(Reading(work), NAME).run(feed)
+    assert seen == [0, 3, 9, 9]
+    assert feed.counts.skipped == {"rate": 16}
+    assert feed.counts.received == 17
 
 
 @pytest.mark.parametrize("error", [SourceError("torn"), ZeroDivisionError(), SystemExit(3)])

@@ -1,6 +1,7 @@
 """Small videos whose frames tell their number: frame n is grey of about 20 n."""
 
 from pathlib import Path
+from typing import Literal
 
 import av
 import cv2
@@ -24,12 +25,23 @@ def make_video(path: Path, pictures: int = 10) -> Path:
     return encode(path, [picture(number) for number in range(pictures)])
 
 
-def encode(path: Path, pictures: list[Image]) -> Path:
+LOW_DELAY = {"preset": "ultrafast", "tune": "zerolatency"}
+
+
+def encode(
+    path: Path,
+    pictures: list[Image],
+    codec: Literal["libx264", "libx265", "mjpeg"] = "libx264",
+    gop: int = 250,
+    options: dict[str, str] = LOW_DELAY,
+) -> Path:
     """The container follows from the name."""
     height, width = pictures[0].shape[:2]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "tune": "zerolatency"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream = container.add_stream(codec, rate=FPS, options={} if codec == "mjpeg" else options)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.gop_size = gop
         for index, image in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts = index

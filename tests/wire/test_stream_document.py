@@ -5,8 +5,9 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from daemon.wire.v2 import StreamInfo, stream_document
-from processors.types import Box, Confidence, FaceMesh, Frame, Object, Sample
+from daemon.wire.v2 import StreamInfo, rfc3339, stream_document, track_event, track_object
+from daemon.wire.version import Size
+from processors.types import BodyId, Box, Confidence, FaceMesh, Frame, Object, Sample, TrackId
 
 FACE = Object("face", np.array([1.0, 2.0, 3.0, 4.0]))
 FACE.put(Confidence(0.5))
@@ -17,7 +18,7 @@ EMITS = frozenset({Box, Confidence, FaceMesh})
 
 
 def test_the_document_of_a_frame() -> None:
-    assert json.loads(stream_document(SAMPLE, EMITS, INFO, None)) == {
+    assert json.loads(stream_document(SAMPLE, EMITS, INFO)) == {
         "objects": [
             {"id": 0, "class": "face", "confidence": 0.5, "bbox": [0.1, 0.2, 0.3, 0.4]},
             {"id": 1, "class": "body", "bbox": [0.0, 0.0, 1.0, 1.0]},
@@ -35,13 +36,51 @@ def test_the_document_of_a_frame() -> None:
 
 
 def test_a_picture_comes_only_where_one_is_given() -> None:
-    document = json.loads(stream_document(SAMPLE, EMITS, INFO, b"jpeg"))
-    bare = json.loads(stream_document(SAMPLE, EMITS, INFO, None))
+    document = json.loads(stream_document(SAMPLE, EMITS, INFO, picture=b"jpeg"))
+    bare = json.loads(stream_document(SAMPLE, EMITS, INFO))
     assert document == bare | {"_image": {"blob": base64.b64encode(b"jpeg").decode(), "format": "IMAGE"}}
+
+
+def test_crops_stand_with_their_objects() -> None:
+    document = json.loads(stream_document(SAMPLE, EMITS, INFO, crops=[b"face", b"body"]))
+    pictures = [base64.b64decode(obj["_image"]["blob"]) for obj in document["objects"]]
+    assert pictures == [b"face", b"body"]
+    assert "_image" not in document
+
+
+def test_tracks_of_objects() -> None:
+    face, body = Object("face", FACE.box_xyxy), Object("body", BODY.box_xyxy)
+    face.put(TrackId("run-2"))
+    face.put(BodyId("run-1"))
+    body.put(TrackId("run-1"))
+    sample = Sample(SAMPLE.frame, [face, body])
+    objects = json.loads(stream_document(sample, frozenset({TrackId, BodyId}), INFO))["objects"]
+    assert objects == [
+        {"id": 0, "class": "face", "track_id": "run-2", "body_id": "run-1"},
+        {"id": 1, "class": "body", "track_id": "run-1"},
+    ]
+
+
+def test_the_object_of_a_track_has_no_id_as_it_is_alone() -> None:
+    assert track_object(FACE, Size(10, 20), EMITS) == {
+        "class": "face",
+        "confidence": 0.5,
+        "bbox": [0.1, 0.1, 0.3, 0.2],
+    }
+
+
+def test_an_event_brings_a_picture_of_its_object_where_there_is_one() -> None:
+    event = {"event": "left", "object": {"class": "face"}}
+    assert json.loads(track_event(event, None)) == event
+    assert json.loads(track_event(event, b"jpeg")) == {
+        "event": "left",
+        "object": {"class": "face", "_image": {"blob": base64.b64encode(b"jpeg").decode(), "format": "IMAGE"}},
+    }
+    assert "_image" not in event["object"]
 
 
 @pytest.mark.parametrize("captured_at", [0.0, 1_700_000_000.0, 1_700_000_000.999999, 4_000_000_000.5])
 def test_the_time_is_rfc_3339_in_utc(captured_at: float) -> None:
-    info = StreamInfo("gate", "1", 0, 0.0, captured_at, 1, 1)
-    assert info.captured_at_rfc3339.endswith("Z")
-    assert datetime.fromisoformat(info.captured_at_rfc3339).timestamp() == pytest.approx(captured_at, abs=1e-6)
+    text = rfc3339(captured_at)
+    assert text.endswith("Z")
+    assert datetime.fromisoformat(text).timestamp() == pytest.approx(captured_at, abs=1e-6)

@@ -1,0 +1,200 @@
+"""Frames from Kafka: a member of a consumer group, and the partitions that the group gives it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+
+from daemon.engine import Lane
+from daemon.errors import SourceError
+from daemon.kafka.partition import Commits, Partition, Session
+from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
+from daemon.pipeline import Work
+from daemon.receipts import Counts
+from sinks.base import SinkError
+from sinks.kafka import check_connection, client_arguments, create_topic, end_consumer, words
+from sinks.kafka_settings import KafkaCluster
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 50
+FETCH_BYTES = 16 * 1024 * 1024  # read ahead, from each broker
+REVOCATION_GRACE_S = 2.0  # a member whose callbacks take longer than the session timeout is evicted
+REBALANCE_TIMEOUT_S = 30.0
+LONGEST_PAUSE_S = 24 * 3600  # without polling, as in an outage of a sink; heartbeats tell that we live
+
+
+class Outlet(Protocol):
+    """Where a consumer's documents go, and what counts as done."""
+
+    topics: Sequence[str]
+    """That must be there."""
+
+    async def run(self) -> None:
+        """Until close(). Raises SinkError."""
+
+    async def close(self) -> None: ...
+    def commits(self, session: Session) -> Commits: ...
+
+
+class Consumer:
+    """Carries the records of some topics. run() may be called again after it has raised SourceError."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ConsumerSettings,
+        cluster: KafkaCluster,
+        *,
+        make_work: Callable[[str, str, str], Work],
+        make_outlet: Callable[[], Outlet],
+        lane: Lane,
+        window: int,
+    ) -> None:
+        self.name = name
+        self.counts = Counts()
+        self.partitions: dict[TopicPartition, Partition] = {}
+        self._settings = settings
+        self._cluster = cluster
+        self._make_work = make_work
+        self._make_outlet = make_outlet
+        self._lane = lane
+        self._window = window
+        self._stopping = asyncio.Event()
+        self._room = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until stop(), or raises SourceError. What is under way then goes on to the sinks first."""
+        outlet = self._make_outlet()
+        try:
+            arguments = await client_arguments(self._cluster)
+            await check_connection(self._cluster, arguments, idempotent=self._settings.delivery == EXACTLY_ONCE)
+            await self._see_to_topics(arguments, outlet)
+            await self._carry(arguments, outlet)
+        except (SinkError, KafkaError) as err:
+            raise SourceError(words(err)) from err
+        except BaseExceptionGroup as group:
+            if known := group.subgroup((SinkError, KafkaError)):
+                raise SourceError(words(_first(known))) from group
+            raise
+
+    def stop(self) -> None:
+        """Reads no more; run() returns when what is under way has gone to the sinks and is committed."""
+        self._stopping.set()
+
+    async def _carry(self, arguments: dict[str, Any], outlet: Outlet) -> None:
+        settings = self._settings
+        consumer = AIOKafkaConsumer(
+            **arguments,
+            group_id=settings.group,
+            enable_auto_commit=False,
+            auto_offset_reset=settings.start,
+            isolation_level="read_committed",
+            session_timeout_ms=round(settings.session_timeout * 1000),
+            heartbeat_interval_ms=round(settings.session_timeout * 1000 / 5),
+            rebalance_timeout_ms=round(REBALANCE_TIMEOUT_S * 1000),
+            max_poll_interval_ms=LONGEST_PAUSE_S * 1000,
+            fetch_max_bytes=FETCH_BYTES,
+        )
+        try:
+            await consumer.start()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(outlet.run())
+                try:
+                    consumer.subscribe(settings.topics, listener=_Listener(self, consumer, outlet))
+                    reading = group.create_task(self._read(consumer))
+                    await self._stopping.wait()
+                    reading.cancel()
+                    await self._close(list(self.partitions), grace=None)
+                finally:
+                    await self._close(list(self.partitions), grace=0.0)
+                    await outlet.close()
+        finally:
+            await end_consumer(consumer)
+
+    async def _see_to_topics(self, arguments: dict[str, Any], outlet: Outlet) -> None:
+        """Creates those that are missing, or says which. Raises SinkError or SourceError."""
+        settings = self._settings
+        topics = list(dict.fromkeys([*settings.topics, *outlet.topics, settings.dead_letter_topic]))
+        if settings.create_topics is not None:
+            for topic in topics:
+                await create_topic(topic, settings.create_topics, self._cluster, arguments)
+            return
+        probe = AIOKafkaConsumer(**arguments)
+        try:
+            async with asyncio.timeout(self._cluster.request_timeout):
+                await probe.start()
+                known = await probe.topics()
+        except TimeoutError as err:
+            raise SourceError(f"{self._cluster.bootstrap_servers}: {words(err)}") from err
+        finally:
+            await end_consumer(probe)
+        if missing := [topic for topic in topics if topic not in known]:
+            names = ", ".join(missing)
+            raise SourceError(f"expected topics that are there, got {names}: see `create_topics`")
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        """Only partitions with room are asked for: what has none is not read, and the broker keeps it."""
+        most = self._settings.max_pending // 2
+        while True:
+            ready = [tp for tp, partition in self.partitions.items() if partition.room >= most]
+            if not ready:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            # Its first step back is ours: nothing else has run since the records were taken from the fetcher.
+            batches = await consumer.getmany(*ready, timeout_ms=POLL_MS, max_records=most)
+            for tp, records in batches.items():
+                if partition := self.partitions.get(tp):
+                    for record in records:
+                        partition.take(record)
+
+    def assigned(self, consumer: AIOKafkaConsumer, tp: TopicPartition, outlet: Outlet) -> None:
+        if self._stopping.is_set() or tp in self.partitions:
+            return
+        self.partitions[tp] = Partition(
+            tp,
+            consumer,
+            self._settings,
+            counts=self.counts,
+            make_work=self._make_work,
+            make_commits=outlet.commits,
+            lane=self._lane,
+            window=self._window,
+            answer_timeout=self._cluster.request_timeout,
+            on_room=self._room.set,
+        )
+
+    async def revoked(self, tps: Sequence[TopicPartition]) -> None:
+        await self._close(tps, grace=REVOCATION_GRACE_S)
+
+    async def _close(self, tps: Sequence[TopicPartition], grace: float | None) -> None:
+        closing = [partition for tp in tps if (partition := self.partitions.get(tp))]
+        await asyncio.gather(*(partition.close(grace) for partition in closing))
+        for partition in closing:
+            self.partitions.pop(partition.tp, None)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Its errors would only be logged, and what takes long here gets us evicted."""
+
+    def __init__(self, owner: Consumer, consumer: AIOKafkaConsumer, outlet: Outlet) -> None:
+        self._owner = owner
+        self._consumer = consumer
+        self._outlet = outlet
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        await self._owner.revoked(list(revoked))
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        for tp in sorted(assigned):
+            self._owner.assigned(self._consumer, tp, self._outlet)
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,397 @@
+"""A partition's way: its records by key through pipelines, and what has been done of it from the front committed.
+
+It is opened from the committed offset, and after any doubt opened again from there. Each opening is a Session with a
+ledger and pipelines of its own, so that what is left of an earlier one can tell the later one nothing.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from daemon.engine import Lane
+from daemon.kafka.records import RecordFrame, RecordWork, id_of, stream_of
+from daemon.kafka.settings import ConsumerSettings
+from daemon.pipeline import STOPPED, Outgoing, Pipeline, Work
+from daemon.queues import BoundedQueue, QueueClosed
+from daemon.receipts import Counts, Ending, Ledger, Receipt
+from sinks.kafka import IN_DOUBT
+
+log = logging.getLogger(__name__)
+
+REOPEN_S = 2.5  # longer than a heartbeat: who has lost the partition hears of it first
+MOST_AT_ONCE = 500
+MOST_KEYS = 1000  # of a partition; beyond, those that have been idle the longest are given up early
+SWEEP_S = 1.0
+FLUSH_INTERVAL_S = 0.02
+
+
+class Message(NamedTuple):
+    """A record for a transaction, in aiokafka's words."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    timestamp_ms: int | None
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A record on its way."""
+
+    record: ConsumerRecord
+    stream: str
+    frame: RecordFrame
+    receipt: Receipt
+    messages: list[Message | None] = field(default_factory=list)
+    """What a transaction is to bring of it; None: a document that does not fit."""
+    dead: bool = False
+    """Its receipt has ended as failed, and it goes to the dead letters."""
+
+
+class Commits(Protocol):
+    """What makes the records of a session count as done."""
+
+    outgoing: Sequence[Outgoing]
+
+    async def open(self) -> None: ...
+    async def close(self) -> None:
+        """In bounded time, after any error."""
+
+    def bury(self, entry: Entry, reason: str) -> None:
+        """Sends it to the dead letters; Session.done() follows."""
+
+    async def commit(self, entries: Sequence[Entry], position: int) -> None:
+        """All before `position` is done."""
+
+    async def flush(self) -> None:
+        """Sees to what belongs to no record: the first and last words of the keys."""
+
+
+class Session:
+    """One opening of a partition, until finish() or trouble."""
+
+    def __init__(self, partition: "Partition") -> None:
+        self.partition = partition
+        self.commits = partition.make_commits(self)
+        self.keys: OrderedDict[str, KeyStream] = OrderedDict()
+        self.ledger: Ledger[Entry] | None = None
+        self._leaving: dict[str, KeyStream] = {}
+        self._entries: dict[Receipt, Entry] = {}
+        self._changed = asyncio.Event()
+        self._trouble: Exception | None = None
+        self._taking = False
+        self._finishing = False
+        self._over = False
+        self._tasks = asyncio.TaskGroup()
+
+    @property
+    def room(self) -> int:
+        """Records that may be taken."""
+        if self.ledger is None or not self._taking or self._trouble:
+            return 0
+        return self.partition.settings.max_pending - len(self.ledger)
+
+    async def run(self) -> None:
+        """Raises whatever stands in the way; the partition must then be opened again."""
+        try:
+            await self.commits.open()
+            await self._begin()
+            async with self._tasks:
+                try:
+                    await self._commit_what_ends()
+                finally:
+                    self._taking, self._over = False, True
+                await self._last_words()
+        finally:
+            self._over = True
+            for key in self.keys.values():
+                key.discard()
+            try:
+                await self.commits.close()
+            finally:
+                for receipt, entry in self._entries.items():
+                    if not entry.dead:
+                        for _ in entry.messages:
+                            receipt.drop(STOPPED)
+
+    def finish(self) -> None:
+        """Takes no more; run() returns when all that is in is done."""
+        self._taking, self._finishing = False, True
+        self._changed.set()
+
+    def take(self, record: ConsumerRecord) -> None:
+        """Only while there is room: what is read at other times is read again after the next opening."""
+        if self.ledger is None or self.room <= 0:
+            return
+        self.ledger.open(record.offset)
+        stream = stream_of(record)
+        receipt = self.partition.counts.open(lambda ending, reason: self._ended(entry, ending, reason))
+        entry = Entry(record, stream, RecordFrame(record, stream), receipt)
+        self._entries[receipt] = entry
+        self._key(record, stream).add(entry)
+
+    def entry_of(self, receipt: Receipt) -> Entry | None:
+        """None: it is of a record that no frame has made."""
+        return self._entries.get(receipt)
+
+    def done(self, entry: Entry) -> None:
+        """It counts as done with the next commit, if all before it does."""
+        if self._over or self.ledger is None:
+            return
+        self.ledger.end(entry.record.offset, entry)
+        self._changed.set()
+
+    def wake(self) -> None:
+        """There is something to flush."""
+        self._changed.set()
+
+    def fail(self, error: Exception) -> None:
+        """Ends the session."""
+        self._trouble = self._trouble or error
+        self._changed.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task of the session, which ends with it."""
+        self._tasks.create_task(work)
+
+    async def _begin(self) -> None:
+        """Nothing is awaited between the answer and the seek: another's commit in between would be undone."""
+        partition = self.partition
+        async with asyncio.timeout(partition.answer_timeout):
+            position = await partition.consumer.committed(partition.tp)
+            if position is None:
+                position = await self._first_offset()
+        partition.consumer.seek(partition.tp, position)
+        self.ledger = Ledger(position)
+        self._taking = not self._finishing
+        partition.error = None
+        partition.on_room()
+
+    async def _first_offset(self) -> int:
+        consumer, tp = self.partition.consumer, self.partition.tp
+        latest = self.partition.settings.start == "latest"
+        offsets = await (consumer.end_offsets([tp]) if latest else consumer.beginning_offsets([tp]))
+        return int(offsets[tp])
+
+    async def _commit_what_ends(self) -> None:
+        assert self.ledger is not None  # noqa: S101  # _begin() has made it
+        loop = asyncio.get_running_loop()
+        swept = loop.time()
+        while True:
+            self._changed.clear()
+            while entries := self.ledger.take(MOST_AT_ONCE):
+                await self.commits.commit(entries, self.ledger.position)
+                for entry in entries:
+                    self._settle(entry)
+                self.partition.on_room()
+            await self.commits.flush()
+            if self._trouble:
+                raise self._trouble
+            if self._finishing and not self.ledger:
+                return
+            if loop.time() - swept >= SWEEP_S:
+                swept = loop.time()
+                self._sweep(swept - self.partition.settings.idle_timeout)
+            try:
+                async with asyncio.timeout(SWEEP_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _last_words(self) -> None:
+        keys = [*self.keys.values(), *self._leaving.values()]
+        for key in keys:
+            key.close()
+        while not all(key.gone.is_set() for key in keys):
+            await self.commits.flush()
+            await asyncio.sleep(FLUSH_INTERVAL_S)
+
+    def _settle(self, entry: Entry) -> None:
+        del self._entries[entry.receipt]
+        if key := self.keys.get(entry.stream):
+            key.pending -= 1
+        if not entry.dead:
+            for _ in entry.messages:
+                entry.receipt.acknowledge()
+
+    def _ended(self, entry: Entry, ending: Ending, reason: str) -> None:
+        if self._over or entry.receipt not in self._entries:  # the latter: acknowledged as it was committed
+            return
+        if ending in (Ending.ACKNOWLEDGED, Ending.SKIPPED):
+            self.done(entry)
+        elif ending is Ending.FAILED and not reason.endswith(IN_DOUBT):
+            entry.dead = True
+            self.partition.dead_letters += 1
+            self.commits.bury(entry, reason)
+        else:
+            self.fail(RuntimeError(f"offset {entry.record.offset} was not delivered ({reason})"))
+
+    def _key(self, record: ConsumerRecord, stream: str) -> "KeyStream":
+        if key := self.keys.get(stream):
+            self.keys.move_to_end(stream)
+            return key
+        if len(self.keys) >= MOST_KEYS:
+            self._sweep(asyncio.get_running_loop().time(), most=1)
+        # Its run is named by where it began: one that begins there again, after a crash, says the same again.
+        pipeline = self.partition.pipeline(stream, id_of(record), self.commits.outgoing)
+        key = self.keys[stream] = KeyStream(pipeline, self.partition.size, after=self._leaving.pop(stream, None))
+        self.spawn(self._run(key))
+        return key
+
+    async def _run(self, key: "KeyStream") -> None:
+        try:
+            await key.run()
+        except Exception as err:  # noqa: BLE001  # told by the one who opens the partition again
+            self.fail(err)
+
+    def _sweep(self, before: float, most: int | None = None) -> None:
+        """Gives up keys that have had no record since then and have none on its way."""
+        idle = [stream for stream, key in self.keys.items() if key.last < before and not key.pending]
+        self._leaving = {stream: key for stream, key in self._leaving.items() if not key.gone.is_set()}
+        for stream in idle[:most]:
+            self._leaving[stream] = key = self.keys.pop(stream)
+            key.close()
+
+
+class KeyStream:
+    """The records of one key, in order."""
+
+    def __init__(self, pipeline: Pipeline, size: int, after: "KeyStream | None") -> None:
+        """`after`: what has the key's last words to say before."""
+        self.gone = asyncio.Event()
+        self.pending = 0
+        self.last = 0.0
+        """On the loop's clock."""
+        self._pipeline = pipeline
+        self._after = after
+        self._waiting = BoundedQueue[Entry](size, lambda entry: entry.receipt.drop(STOPPED))
+
+    def add(self, entry: Entry) -> None:
+        self.pending += 1
+        self.last = asyncio.get_running_loop().time()
+        self._waiting.offer(entry)  # never full: it has room for as many as the session takes
+
+    async def run(self) -> None:
+        if self._after is not None:
+            await self._after.gone.wait()
+            self._after = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._feed())
+                await self._pipeline.run()
+        finally:
+            self.gone.set()
+
+    async def _feed(self) -> None:
+        try:
+            while True:
+                entry = await self._waiting.get()
+                await self._pipeline.put(entry.frame, entry.receipt)
+        except QueueClosed:
+            self._pipeline.close()
+
+    def close(self) -> None:
+        """run() returns when all that is in has been handed to the sinks."""
+        self._waiting.close()
+
+    def discard(self) -> None:
+        """Drops what run() has not taken up."""
+        self._waiting.close()
+        for entry in self._waiting.drain():
+            entry.receipt.drop(STOPPED)
+
+
+class Partition:
+    """One that the group has given us, until close(). Belongs to the event loop's thread."""
+
+    def __init__(
+        self,
+        tp: TopicPartition,
+        consumer: AIOKafkaConsumer,
+        settings: ConsumerSettings,
+        *,
+        counts: Counts,
+        make_work: Callable[[str, str, str], Work],
+        make_commits: Callable[[Session], Commits],
+        lane: Lane,
+        window: int,
+        answer_timeout: float,
+        on_room: Callable[[], None],
+    ) -> None:
+        self.tp = tp
+        self.consumer = consumer
+        self.settings = settings
+        self.counts = counts
+        self.make_commits = make_commits
+        self.answer_timeout = answer_timeout
+        self.on_room = on_room
+        self.size = settings.max_pending
+        self.error: str | None = None
+        """Why the last opening ended; None once there is another."""
+        self.reopened = 0
+        self.dead_letters = 0
+        self.session: Session | None = None
+        self._make_work = make_work
+        self._lane = lane
+        self._window = window
+        self._closing = False
+        self._task = asyncio.create_task(self._carry(), name=f"{tp.topic}-{tp.partition}")
+
+    @property
+    def room(self) -> int:
+        return self.session.room if self.session else 0
+
+    def take(self, record: ConsumerRecord) -> None:
+        if self.session:
+            self.session.take(record)
+
+    def pipeline(self, stream: str, run: str, outgoing: Sequence[Outgoing]) -> Pipeline:
+        work = RecordWork(self._make_work(stream, run, f"{self.tp.topic}-{self.tp.partition}"), run)
+        return Pipeline(stream, work, self._lane, outgoing, self._window)
+
+    def status(self) -> dict[str, Any]:
+        ledger = self.session.ledger if self.session else None
+        return {
+            "open": ledger is not None and self.error is None,
+            "error": self.error,
+            "reopened": self.reopened,
+            "position": None if ledger is None else ledger.position,
+            "pending": 0 if ledger is None else len(ledger),
+            "keys": len(self.session.keys) if self.session else 0,
+            "dead_letters": self.dead_letters,
+        }
+
+    async def close(self, grace: float | None) -> None:
+        """Lets what is under way end, up to `grace` seconds (None: as long as it takes), and gives the rest up."""
+        self._closing = True
+        if self.session:
+            self.session.finish()
+        try:
+            await asyncio.wait([self._task], timeout=grace)
+        finally:
+            self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _carry(self) -> None:
+        """Only a revocation ends it: who has fenced us may be a zombie that then dies."""
+        while not self._closing:
+            self.session = Session(self)
+            try:
+                await self.session.run()
+            except Exception as err:  # noqa: BLE001  # whatever it is, the next opening knows where to go on
+                self.error = _words(err)
+                self.reopened += 1
+                log.warning("%s-%d: %s; opening it again", self.tp.topic, self.tp.partition, self.error)
+                await asyncio.sleep(REOPEN_S)
+
+
+def _words(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,135 @@
+"""Records that bring pictures, what their documents say of where they came from, and dead letters."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from aiokafka import ConsumerRecord
+
+from daemon.errors import UnsupportedImage
+from daemon.pictures import decode
+from daemon.pipeline import Work
+from daemon.wire.request import read
+from daemon.wire.v2 import V2
+from processors.types import Frame, Image, Sample
+from sinks.base import Record
+
+MAX_PIXELS: Final = 100_000_000
+MAX_OBJECTS: Final = 1000
+MAX_ERROR: Final = 1000  # characters: a document may have a mistake at every place
+TOPIC, PARTITION, OFFSET = "visaged-source-topic", "visaged-source-partition", "visaged-source-offset"
+ERROR, ERROR_TYPE = "visaged-error", "visaged-error-type"
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+def stream_of(record: ConsumerRecord) -> str:
+    """The key; a record without one belongs to its partition."""
+    if not record.key:
+        return f"{record.topic}-{record.partition}"
+    text: str = record.key.decode("utf-8", "backslashreplace")
+    return text
+
+
+def id_of(record: ConsumerRecord) -> str:
+    """The same each time that the record is read."""
+    return f"{record.topic}-{record.partition}-{record.offset}"
+
+
+def source_headers(record: ConsumerRecord) -> Headers:
+    return (
+        (TOPIC, record.topic.encode()),
+        (PARTITION, b"%d" % record.partition),
+        (OFFSET, b"%d" % record.offset),
+    )
+
+
+class RecordFrame(Frame):
+    """A picture that is decoded in a worker: until then it has no size. Its index is the record's offset."""
+
+    __slots__ = ("error", "headers", "id")
+
+    def __init__(self, record: ConsumerRecord, stream: str) -> None:
+        taken_at = record.timestamp / 1000
+        super().__init__(
+            lambda: picture(record.value),
+            width=0,
+            height=0,
+            source=stream,
+            index=record.offset,
+            pts=taken_at,
+            captured_at=taken_at,
+        )
+        self.id = id_of(record)
+        self.headers = source_headers(record)
+        self.error = ""
+        """What the work on it met."""
+
+
+def picture(value: bytes | None) -> Image:
+    """Of a picture's file or of a v2 document. Raises BadImage, InvalidDocument, BadBase64 or TooManyBytes."""
+    if value is None:
+        raise UnsupportedImage("This record has no value")
+    if value.lstrip(b" \t\r\n").startswith(b"{"):
+        return read(V2, value, MAX_OBJECTS).picture.decode(max_pixels=MAX_PIXELS, max_bytes=len(value))
+    return decode(value, MAX_PIXELS)
+
+
+class RecordWork:
+    """What is done with any frame, for frames that came in records: their documents say in which.
+
+    A document has its record's id, which is the same when the record is read again, in another run.
+    """
+
+    def __init__(self, work: Work, run: str) -> None:
+        self.in_order = work.in_order
+        self._work = work
+        self._run = run
+
+    def begin(self) -> Sequence[Record]:
+        return self._work.begin()
+
+    def look(self, frame: Frame) -> Sample:
+        with _noting(frame):
+            frame.height, frame.width = frame.image.shape[:2]
+            return self._work.look(frame)
+
+    def tell(self, sample: Sample) -> Sequence[Record]:
+        with _noting(sample.frame) as frame:
+            of_run = ("ce_id", f"{self._run}-{frame.index}".encode())
+            lasting = ("ce_id", frame.id.encode())
+            return [
+                replace(
+                    record,
+                    headers=(*(lasting if header == of_run else header for header in record.headers), *frame.headers),
+                )
+                for record in self._work.tell(sample)
+            ]
+
+    def end(self) -> Sequence[Record]:
+        return self._work.end()
+
+    def settle(self) -> None:
+        self._work.settle()
+
+
+@contextlib.contextmanager
+def _noting(frame: Frame) -> Iterator[RecordFrame]:
+    assert isinstance(frame, RecordFrame)  # noqa: S101  # no other is put into this pipeline
+    try:
+        yield frame
+    except Exception as err:
+        frame.error = str(err) or type(err).__name__
+        raise
+
+
+def dead_letter(record: ConsumerRecord, stream: str, error: str, error_type: str) -> Record:
+    """The record as it came, with what was wrong with it; without its value where that is too large."""
+    headers = (
+        *((name, value or b"") for name, value in record.headers),
+        *source_headers(record),
+        (ERROR, error[:MAX_ERROR].encode()),
+        (ERROR_TYPE, error_type.encode()),
+    )
+    return Record(stream, record.value or b"", headers, record.timestamp / 1000, smaller=b"")

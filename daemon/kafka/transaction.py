@@ -1,0 +1,201 @@
+"""Exactly once: the documents of a contiguous range of records, and the range's end, are one transaction.
+
+There is one transactional producer for each partition that is read, with an id that goes with the partition: who opens
+it fences the one who had it before, so that a zombie's transaction can't be committed any more. Nothing else would
+fence it, as aiokafka commits offsets in transactions without the group's generation.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
+
+from daemon.kafka.partition import Commits, Entry, Message, Session
+from daemon.kafka.records import dead_letter
+from daemon.kafka.settings import ConsumerSettings
+from daemon.pipeline import STOPPED, Outgoing
+from daemon.receipts import Receipt
+from sinks.base import Record
+from sinks.kafka import WITHOUT_PICTURES, client_arguments, end_producer
+from sinks.kafka_settings import KafkaCluster, KafkaSettings
+
+log = logging.getLogger(__name__)
+
+TRANSACTION_TIMEOUT_S = 10.0  # after which the broker aborts what nobody has ended
+COMMIT_TIMEOUT_S = 8.0
+ABORT_TIMEOUT_S = 1.0
+RETRY_BACKOFF_MS = 20  # NotEnoughReplicas is a normal answer while partitions join a transaction, and costs one each
+TOO_LARGE = "too large"
+BATCH_BYTES = 16 * 1024
+OVERHEAD_BYTES = 16 * 1024  # of a request around its one record
+
+_TOO_LARGE_ERRORS = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
+
+
+class ExactlyOnce:
+    """Of one consumer: where its transactions go."""
+
+    def __init__(self, settings: ConsumerSettings, cluster: KafkaCluster, sinks: Sequence[KafkaSettings]) -> None:
+        self.settings = settings
+        self.cluster = cluster
+        self.sinks = sinks
+        self.most_bytes = {sink.topic: sink.max_record_bytes for sink in sinks}
+        """By topic; less, once the broker has refused less."""
+        self.topics: Sequence[str] = [settings.topic or sink.topic for sink in sinks]
+        if settings.tracking is not None and settings.tracking.events is not None:
+            self.topics = [*self.topics, settings.tracking.events.topic]
+        for topic in (*self.topics, settings.dead_letter_topic):
+            self.most_bytes.setdefault(topic, max(self.most_bytes.values()))
+        self._closed = asyncio.Event()
+
+    async def run(self) -> None:
+        await self._closed.wait()
+
+    async def close(self) -> None:
+        self._closed.set()
+
+    def commits(self, session: Session) -> Commits:
+        return _Transactions(self, session)
+
+
+class _Transactions:
+    def __init__(self, outlet: ExactlyOnce, session: Session) -> None:
+        self.outgoing: Sequence[Outgoing] = [_Topic(self, sink.topic) for sink in outlet.sinks]
+        self._outlet = outlet
+        self._session = session
+        self._producer: AIOKafkaProducer | None = None
+        self._begun = False
+        self._loose: list[tuple[Message, Receipt]] = []
+        """Of no frame: a run's first and last words."""
+
+    async def open(self) -> None:
+        outlet, tp = self._outlet, self._session.partition.tp
+        arguments = await client_arguments(outlet.cluster)
+        compression = outlet.sinks[0].compression
+        self._producer = AIOKafkaProducer(
+            **arguments,
+            transactional_id=f"visaged-{outlet.settings.group}-{tp.topic}-{tp.partition}",
+            transaction_timeout_ms=round(TRANSACTION_TIMEOUT_S * 1000),
+            acks="all",
+            compression_type=None if compression == "none" else compression,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=max(outlet.most_bytes.values()) + OVERHEAD_BYTES,
+            retry_backoff_ms=RETRY_BACKOFF_MS,
+        )
+        async with asyncio.timeout(outlet.cluster.request_timeout):
+            await self._producer.start()  # fences the one before
+
+    async def close(self) -> None:
+        for _, receipt in self._loose:
+            receipt.drop(STOPPED)
+        if self._producer is None:
+            return
+        if self._begun:  # stop() would not abort it, and the next one would have to
+            with contextlib.suppress(Exception):  # fenced, it is an AssertionError
+                async with asyncio.timeout(ABORT_TIMEOUT_S):
+                    await self._producer.abort_transaction()
+        await end_producer(self._producer)
+
+    def bury(self, entry: Entry, reason: str) -> None:
+        letter = dead_letter(entry.record, entry.stream, entry.frame.error or reason, reason)
+        entry.messages = [self._message(self._outlet.settings.dead_letter_topic, letter)]
+        self._session.done(entry)
+
+    def collect(self, topic: str, record: Record, receipt: Receipt) -> None:
+        """Keeps it until all that the frame brings is there."""
+        message = self._message(record.topic or topic, record)
+        entry = self._session.entry_of(receipt)
+        if entry is None:
+            if message is None:
+                receipt.fail(TOO_LARGE)
+            else:
+                self._loose.append((message, receipt))
+                self._session.wake()
+            return
+        entry.messages.append(message)
+        if len(entry.messages) < receipt.awaited:
+            return
+        if None not in entry.messages:
+            self._session.done(entry)
+            return
+        for _ in range(receipt.awaited):
+            receipt.fail(TOO_LARGE)
+
+    async def commit(self, entries: Sequence[Entry], position: int) -> None:
+        await self._commit([message for entry in entries for message in entry.messages if message], position)
+
+    async def flush(self) -> None:
+        if self._loose:
+            await self._commit([], None)
+
+    async def _commit(self, of_frames: Sequence[Message], position: int | None) -> None:
+        assert self._producer is not None  # noqa: S101  # open() has made it
+        producer, tp = self._producer, self._session.partition.tp
+        loose = list(self._loose)  # in front: what frames bring comes behind the first words of their run
+        messages = [*(message for message, _ in loose), *of_frames]
+        async with asyncio.timeout(COMMIT_TIMEOUT_S):
+            await producer.begin_transaction()
+            self._begun = True
+            sent = [await self._send(producer, message) for message in messages]
+            if position is not None:
+                await producer.send_offsets_to_transaction({tp: position}, self._outlet.settings.group)
+            # A commit succeeds over a record that was refused: that is only said here.
+            answers = await asyncio.gather(*sent, return_exceptions=True)
+            for message, answer in zip(messages, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    self._learn(message, answer)
+                    raise answer
+            await producer.commit_transaction()
+            self._begun = False
+        del self._loose[: len(loose)]
+        for _, receipt in loose:
+            receipt.acknowledge()
+
+    async def _send(self, producer: AIOKafkaProducer, message: Message) -> "asyncio.Future[object]":
+        topic, key, value, headers, timestamp_ms = message
+        sent: asyncio.Future[object] = await producer.send(
+            topic, value, key, timestamp_ms=timestamp_ms, headers=headers
+        )
+        sent.add_done_callback(lambda done: done.cancelled() or done.exception())  # also of one that nobody gets to
+        return sent
+
+    def _message(self, topic: str, record: Record) -> Message | None:
+        """What fits of it, if anything."""
+        key, timestamp_ms = record.key.encode(), None if record.timestamp is None else round(record.timestamp * 1000)
+        whole = Message(topic, key, record.value, list(record.headers), timestamp_ms)
+        most = self._outlet.most_bytes[topic]
+        if _size(whole) <= most:
+            return whole
+        if record.smaller is None:
+            return None
+        bare = whole._replace(value=record.smaller, headers=[*record.headers, WITHOUT_PICTURES])
+        return bare if _size(bare) <= most else None
+
+    def _learn(self, message: Message, error: BaseException) -> None:
+        """The next time it is found too large before it is sent."""
+        if isinstance(error, _TOO_LARGE_ERRORS):
+            size = _size(message)
+            log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", size)
+            self._outlet.most_bytes[message.topic] = min(self._outlet.most_bytes[message.topic], size - 1)
+
+
+class _Topic:
+    """A sink's topic, as a pipeline sees it. The session's room bounds what is collected."""
+
+    def __init__(self, transactions: _Transactions, topic: str) -> None:
+        self._transactions = transactions
+        self._topic = topic
+
+    def offer(self, record: Record, receipt: Receipt) -> None:
+        self._transactions.collect(self._topic, record, receipt)
+
+    async def put(self, record: Record, receipt: Receipt) -> None:
+        self._transactions.collect(self._topic, record, receipt)
+
+
+def _size(message: Message) -> int:
+    headers = sum(len(name) + len(value) for name, value in message.headers)
+    return len(message.key) + len(message.value) + headers

@@ -1,0 +1,125 @@
+"""Decoded pictures: how they become BGR, and how their planes are carried through memory of our own.
+
+Together with video.py the only module that knows `av`.
+"""
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from processors.types import Image
+
+if TYPE_CHECKING:
+    import av
+    from av.video.plane import VideoPlane
+
+Bytes = npt.NDArray[np.uint8]
+"""(n,)"""
+
+ALIGNMENT = 64  # bytes; what swscale's widest instructions like rows to begin at
+ROTATIONS = {
+    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    -90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    -180: cv2.ROTATE_180,
+}
+
+
+class Pixels(IntEnum):
+    """What can be carried: FFmpeg's pixel formats of these names."""
+
+    BGR24 = 0
+    YUV420P = 1
+    YUVJ420P = 2
+
+
+PLANAR = {"yuv420p": Pixels.YUV420P, "yuvj420p": Pixels.YUVJ420P}
+
+
+class Layout(NamedTuple):
+    """What the bytes of a picture are: three planes one after the other, or BGR as displayed."""
+
+    pixels: int  # of Pixels
+    width: int
+    height: int
+    rotation: int = 0
+    colorspace: int = 0
+    color_range: int = 0
+
+    @property
+    def displayed(self) -> tuple[int, int]:
+        """Width and height."""
+        return (self.height, self.width) if self.rotation in (90, -90) else (self.width, self.height)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As PyAV takes it: for planes the rows of luma, then those of both chromas, two in a row."""
+        if self.pixels == Pixels.BGR24:
+            return (self.height, self.width, 3)
+        return (self.height * 3 // 2, -(-self.width // ALIGNMENT) * ALIGNMENT)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that."""
+        return int(np.prod(self.shape))
+
+
+class Decoded:
+    """A picture in the decoder's buffer; called, it makes the BGR image as displayed."""
+
+    __slots__ = ("_picture",)
+
+    def __init__(self, picture: "av.VideoFrame") -> None:
+        self._picture = picture
+
+    def __call__(self) -> Image:
+        return _bgr(self._picture, self._picture.rotation)
+
+    @property
+    def layout(self) -> Layout | None:
+        """Of its planes; None where they cannot be carried as they are."""
+        picture = self._picture
+        width, height = picture.width, picture.height
+        pixels = PLANAR.get(picture.format.name)
+        # PyAV wraps no other heights (18.1 makes 88 lines of 90), and cannot say that lines are those of two fields.
+        if pixels is None or width % 2 or height % 4 or picture.interlaced_frame or picture.planes[0].line_size < width:
+            return None
+        return Layout(pixels, width, height, picture.rotation, picture.colorspace, picture.color_range)
+
+    def write_to(self, memory: Bytes) -> None:
+        """Copies the planes as `layout` says."""
+        height, width = self._picture.height, self._picture.width
+        stride = -(-width // ALIGNMENT) * ALIGNMENT
+        luma, *chromas = self._picture.planes
+        memory[: height * stride].reshape(height, stride)[:, :width] = _pixels(luma)
+        both = memory[height * stride : height * stride * 3 // 2].reshape(2, height // 2, stride // 2)
+        for rows, chroma in zip(both, chromas, strict=True):
+            rows[:, : width // 2] = _pixels(chroma)
+
+
+def read_bgr(memory: Bytes, layout: Layout) -> Image:
+    """What Decoded would have made, from what it wrote; a copy."""
+    array = memory[: layout.size].reshape(layout.shape)
+    if layout.pixels == Pixels.BGR24:
+        return array.copy()
+    import av
+
+    picture = av.VideoFrame.from_numpy_buffer(array, Pixels(layout.pixels).name.lower(), layout.width)
+    picture.colorspace, picture.color_range = layout.colorspace, layout.color_range
+    return _bgr(picture, layout.rotation)
+
+
+def _pixels(plane: "VideoPlane") -> npt.NDArray[np.uint8]:
+    """(height, width), without what fills the rows up."""
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+def _bgr(picture: "av.VideoFrame", rotation: int) -> Image:
+    """As displayed: a phone's videos are stored lying down with a rotation beside them."""
+    # By default swscale starts and ends as many threads as there are cores, for each picture.
+    image = cast(Image, picture.to_ndarray(format="bgr24", threads=1))
+    turn = ROTATIONS.get(rotation)
+    return image if turn is None else cast(Image, cv2.rotate(image, turn))

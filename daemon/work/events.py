@@ -1,0 +1,90 @@
+"""Events of tracks: who has appeared, is better known, has left.
+
+What a consumer can build on: events of a stream come in ascending order of their frames; a track that is confirmed
+appears once, is then updated any number of times, and leaves once; nothing comes of it after that. At the end of a run,
+by a stop or a lost camera, all open tracks leave; after a crash they do when the stream's next run begins, as far as
+the journal knows them. What left just before a crash, or before a stop at which a sink was away, may be said again, as
+it was and under the same `ce_id`.
+"""
+
+from collections.abc import Sequence, Set
+from enum import StrEnum
+
+from daemon.documents import TrackEvents, jpeg
+from daemon.wire.v2 import StreamInfo, rfc3339, track_object
+from daemon.wire.version import Size
+from daemon.work.followed import Followed
+from daemon.work.journal import Entry, Journal
+from sinks.base import Record
+
+
+class Reason(StrEnum):
+    """Why a track has left."""
+
+    GONE = "gone"
+    RUN_ENDED = "run ended"
+    RESTART = "restart"
+
+
+class Events:
+    """Of one run."""
+
+    def __init__(self, record: TrackEvents, emits: Set[type], journal: Journal | None) -> None:
+        self._record = record
+        self._emits = emits
+        self._journal = journal
+
+    def begin(self) -> Sequence[Record]:
+        """Lets leave what an earlier run could not."""
+        if self._journal is None:
+            return ()
+        entries = [entry if entry.is_last else _left(entry) for entry in self._journal.still_open()]
+        self._journal.replace(entries)
+        return [self._record(entry.event, _left_id(entry.track), entry.at) for entry in entries]
+
+    def appeared(self, track: Followed, now: StreamInfo) -> Record:
+        return self._write("appeared", f"{track.id}-appeared", track, now)
+
+    def updated(self, track: Followed, now: StreamInfo) -> Record:
+        return self._write("updated", f"{track.id}-updated-{track.revision}", track, now)
+
+    def left(self, track: Followed, now: StreamInfo, reason: Reason) -> Record:
+        """`now`: the frame on which it was noticed."""
+        return self._write("left", _left_id(track.id), track, now, reason)
+
+    def settle(self) -> None:
+        """All that had appeared has left, and the sinks know."""
+        if self._journal is not None:
+            self._journal.replace(())
+
+    def _write(
+        self, kind: str, event_id: str, track: Followed, now: StreamInfo, reason: Reason | None = None
+    ) -> Record:
+        best = track.best
+        assert best is not None  # noqa: S101  # the first sight of a track is its best one until there is a better
+        track.lay_on(best.obj)
+        event = {
+            "event": kind,
+            **({} if reason is None else {"reason": reason}),
+            "track": {
+                "id": track.id,
+                "first_seen": rfc3339(track.first_seen),
+                "last_seen": rfc3339(track.last_seen),
+                "frames": track.frames,
+                "best_shot": {"frame": best.frame, "captured_at": rfc3339(best.captured_at)},
+            },
+            "object": track_object(best.obj, Size(best.width, best.height), self._emits),
+            "stream": now.members(),
+        }
+        if self._journal is not None:
+            self._journal.write(track.id, event, now.captured_at, is_last=kind == "left")
+        crop = jpeg(best.crop) if best.crop is not None else None
+        return self._record(event, event_id, now.captured_at, crop)
+
+
+def _left(entry: Entry) -> Entry:
+    return entry._replace(event=entry.event | {"event": "left", "reason": Reason.RESTART}, is_last=True)
+
+
+def _left_id(track: str) -> str:
+    return f"{track}-left"

@@ -1,0 +1,47 @@
+"""What is known of a track that has not ended."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from daemon.work.shots import Shots
+from processors.types import BodyId, Image, Object, TrackId
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An object as it was on a frame of a run."""
+
+    obj: Object
+    width: int
+    height: int
+    frame: int
+    captured_at: float
+    crop: Image | None
+
+
+@dataclass(slots=True)
+class Followed:
+    """Times are Unix seconds of the capture."""
+
+    id: str
+    label: str
+    shots: Shots
+    first_seen: float
+    last_seen: float = 0.0
+    frames: int = 0
+    revision: int = 0
+    appeared: bool = False
+    """Whether it has been said."""
+    latest: dict[type, object] = field(default_factory=dict)
+    """Results of what runs on every so manieth frame."""
+    best: Sight | None = None
+    bodies: Counter[str] = field(default_factory=Counter)
+    """Of a face: the bodies that it was in, by the number of frames."""
+
+    def lay_on(self, obj: Object) -> None:
+        """Puts all that is known of the track on an object of it."""
+        for result in (*self.latest.values(), *self.shots.results.values()):
+            obj.put(result)
+        obj.put(TrackId(self.id))
+        if self.bodies:
+            obj.put(BodyId(self.bodies.most_common(1)[0][0]))

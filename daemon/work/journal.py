@@ -1,0 +1,100 @@
+"""Which tracks of a stream have appeared and not left, in a file that outlives a crash."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from daemon.errors import InvalidDocument
+from daemon.wire.codec import Members, encode, parse
+
+log = logging.getLogger(__name__)
+
+IN_DOUBT_S = 10.0
+"""Events of the last seconds before a crash may not have reached the sinks."""
+LONGEST = 1_000_000  # bytes; then what is over is left out
+
+
+class Entry(NamedTuple):
+    """The latest event of a track, `at` Unix seconds."""
+
+    track: str
+    event: Members
+    at: float
+    is_last: bool
+
+
+class Journal:
+    """One line an event, written before the event is. Survives the process; a power cut may take the last lines.
+
+    Used by one run at a time, in the engine's workers. A file that cannot be read or written is logged, and what is
+    done with the frames goes on: it is then like a stream without a journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries: dict[str, Entry] = {}
+        self._broken = False
+
+    def write(self, track: str, event: Members, at: float, *, is_last: bool) -> None:
+        entry = Entry(track, event, at, is_last)
+        self._entries[track] = entry
+        self._attempt(lambda: self._append(entry))
+
+    def still_open(self) -> Sequence[Entry]:
+        """Of an earlier run, oldest first: the tracks that had not left, or not for sure."""
+        entries = self._read()
+        latest = max((entry.at for entry in entries.values()), default=0.0)
+        return [entry for entry in entries.values() if _is_open(entry, latest)]
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        """By these alone."""
+        self._entries = {entry.track: entry for entry in entries}
+        self._attempt(self._rewrite)
+
+    def _read(self) -> dict[str, Entry]:
+        """The last entry of each track, in the order of these."""
+        lines: list[bytes] = []
+        self._attempt(lambda: lines.extend(self._path.read_bytes().splitlines() if self._path.exists() else ()))
+        entries: dict[str, Entry] = {}
+        for line in lines:
+            try:
+                entry = Entry(*parse(line))
+            except (InvalidDocument, TypeError):  # cut short by the crash
+                continue
+            entries.pop(entry.track, None)
+            entries[entry.track] = entry
+        return entries
+
+    def _append(self, entry: Entry) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab") as file:
+            file.write(_line(entry))
+            is_long = file.tell() > LONGEST
+        if is_long:
+            self._entries = {track: other for track, other in self._entries.items() if _is_open(other, entry.at)}
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        if not self._entries:
+            self._path.unlink(missing_ok=True)
+            return
+        new = self._path.with_suffix(".new")
+        new.write_bytes(b"".join(map(_line, self._entries.values())))
+        new.replace(self._path)
+
+    def _attempt(self, access: Callable[[], None]) -> None:
+        try:
+            access()
+        except OSError as err:
+            if not self._broken:
+                log.error("%s: %s: after a crash, tracks of this run may never leave", self._path, err.strerror)
+            self._broken = True
+
+
+def _is_open(entry: Entry, now: float) -> bool:
+    return not entry.is_last or entry.at > now - IN_DOUBT_S
+
+
+def _line(entry: Entry) -> bytes:
+    return encode(entry) + b"\n"

@@ -1,0 +1,83 @@
+"""What is done with the frames of a stream, or of a consumer's streams: built once, with a Work for each run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from daemon.documents import Documents, TrackEvents
+from daemon.pipeline import Work
+from daemon.regions import InRegions, Regions
+from daemon.work.emission import Emission
+from daemon.work.events import Events
+from daemon.work.journal import Journal
+from daemon.work.settings import WorkSettings, by_processor, often
+from daemon.work.tracked import Schedule, Tracked
+from daemon.work.untracked import Untracked
+from models.store import ModelStore
+from processors.chain import Chain
+from processors.registry import build
+from processors.tracker import Tracker
+from processors.types import BodyId, Box, Processor, TrackId
+
+
+class Plan:
+    """`journals`: a folder for what must outlive a crash; None: nothing does."""
+
+    def __init__(
+        self,
+        settings: WorkSettings,
+        processors: BaseModel,
+        models: ModelStore,
+        journals: Path | None = None,
+    ) -> None:
+        self._settings = settings
+        self._journals = journals
+        built = build(settings.chain, by_processor(processors, settings.processors), models)
+        self._makes = Chain(built).makes
+        self._schedule = _schedule(settings, built)
+
+    def work(self, stream: str, run: str, place: str = "") -> Work:
+        """`place`: where it is one of several streams of this id, each at a place of its own."""
+        settings, tracking = self._settings, self._settings.tracking
+        emits = self._makes | {TrackId, BodyId}
+        emission = Emission(Documents(stream, emits, settings.image, settings.topic), settings.emit, run)
+        if tracking is None:
+            return Untracked(self._schedule.every_frame, emission)
+        events = None
+        if tracking.events is not None:
+            events = Events(TrackEvents(stream, tracking.events.topic), emits, self._journal(stream, place))
+        return Tracked(
+            self._schedule,
+            Tracker(tracking),
+            tracking.shots,
+            emission,
+            events,
+            stream,
+            run,
+            keep_crops=tracking.events is not None and tracking.events.image,
+        )
+
+    def _journal(self, stream: str, place: str) -> Journal | None:
+        if self._journals is None:
+            return None
+        return Journal(self._journals / quote(place, safe="") / f"{quote(stream, safe='')}.jsonl")
+
+
+def _schedule(settings: WorkSettings, processors: Sequence[Processor]) -> Schedule:
+    regions = Regions(settings.regions) if settings.regions else None
+    every_frame: list[Processor] = []
+    every_nth: list[tuple[int, Processor]] = []
+    shots: list[Processor] = []
+    for name, processor in zip(settings.chain, processors, strict=True):
+        match often(settings, name):
+            case "frame":
+                every_frame.append(processor)
+                if Box in processor.makes and regions is not None:
+                    every_frame.append(InRegions(regions, processor.applies_to))
+            case "track":
+                shots.append(processor)
+            case int(every):
+                every_nth.append((every, processor))
+    return Schedule(Chain(every_frame), every_nth, shots)

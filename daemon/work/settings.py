@@ -1,0 +1,131 @@
+"""How what is done with frames is configured, wherever they come from."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, create_model
+
+from daemon.sources.settings import RegionSettings
+from processors.registry import PROCESSORS
+from processors.tracker import TrackerSettings
+from processors.types import Box, FaceMesh, Landmarks
+from sinks.kafka_settings import TopicName
+
+
+def _often(value: object) -> object:
+    """One message for all that it is not; a union would give one a member."""
+    if value in ("frame", "track") or (isinstance(value, int) and value >= 2):
+        return value
+    raise ValueError("expected frame, track, or a number of frames of 2 or more")
+
+
+Often = Annotated[Literal["frame", "track"] | int, PlainValidator(_often)]
+
+ProcessorSettings: type[BaseModel] = create_model(
+    "ProcessorSettings",
+    __config__=ConfigDict(extra="forbid", frozen=True),
+    **{  # type: ignore[call-overload]
+        name.replace("-", "_"): (cls.Settings, Field(cls.Settings(), description=f"Of every {name}."))
+        for name, cls in PROCESSORS.items()
+    },
+)
+"""One section a registered processor, its name in snake_case."""
+
+
+def by_processor(settings: BaseModel, over: BaseModel | None = None) -> Mapping[str, BaseModel]:
+    """ProcessorSettings by the processors' registered names; what `over` sets wins."""
+    settings_of = {name: getattr(settings, name.replace("-", "_")) for name in PROCESSORS}
+    if over is None:
+        return settings_of
+    set_over = {name: getattr(over, name.replace("-", "_")) for name in PROCESSORS}
+    return {
+        name: below.model_copy(update={key: getattr(set_over[name], key) for key in set_over[name].model_fields_set})
+        for name, below in settings_of.items()
+    }
+
+
+class EventSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    topic: TopicName = Field("visaged.tracks", description="The topic of the events, beside that of the documents.")
+    image: bool = Field(False, description="Whether an event brings the best shot's crop as JPEG (`_image`).")
+
+
+class TrackingSettings(TrackerSettings):
+    per: dict[str, Often] = Field(
+        {},
+        description="How often a processor of the chain runs: on every `frame`, on the best few shots of a `track`, "
+        "or on every so many of its frames. Not named here: age, gender, mask, liveness, quality and template by "
+        "`track`, all others by `frame`, as detectors and the fitter must.",
+    )
+    shots: int = Field(
+        3, ge=1, description="How many of a track's best shots are pooled into its age, gender, mask, liveness, ..."
+    )
+    events: EventSettings | None = Field(
+        None, description="Events of tracks (`appeared`, `updated`, `left`) on a topic of their own; nothing: none."
+    )
+
+
+class WorkSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chain: tuple[str, ...] = Field(
+        ("face-detector", "face-fitter"),
+        min_length=1,
+        description="Processors by name, in the order in which they run.",
+    )
+    processors: ProcessorSettings | None = Field(
+        None, description="Settings of processors for these streams alone, over those of `processors` above."
+    )
+    regions: RegionSettings | None = Field(None, description="Where in the picture objects count; nothing: everywhere.")
+    tracking: TrackingSettings | None = Field(
+        None, description="Follows faces and bodies from frame to frame, {} with the defaults; nothing: does not."
+    )
+    sinks: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Which of the sinks below get the documents; nothing: all of them."
+    )
+    topic: TopicName | None = Field(
+        None, description="The topic of the documents in sinks of type kafka; nothing: the sink's own."
+    )
+    emit: Literal["every", "objects", "change"] = Field(
+        "every",
+        description="Which frames make a document: every one, those with objects, or those on which a track begins, "
+        "has ended, or is known better than before (without tracking: the number of faces or bodies is another).",
+    )
+    image: Literal["none", "crops", "full"] = Field(
+        "none",
+        description="What each document brings of the picture as JPEG (`_image`): nothing, a crop of each object, "
+        "or all of it.",
+    )
+    weight: float = Field(1.0, gt=0, description="The share of the workers beside the others when all are busy.")
+    window: int | None = Field(
+        None, ge=1, description="Frames of one stream that are worked on at once; nothing: as many as workers."
+    )
+
+
+ONCE_A_TRACK = frozenset(
+    {
+        "age-estimator",
+        "gender-estimator",
+        "liveness-estimator",
+        "mask-estimator",
+        "quality-assessment-estimator",
+        "template-extractor",
+    }
+)
+"""What stays the same of a person, or costs much."""
+PLACES = frozenset({Box, FaceMesh, Landmarks})
+"""Results in pixels: another frame's would lie beside the object."""
+
+
+def often(settings: WorkSettings, name: str) -> Often:
+    """How often a processor of the chain runs."""
+    if settings.tracking is None:
+        return "frame"
+    return settings.tracking.per.get(name, "track" if name in ONCE_A_TRACK else "frame")
+
+
+def in_order_of_work(settings: WorkSettings) -> list[str]:
+    """The chain as it runs on a frame on which all is due: every frame's, every so manieth's, the shots'."""
+    ranks: dict[Often, int] = {"frame": 0, "track": 2}
+    return sorted(settings.chain, key=lambda name: ranks.get(often(settings, name), 1))

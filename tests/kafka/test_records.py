@@ -1,0 +1,131 @@
+"""Records that bring pictures, and dead letters."""
+
+import base64
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from aiokafka import ConsumerRecord
+
+from daemon.errors import BadBase64, DamagedImage, InvalidDocument, UnsupportedImage
+from daemon.kafka.records import RecordFrame, RecordWork, dead_letter, picture, stream_of
+from processors.types import Frame, Sample
+from sinks.base import Record
+from tests.kafka_frames import strip
+
+
+def record(
+    key: bytes | None = b"door", value: bytes | None = b"", headers: Sequence[tuple[str, bytes]] = ()
+) -> ConsumerRecord:
+    return ConsumerRecord("frames", 3, 42, 1_700_000_000_250, 0, key, value, 0, 0, 0, tuple(headers))
+
+
+def document(picture: bytes) -> bytes:
+    return json.dumps({"_image": {"blob": base64.b64encode(picture).decode()}, "objects": []}).encode()
+
+
+@pytest.mark.parametrize(
+    ("key", "stream"),
+    [(b"door", "door"), ("Tür".encode(), "Tür"), (b"\xff\x01", "\\xff\x01"), (b"", "frames-3"), (None, "frames-3")],
+)
+def test_the_key_is_the_stream(key: bytes | None, stream: str) -> None:
+    assert stream_of(record(key)) == stream
+
+
+@pytest.mark.parametrize("value", [strip(7), document(strip(7)), b" \n" + document(strip(7))])
+def test_a_picture_or_a_document_with_one(value: bytes) -> None:
+    assert np.array_equal(picture(value), np.full((4, 40, 3), 7))
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (None, UnsupportedImage),
+        (b"", UnsupportedImage),
+        (b"GIF89a", UnsupportedImage),
+        (strip(7)[:60], DamagedImage),
+        (b"{", InvalidDocument),
+        (b"{}", InvalidDocument),
+        (b'{"_image": {"blob": "?"}}', BadBase64),
+        (document(b"GIF89a"), UnsupportedImage),
+    ],
+)
+def test_what_brings_no_picture(value: bytes | None, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        picture(value)
+
+
+def test_a_dead_letter_is_the_record_with_what_was_wrong() -> None:
+    letter = dead_letter(record(value=b"x", headers=[("trace", b"1")]), "door", "no picture", "UnsupportedImage")
+    assert (letter.key, letter.value, letter.timestamp, letter.smaller) == ("door", b"x", 1_700_000_000.25, b"")
+    assert letter.headers == (
+        ("trace", b"1"),
+        ("visaged-source-topic", b"frames"),
+        ("visaged-source-partition", b"3"),
+        ("visaged-source-offset", b"42"),
+        ("visaged-error", b"no picture"),
+        ("visaged-error-type", b"UnsupportedImage"),
+    )
+
+
+def test_a_dead_letter_of_little_and_of_much() -> None:
+    assert dead_letter(record(value=None), "door", "", "E").value == b""
+    assert dict(dead_letter(record(), "door", "ä" * 5000, "E").headers)["visaged-error"] == ("ä" * 1000).encode()
+
+
+class Sizes:
+    """A work that tells the size of each frame."""
+
+    in_order = False
+
+    def begin(self) -> Sequence[Record]:
+        return [Record("door", b"begins")]
+
+    def look(self, frame: Frame) -> Sample:
+        return Sample(frame)
+
+    def tell(self, sample: Sample) -> Sequence[Record]:
+        frame = sample.frame
+        if frame.width == 0:
+            raise RuntimeError("expected a size")
+        ids = (("ce_id", b"run-%d" % frame.index), ("ce_id", b"run-7-appeared"))
+        return [Record("door", b"%d x %d" % (frame.width, frame.height), (header,)) for header in ids]
+
+    def end(self) -> Sequence[Record]:
+        return [Record("door", b"ends")]
+
+    def settle(self) -> None: ...
+
+
+class TestRecordWork:
+    def test_documents_say_which_record_they_are_of(self) -> None:
+        work = RecordWork(Sizes(), "run")
+        frame = RecordFrame(record(value=strip(7)), "door")
+        assert (frame.index, frame.pts, frame.captured_at) == (42, 1_700_000_000.25, 1_700_000_000.25)
+        told = work.tell(work.look(frame))
+        assert [made.value for made in told] == [b"40 x 4", b"40 x 4"]
+        source = (
+            ("visaged-source-topic", b"frames"),
+            ("visaged-source-partition", b"3"),
+            ("visaged-source-offset", b"42"),
+        )
+        assert [made.headers for made in told] == [
+            (("ce_id", b"frames-3-42"), *source),
+            (("ce_id", b"run-7-appeared"), *source),
+        ]
+
+    def test_first_and_last_words_pass(self) -> None:
+        work = RecordWork(Sizes(), "run")
+        assert [made.value for made in (*work.begin(), *work.end())] == [b"begins", b"ends"]
+
+    def test_what_it_met_is_kept_for_the_dead_letter(self) -> None:
+        work = RecordWork(Sizes(), "run")
+        frame = RecordFrame(record(value=b"GIF89a"), "door")
+        with pytest.raises(UnsupportedImage):
+            work.look(frame)
+        assert frame.error == "This image format is not supported"
+        other = RecordFrame(record(value=strip(7)), "door")
+        with pytest.raises(RuntimeError):
+            work.tell(Sample(other))
+        assert other.error == "expected a size"
