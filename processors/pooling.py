@@ -26,7 +26,11 @@ def mask(looks: Sequence[Mask]) -> Mask:
 
 
 def liveness(looks: Sequence[Liveness]) -> Liveness:
-    """The lowest: an attack has to deceive in every look."""
+    """The lowest: an attack has to deceive in every look.
+
+    Of 3 looks its AUC is .969 on 12 clips and .903 on 18 others, a frame's .960 and .875. It refuses more live faces at
+    one threshold; the second lowest ties on the 12 (tests/benchmarks/pooling.py).
+    """
     return min(looks, key=lambda look: look.probability)
 
 
