@@ -2,7 +2,7 @@
 
 onnxruntime, OpenCV and FFmpeg release the GIL, so threads with single-threaded sessions scale with the cores. Workers
 take the next job from the lane that has had the least time for its weight (stride scheduling, Waldspurger and Weihl
-1995, charged with measured time): each lane gets its share whatever its jobs cost, and an idle lane saves nothing up.
+1995, charged with measured CPU time): each lane gets its share whatever its jobs cost, and an idle lane saves nothing up.
 
 A model that hangs cannot be killed in a thread. Its run is terminated; where that does not help the thread is given up,
 and a new worker and a new session take over. After a few of these the process is to be started afresh.
@@ -40,7 +40,7 @@ class Lane:
         self.weight = weight
         self._engine = engine
         self._jobs: deque[_Job[object]] = deque()
-        self._used = 0.0  # seconds by weight; the lane that has had the least goes first
+        self._used = 0.0  # CPU seconds by weight; the lane that has had the least goes first
 
     def submit(self, fn: Callable[[*Ts], T], *args: *Ts, deadline: float | None = None) -> "asyncio.Future[T]":
         """Runs fn(*args) in a worker, beside the lane's other jobs; awaited in turn, their results are in order.
@@ -164,14 +164,16 @@ class Engine:
                 lane = min(ready, key=lambda lane: lane._used)
                 self._used = lane._used
                 worker.job = lane._jobs.popleft()
-                worker.began = began = time.monotonic()
+                worker.began = time.monotonic()
+            before = time.thread_time()
             worker.job.run()
+            took = time.thread_time() - before  # of the CPU: what others make it wait is not the lane's doing
             with self._changed:
                 if worker.is_abandoned:
                     return
                 worker.began = math.inf
                 worker.job = None  # a worker that waits holds no frame
-                lane._used += (time.monotonic() - began) / lane.weight
+                lane._used += took / lane.weight
 
 
 class _Worker:

@@ -1,15 +1,18 @@
 """A stream's frames through the engine to its sinks, in their order: inbox -> lane -> window -> sinks.
 
 The inbox holds one frame of a camera, the latest; a file waits for room. A frame leaves it when the window has room and
-goes into the engine at once; the results are taken in turn: parallel work, order by construction. Each receipt ends
-once.
+goes into the engine at once; the results are taken in turn: parallel work, order by construction. A camera's frame that
+still waits for a worker gives its place to a newer one, so that a busy machine looks at what is, not at what was. Each
+receipt ends once.
 """
 
 import asyncio
 import contextlib
 import logging
+import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from daemon.engine import Lane
@@ -67,9 +70,13 @@ class Passage(NamedTuple):
     live: bool
 
 
-class Job(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Job:
+    """A place in the window. Which frame it works on is settled when a worker begins."""
+
     passage: Passage
-    result: "asyncio.Future[Sample | Sequence[Record]]"
+    begun: bool = False
+    result: "asyncio.Future[Sample | Sequence[Record]]" = field(init=False)
 
 
 class Pipeline:
@@ -81,8 +88,9 @@ class Pipeline:
         self._lane = lane
         self._sinks = sinks
         self._window = window
-        self._inbox = BoundedQueue[Passage](1, lambda passage: passage.receipt.drop(OVERLOAD))
+        self._inbox = BoundedQueue[Passage](1, self._make_way)
         self._jobs: deque[Job] = deque()
+        self._beginning = threading.Lock()  # guards which frame a job has, and whether it is begun
         self._changed = asyncio.Event()  # something that _next() looks at
         self._engine_closed: EngineClosed | None = None
         self._frameless = Counts()  # records of begin() and end(); the sinks count them too
@@ -128,9 +136,9 @@ class Pipeline:
             self._inbox.close()
             for passage in self._inbox.drain():
                 passage.receipt.drop(STOPPED)
-            for passage, result in self._jobs:
-                result.cancel()
-                passage.receipt.drop(STOPPED)
+            for job in self._jobs:
+                job.result.cancel()
+                job.passage.receipt.drop(STOPPED)
             self._jobs.clear()
 
     def report(self, what: str, err: BaseException) -> None:
@@ -143,18 +151,29 @@ class Pipeline:
 
     def _admit(self) -> None:
         while len(self._jobs) < self._window and (passage := self._inbox.get_nowait()) is not None:
+            job = Job(passage)
             try:
-                result = self._lane.submit(self._begin, passage.frame)
+                job.result = self._lane.submit(self._begin, job)
             except EngineClosed as err:
                 passage.receipt.drop(STOPPED)
                 self._engine_closed = err
                 self._changed.set()
                 return
-            result.add_done_callback(lambda _: self._changed.set())
-            self._jobs.append(Job(passage, result))
+            job.result.add_done_callback(lambda _: self._changed.set())
+            self._jobs.append(job)
 
-    def _begin(self, frame: Frame) -> Sample | Sequence[Record]:
-        sample = self._work.look(frame)
+    def _make_way(self, passage: Passage) -> None:
+        """Moves the inbox's frame up into the window, for a newer one; the oldest that no worker has begun goes."""
+        with self._beginning:
+            for job in reversed(self._jobs):
+                if not job.begun and job.passage.live:
+                    job.passage, passage = passage, job.passage
+        passage.receipt.drop(OVERLOAD)
+
+    def _begin(self, job: Job) -> Sample | Sequence[Record]:
+        with self._beginning:
+            job.begun = True
+        sample = self._work.look(job.passage.frame)
         return sample if self._work.in_order else self._work.tell(sample)
 
     async def _next(self) -> Job | None:
@@ -171,14 +190,14 @@ class Pipeline:
 
     async def _finish(self, job: Job) -> None:
         """Ends the frame's receipt, or hands it to the sinks."""
-        passage, result = job
+        passage = job.passage
         try:
-            told = result.result()
+            told = job.result.result()
             if isinstance(told, Sample):
                 told = await self._lane.submit(self._work.tell, told)
         except asyncio.CancelledError:
             passage.receipt.drop(STOPPED)
-            if not result.cancelled():
+            if not job.result.cancelled():
                 raise
         except EngineClosed:
             passage.receipt.drop(STOPPED)

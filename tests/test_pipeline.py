@@ -121,6 +121,30 @@ async def carried(
     await running
 
 
+class TestFreshness:
+    async def test_what_waits_for_a_worker_is_the_newest_there_is(self, engine: Engine, lane: Lane) -> None:
+        work, sink, counts = Script(in_order=False), CollectingSink(), Counts()
+        reached, released = threading.Barrier(WORKERS + 1), threading.Event()
+
+        def hold() -> None:
+            reached.wait(10)
+            assert released.wait(10)
+
+        line = Pipeline("hall", work, lane, [sink], 3)
+        running = asyncio.create_task(line.run())
+        await work.at("begin")
+        busy = [engine.lane("others").submit(hold) for _ in range(WORKERS)]
+        await asyncio.to_thread(reached.wait, 10)
+        for index in range(10):
+            line.offer(frame(index), counts.open())
+        released.set()
+        line.close()
+        await running
+        await asyncio.gather(*busy)
+        assert sink.values == [b"6", b"7", b"8", b"9"]  # three in the window and one in the inbox
+        assert dict(counts.dropped) == {OVERLOAD: 6}
+
+
 class TestRun:
     async def test_records_come_before_all_frames_and_after_them(self, lane: Lane) -> None:
         sink, counts = CollectingSink(), Counts()

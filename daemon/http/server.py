@@ -28,6 +28,7 @@ PREFIXES = {"/v1": V1, "/v2": V2, "": V1}
 """What stands between a service's name and /process; legacy clients call without a version."""
 
 CHUNK_BYTES = 1 << 18
+BACKLOG = 4096  # connections that wait to be accepted: a crowd is to hear 503, not a reset
 
 Key = tuple[str, str, str]
 """A service, a version, and "sample" or "image"."""
@@ -105,7 +106,7 @@ class HttpServer:
     async def _listen(self) -> None:
         host, port = self._settings.host, self._settings.port
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            await web.TCPSite(self._runner, host, port, backlog=BACKLOG).start()
         except OSError as err:
             raise ConfigError(f"http: can't listen on {host}:{port}: {err.strerror}") from err
 

@@ -61,19 +61,19 @@ def used(figures: Figures) -> float:
 
 def shares(figures: Figures) -> str:
     """How far the frames of the streams are from their mean, at most."""
-    counts = [stream["frames"]["acknowledged"] for stream in figures["streams"].values()]
+    counts = [frames["acknowledged"] for frames in figures["streams"].values()]
     mean = sum(counts) / len(counts)
     return f"{max(abs(count - mean) for count in counts) / mean:.1%}"
 
 
 def dropped(figures: Figures) -> int:
-    return sum(sum(stream["frames"]["dropped"].values()) for stream in figures["streams"].values())
+    return sum(frames.get("dropped", 0) for frames in figures["streams"].values())
 
 
 def decoded(figures: Figures) -> float:
     """Frames that came for each that was looked at."""
-    frames = [stream["frames"] for stream in figures["streams"].values()]
-    return float(sum(f["received"] for f in frames) / sum(f["acknowledged"] for f in frames))
+    streams = figures["streams"].values()
+    return float(sum(f["received"] for f in streams) / sum(f["acknowledged"] for f in streams))
 
 
 def measure(folder: Path, sink: Mapping[str, Any], rounds: int, seconds: float) -> None:

@@ -14,6 +14,7 @@ import statistics
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -102,36 +103,38 @@ async def _carry(
     app, stop = App(config), asyncio.Event()
     running = asyncio.create_task(app.run(stop))
 
-    def frames(key: str) -> int:
-        return sum(stream["frames"][key] for stream in app.status()["streams"].values())
+    def counts() -> dict[str, Counter[str]]:
+        """Of each stream, by the ending, what was received among them."""
+        return {
+            name: Counter({key: sum(n.values()) if isinstance(n, dict) else n for key, n in stream["frames"].items()})
+            for name, stream in app.status()["streams"].items()
+        }
 
     while not running.done() and (  # noqa: ASYNC110  # a look now and then costs nothing here
         len(app.status()["streams"]) < len(config.streams)
         or any(stream["frames"]["acknowledged"] < 3 for stream in app.status()["streams"].values())
     ):
         await asyncio.sleep(0.02)
-    cpu, wall, parts, done = (
-        time.process_time(),
-        time.monotonic(),
-        (decoding.seconds, chains.seconds),
-        frames("acknowledged"),
-    )
+    cpu, wall, parts, before = time.process_time(), time.monotonic(), (decoding.seconds, chains.seconds), counts()
     latencies.clear()
     if seconds is not None:
         await asyncio.sleep(seconds)
     else:
         await running
+    cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    streams = {name: after - before[name] for name, after in counts().items()}
     figures = {
-        "cpu": time.process_time() - cpu,
-        "wall": time.monotonic() - wall,
+        "cpu": cpu,
+        "wall": wall,
         "decoding": decoding.seconds - parts[0],
         "chains": chains.seconds - parts[1],
-        "frames": frames("acknowledged") - done,
+        "frames": sum(frames["acknowledged"] for frames in streams.values()),
         "p95": statistics.quantiles(latencies, n=20)[-1] if len(latencies) > 1 else None,
+        "streams": streams,
     }
     stop.set()
     await running
-    return figures | {"streams": app.status()["streams"]}
+    return figures
 
 
 def main() -> None:

@@ -126,7 +126,7 @@ def cameras(clip: Path, sink: dict[str, Any], count: int, seconds: float) -> Non
         finally:
             camera.terminate()
     other = 1 - (figures["decoding"] + figures["chains"]) / figures["cpu"]
-    dropped = sum(sum(stream["frames"]["dropped"].values()) for stream in figures["streams"].values())
+    dropped = sum(frames.get("dropped", 0) for frames in figures["streams"].values())
     print(
         f"  {count} camera{'s' if count > 1 else ' '}: {figures['frames'] / figures['wall']:6.1f} frames/s, "
         f"{per_frame(figures):6.2f} CPU ms a frame, {figures['cpu'] / figures['wall'] / (os.cpu_count() or 1):4.0%} of "
