@@ -74,11 +74,13 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._answering = True
+        self._delay = 0.0
 
     async def restore(self) -> None:
-        """Takes connections (again), and lets everything through."""
+        """Takes connections (again), and lets everything through at once."""
         self._flowing.set()
         self._answering = True
+        self._delay = 0.0
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
 
@@ -99,6 +101,10 @@ class Proxy:
     def stall(self) -> None:
         """Keeps connections, takes new ones, and lets nothing through until restore()."""
         self._flowing.clear()
+
+    def slow_down(self, seconds: float) -> None:
+        """Every answer comes later by so much."""
+        self._delay = seconds
 
     def mute(self) -> None:
         """Loses the server's answers: it does what it is asked, and nobody hears of it."""
@@ -137,6 +143,7 @@ class Proxy:
                     if not self._answering:
                         continue
                     data = data.replace(*self._rename)
+                    await asyncio.sleep(self._delay)
                 writer.write(data)
                 await writer.drain()
 

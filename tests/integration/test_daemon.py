@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import threading
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -23,7 +24,8 @@ from tests.brokers import ApacheKafka, Proxy, new_topic, records_of
 from tests.waiting import until
 
 SCENE = Scene(width=640, height=360, fps=10, seconds=2)
-OUTAGE_S = 5.0
+OUTAGE_S = float(os.environ.get("OUTAGE_S", "5"))  # the full form: OUTAGE_S=30
+SLOW_S = 0.7
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,21 @@ async def through_outages(camera: Camera, broker: Proxy) -> None:
     assert len({document["stream"]["run"] for document in documents}) == 2
     faces = [len(document["objects"]) for document in documents]
     assert sum(faces) / len(faces) > 2  # three people walk about, and hide each other now and then
+
+
+async def test_a_slow_broker_gets_all_in_larger_batches(camera: Camera, embedded_proxy: Proxy) -> None:
+    topic = new_topic()
+    async with running(configured(camera.url("door"), to_topic(embedded_proxy.address, topic))) as app:
+        await until(lambda: frames(app) >= 10)
+        embedded_proxy.slow_down(SLOW_S)
+        before = frames(app)
+        await asyncio.sleep(OUTAGE_S)
+        assert frames(app) > before  # it is slow, not away
+        assert app.status()["sinks"]["kafka"]["records"]["pending"] < 10 * SCENE.fps * SLOW_S
+        await embedded_proxy.restore()
+        await until(lambda: frames(app) >= before + SCENE.fps * OUTAGE_S - 5, timeout_s=20)
+        assert app.status()["streams"]["door"]["frames"]["dropped"] == {}
+    check_records(await records_of(embedded_proxy.address, topic), app)
 
 
 async def test_a_broker_that_is_away_at_the_start_is_waited_for(camera: Camera, embedded_proxy: Proxy) -> None:
