@@ -2,7 +2,8 @@
 
 onnxruntime, OpenCV and FFmpeg release the GIL, so threads with single-threaded sessions scale with the cores. Workers
 take the next job from the lane that has had the least time for its weight (stride scheduling, Waldspurger and Weihl
-1995, charged with measured CPU time): each lane gets its share whatever its jobs cost, and an idle lane saves nothing up.
+1995, charged with measured CPU time): each lane gets its share whatever its jobs cost, and an idle lane saves nothing
+up.
 
 A model that hangs cannot be killed in a thread. Its run is terminated; where that does not help the thread is given up,
 and a new worker and a new session take over. After a few of these the process is to be started afresh.
@@ -35,9 +36,10 @@ MOST_ABANDONED = 3
 class Lane:
     """A stream's or HTTP's share of the engine. Made by Engine.lane(); belongs to the event loop's thread."""
 
-    def __init__(self, engine: "Engine", name: str, weight: float) -> None:
+    def __init__(self, engine: "Engine", name: str, weight: float, share: float | None) -> None:
         self.name = name
-        self.weight = weight
+        self._weight = weight
+        self._share = share
         self._engine = engine
         self._jobs: deque[_Job[object]] = deque()
         self._used = 0.0  # CPU seconds by weight; the lane that has had the least goes first
@@ -48,6 +50,14 @@ class Lane:
         Cancelled before it began, it is skipped; not begun by `deadline` (time.monotonic()), it is DeadlineExceeded.
         """
         return self._engine._add(self, _Job(lambda: fn(*args), deadline))
+
+    @property
+    def weight(self) -> float:
+        """Of time beside the others'. With a share it grows with the others, so that what is kept for it stays."""
+        if self._share is None:
+            return self._weight
+        others = sum(lane._weight for lane in self._engine._lanes if lane is not self)
+        return max(others, 1.0) * self._share / (1 - self._share)
 
     @property
     def waiting(self) -> int:
@@ -82,11 +92,16 @@ class Engine:
         self._used = 0.0  # where the lane served last stood
         self._workers = [_Worker(f"worker-{n}", self._work) for n in range(workers)]
 
-    def lane(self, name: str, weight: float = 1.0) -> Lane:
-        """A lane of weight 2 gets twice the time of one of weight 1 while both have work."""
+    def lane(self, name: str, weight: float = 1.0, *, share: float | None = None) -> Lane:
+        """A lane of weight 2 gets twice the time of one of weight 1 while both have work.
+
+        With a `share`, between 0 and 1, it gets that part of all time, however many others there are.
+        """
         if not weight > 0:
             raise ValueError(f"expected a weight above 0, got {weight}")
-        lane = Lane(self, name, weight)
+        if share is not None and not 0 < share < 1:
+            raise ValueError(f"expected a share between 0 and 1, got {share}")
+        lane = Lane(self, name, weight, share)
         with self._changed:
             self._lanes.append(lane)
         return lane

@@ -104,11 +104,11 @@ class TestWhatLoads:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "my.yaml"
-        path.write_text("http: {port: 1, host: 0.0.0.0, weight: 3}")
-        monkeypatch.setenv("VISAGED_HTTP__WEIGHT", "5")
-        http = load(path, {"http": {"port": 2, "weight": 4}}).http
+        path.write_text("http: {port: 1, host: 0.0.0.0, share: 0.3}")
+        monkeypatch.setenv("VISAGED_HTTP__SHARE", "0.6")
+        http = load(path, {"http": {"port": 2, "share": 0.4}}).http
         assert http is not None
-        assert (http.host, http.port, http.weight) == ("0.0.0.0", 2, 5)  # noqa: S104
+        assert (http.host, http.port, http.share) == ("0.0.0.0", 2, 0.6)  # noqa: S104
 
 
 class TestEnvironment:

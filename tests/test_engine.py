@@ -181,6 +181,27 @@ async def test_busy_lanes_get_time_by_their_weight_whatever_their_jobs_take(
     assert heavy.total / light.total == pytest.approx(3, rel=0.15)
 
 
+@pytest.mark.parametrize("others", [1, 6])
+async def test_a_share_is_kept_whatever_the_number_of_others(alone: Engine, others: int) -> None:
+    kept, rest = Spent(0.002), Spent(0.002)
+    lane = alone.lane("requests", share=0.5)
+    jobs = [lane.submit(kept.work) for _ in range(1000)]
+    for n in range(others):
+        busy = alone.lane(f"stream-{n}")
+        jobs += [busy.submit(rest.work) for _ in range(1000)]
+    await asyncio.sleep(0.6)
+    await alone.close()
+    assert kept.total / rest.total == pytest.approx(1, rel=0.15)
+    for job in jobs:
+        job.cancel()
+
+
+@pytest.mark.parametrize("share", [0, 1, 1.5, float("nan")])
+async def test_shares_that_cannot_be_are_refused(alone: Engine, share: float) -> None:
+    with pytest.raises(ValueError, match="share between 0 and 1"):
+        alone.lane("a", share=share)
+
+
 async def test_with_more_workers_time_goes_by_weight_too(engine: Engine) -> None:
     heavy, light = Spent(0.002), Spent(0.002)
     lock = threading.Lock()

@@ -58,7 +58,7 @@ class HttpServer:
         self._matcher_of = matcher_of
         self._answers: Mapping[Key, Answer] | None = None
         self._free = asyncio.Semaphore(settings.max_concurrent)
-        self._lane = engine.lane("http", settings.weight)
+        self._lane = engine.lane("http", share=settings.share)
         self._runner = web.AppRunner(
             self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=settings.stop_timeout
         )

@@ -14,8 +14,12 @@ class HttpSettings(BaseModel):
         default="127.0.0.1", description="The address to listen on; 0.0.0.0: every address of the machine."
     )
     port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on; 0: one that is free.")
-    weight: float = Field(
-        default=1.0, gt=0, description="The requests' share of the workers beside the streams when all are busy."
+    share: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="The part of the workers' time that is kept for requests, however many streams there are; what "
+        "they leave of it is the streams'.",
     )
     deadline: float = Field(
         default=30.0,

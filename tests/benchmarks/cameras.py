@@ -7,15 +7,23 @@ visaged's own process; the broker and the camera simulator are processes of thei
 
 import argparse
 import asyncio
+import base64
+import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import aiohttp
+import cv2
 
 from daemon.demo.broker import embedded_broker
 from daemon.demo.clip import PEOPLE, Scene, make_clip
@@ -106,11 +114,51 @@ def measure(folder: Path, sink: Mapping[str, Any], rounds: int, seconds: float) 
     print(f"  {used(some):.0%} of the machine (60 %), {some['frames'] / some['wall']:.1f} frames/s, ", end="")
     print(f"p95 from capture to acknowledged record {some['p95'] * 1000:.0f} ms (250); {dropped(some)} dropped")
 
+    print("a request to face-detector-face-fitter after the other, a 720p photo of three faces:")
+    beside_cameras(clip, 0, sink, 50)
+    beside_cameras(clip, 8, sink, 50)
+
     for faces, clip in (("three faces", slow), ("one face", one)):
         many = carried(clip, 32, FITTED, sink, seconds)
         print(f"32 cameras at 2 frames/s, {faces} each:")
         print(f"  {many['frames'] / many['wall']:.1f} of 64 frames/s, {used(many):.0%} of the machine, ", end="")
         print(f"p95 {many['p95'] * 1000:.0f} ms, shares within {shares(many)}; {dropped(many)} dropped")
+
+
+def beside_cameras(clip: Path, cameras: int, sink: Mapping[str, Any], requests: int) -> None:
+    """Seconds that requests take, one after the other, while so many cameras want more than the machine has."""
+    image = cv2.imencode(".jpg", Scene().draw(0))[1].tobytes()
+    body = json.dumps({"_image": {"blob": base64.b64encode(image).decode()}}).encode()
+    with camera_of(clip) as url:
+        config = json.loads(configuration({f"camera-{n}": url for n in range(cameras)}, FITTED, dict(sink), None))
+        config |= {"http": {"port": 0}, "log": {"level": "info"}}
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(json.dumps(config))
+            file.flush()
+            command = [sys.executable, "-m", "daemon", "run", file.name]
+            with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+                try:
+                    assert server.stderr is not None
+                    address = next(line for line in server.stderr if "HTTP on" in line).split()[-1]
+                    threading.Thread(target=server.stderr.read, daemon=True).start()
+                    took = asyncio.run(asked(f"{address}/face-detector-face-fitter/v2/process/sample", body, requests))
+                finally:
+                    server.terminate()
+    print(f"  beside {cameras} cameras: p50 {statistics.median(took) * 1000:.0f} ms", end="")
+    print(f", p95 {statistics.quantiles(took, n=20)[-1] * 1000:.0f} ms")
+
+
+async def asked(url: str, body: bytes, requests: int) -> list[float]:
+    took = []
+    async with aiohttp.ClientSession() as session:
+        await asyncio.sleep(5)  # until the cameras run
+        for _ in range(requests):
+            began = time.monotonic()
+            async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+                assert response.status == 200, await response.text()
+                await response.read()
+            took.append(time.monotonic() - began)
+    return took
 
 
 async def main() -> None:
