@@ -339,9 +339,7 @@ def _mistakes_of_cluster(config: Config, key: tuple[str, ...], cluster: str | No
 
 
 def _mistakes_of_transactions(config: Config, key: tuple[str, ...], consumer: ConsumerSettings) -> Iterator[Mistake]:
-    """A transaction spans the topics of one cluster and nothing else, and it brings what comes of a frame."""
-    if consumer.tracking is not None and consumer.tracking.events is not None:
-        yield (*key, "tracking", "events"), "track events of frames from Kafka need at_least_once"
+    """A transaction spans the topics of one cluster and nothing else."""
     for name in consumer.sinks or config.sinks:
         sink = config.sinks.get(name)
         if sink is not None and not isinstance(sink, KafkaSettings):

@@ -306,11 +306,6 @@ class TestMistakes:
                 "topics: [in], cluster: b, sinks: [k], delivery: exactly_once",
                 "delivery: expected sinks in the consumer's cluster for exactly_once, got k",
             ),
-            (
-                "{a: {bootstrap_servers: 'b:1'}}",
-                "topics: [in], sinks: [k], delivery: exactly_once, tracking: {events: {}}",
-                "tracking.events: track events of frames from Kafka need at_least_once",
-            ),
         ],
     )
     def test_a_consumer(self, load_text: Load, clusters: str, consumer: str, expected: str) -> None:
@@ -321,11 +316,10 @@ class TestMistakes:
 
     @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
     def test_tracks_of_frames_from_kafka(self, load_text: Load, delivery: str) -> None:
-        tracking = "{events: {}}" if delivery == "at_least_once" else "{}"
         consumer = load_text(
             f"""
             clusters: {{a: {{bootstrap_servers: 'b:1'}}}}
-            consumers: {{c: {{topics: [in], delivery: {delivery}, tracking: {tracking}}}}}
+            consumers: {{c: {{topics: [in], delivery: {delivery}, tracking: {{events: {{}}}}}}}}
             sinks: {{k: {{type: kafka, topic: out}}}}
             """
         ).consumers["c"]
