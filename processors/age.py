@@ -11,7 +11,7 @@ from models.store import ModelStore
 from processors.arrays import blob, rows
 from processors.chips import DLIB_MEAN_RGB, about_box, aligned
 from processors.estimator import Estimator
-from processors.types import Box, FaceMesh, Floats, Image, Object
+from processors.types import Box, FaceMesh, Floats, Object, Pyramid
 
 ALIGNED_CROP = 64
 SQUARE_CROP = 224
@@ -72,12 +72,12 @@ class AgeEstimator(Estimator):
         self._aligned = models.session(settings.model)
         self._square = models.session(settings.second_model) if settings.second_model else None
 
-    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
-        chip = aligned(image, obj[FaceMesh].points_xyz, ALIGNED_CROP)
+    def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
+        chip = aligned(pyramid, obj[FaceMesh].points_xyz, ALIGNED_CROP)
         outputs = self._aligned.run({"images": blob(chip, mean=DLIB_MEAN_RGB, scale=1 / 256, rgb=True)})
         years = _expectation(outputs["probabilities"][0], ALIGNED_YEARS)
         if self._square is not None:
-            chip = about_box(image, obj.box_xyxy, SQUARE_SCALE, SQUARE_CROP, replicate=True)
+            chip = about_box(pyramid, obj.box_xyxy, SQUARE_SCALE, SQUARE_CROP, replicate=True)
             outputs = self._square.run({"input_1:0": rows(chip)})
             years = blend(years, _expectation(outputs["age_pred/Softmax:0"][0], SQUARE_YEARS))
         return (Age(years),)

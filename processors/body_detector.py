@@ -11,7 +11,7 @@ from models.session import Session
 from models.store import ModelStore
 from processors.arrays import blob, fitted, padded
 from processors.boxes import iou, nms
-from processors.types import Box, Confidence, Floats, Image, Label, Object, Sample
+from processors.types import Box, Confidence, Floats, Image, Label, Object, Pyramid, Sample
 
 NANODET_SIDE = 416
 NANODET_MEAN = (103.53, 116.28, 123.675)
@@ -80,13 +80,13 @@ class BodyDetector:
     def __call__(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
             others = [obj for obj in sample.objects if obj.label != "body"]
-            sample.objects = self.detect(sample.frame.image) + others
+            sample.objects = self.detect(sample.frame.pyramid) + others
 
-    def detect(self, image: Image) -> list[Object]:
+    def detect(self, pyramid: Pyramid) -> list[Object]:
         """The bodies of one picture of any size and shape."""
-        found = nanodet(self._nanodet, image)
+        found = nanodet(self._nanodet, pyramid)
         if self._movenet is not None:
-            found = fused(found, movenet(self._movenet, image))
+            found = fused(found, movenet(self._movenet, pyramid))
         bodies = []
         for box, score in zip(found.boxes_xyxy, found.scores, strict=True):
             if score >= self._threshold:
@@ -96,25 +96,25 @@ class BodyDetector:
         return bodies
 
 
-def nanodet(session: Session, image: Image) -> Scored:
-    picture = fitted(image, NANODET_SIDE)
+def nanodet(session: Session, pyramid: Pyramid) -> Scored:
+    picture = fitted(pyramid, NANODET_SIDE)
     net = padded(picture, NANODET_SIDE)  # to a square: a stretched picture costs up to 11 points of AP50
     outputs = session.run({"input_1:0": blob(net, mean=NANODET_MEAN, scale=NANODET_SCALE)})
     boxes, scores = (
         np.concatenate(part) for part in zip(*(_decode(outputs, stride) for stride in NANODET_OUTPUTS), strict=True)
     )
-    return _best(boxes * _scale(picture, image), scores, NANODET_NMS)
+    return _best(boxes * _scale(picture, pyramid.image), scores, NANODET_NMS)
 
 
-def movenet(session: Session, image: Image) -> Scored:
-    picture = fitted(image, MOVENET_SIDE)
+def movenet(session: Session, pyramid: Pyramid) -> Scored:
+    picture = fitted(pyramid, MOVENET_SIDE)
     net = padded(picture, MOVENET_MULTIPLE)
     outputs = session.run({"input:0": net[None, :, :, ::-1].astype(np.int32)})
     people = outputs["Identity:0"][0].astype(np.float64)
     top, left, bottom, right, scores = people[:, 51:].T  # after 17 joints of y, x and score
     boxes = np.stack([left, top, right, bottom], axis=1) * np.tile(net.shape[1::-1], 2)
     seen = scores > LOWEST_SCORE
-    return _best(boxes[seen] * _scale(picture, image), scores[seen], 1.0)
+    return _best(boxes[seen] * _scale(picture, pyramid.image), scores[seen], 1.0)
 
 
 def fused(*detectors: Scored) -> Scored:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from processors.arrays import angle_of, crop_matrix, levelled_square, similarity, smoothly_cropped
+from processors.arrays import angle_of, crop_matrix, cropped, levelled_square, similarity
 from processors.boxes import square
-from processors.types import Floats, Image
+from processors.types import Floats, Image, Pyramid
 
 DLIB_MEAN_RGB = (122.782, 117.001, 104.298)
 """The mean of the pictures that dlib's networks and face-api's were trained on."""
@@ -19,25 +19,25 @@ LEFT_EYE, RIGHT_EYE = (33, 133), (362, 263)
 """The corners of the image's left and right eye."""
 
 
-def aligned(image: Image, mesh_xyz: Floats, size: int) -> Image:
+def aligned(pyramid: Pyramid, mesh_xyz: Floats, size: int) -> Image:
     """dlib's chip: turned, scaled and moved so that five points come to lie where its template has them."""
     template = (DLIB_TEMPLATE + DLIB_PADDING) / (1 + 2 * DLIB_PADDING) * size
     to_chip = similarity(mesh_xyz[list(DLIB_POINTS), :2], template)
-    return smoothly_cropped(image, _inverse(to_chip), size)
+    return cropped(pyramid, _inverse(to_chip), size)
 
 
-def upright(image: Image, mesh_xyz: Floats, scale: float, size: int) -> Image:
+def upright(pyramid: Pyramid, mesh_xyz: Floats, scale: float, size: int) -> Image:
     """The square of `scale` times the mesh's bounding box, turned so that the eyes are level; black outside."""
     points = mesh_xyz[:, :2]
     angle = angle_of(points[list(LEFT_EYE)].mean(axis=0), points[list(RIGHT_EYE)].mean(axis=0))
     centre, side = levelled_square(points, angle, scale)
-    return smoothly_cropped(image, crop_matrix(centre, side, angle, size), size)
+    return cropped(pyramid, crop_matrix(centre, side, angle, size), size)
 
 
-def about_box(image: Image, box_xyxy: Floats, scale: float, size: int, *, replicate: bool = False) -> Image:
+def about_box(pyramid: Pyramid, box_xyxy: Floats, scale: float, size: int, *, replicate: bool = False) -> Image:
     """The square of `scale` times the box's longer side about its centre; black outside, or the border repeated."""
     centre, side = square(box_xyxy, scale)
-    return smoothly_cropped(image, crop_matrix(centre, side, 0.0, size), size, replicate=replicate)
+    return cropped(pyramid, crop_matrix(centre, side, 0.0, size), size, replicate=replicate)
 
 
 def _inverse(matrix: Floats) -> Floats:

@@ -13,7 +13,7 @@ from models.store import ModelStore
 from processors.arrays import blob
 from processors.chips import DLIB_MEAN_RGB, upright
 from processors.estimator import Estimator
-from processors.types import Box, FaceMesh, Floats, Image, Object
+from processors.types import Box, FaceMesh, Floats, Object, Pyramid
 
 EMOTIONS = ("angry", "disgusted", "scared", "happy", "neutral", "sad", "surprised")
 
@@ -51,16 +51,16 @@ class EmotionEstimator(Estimator):
         self._face_api = models.session("emotion_faceapi_112")
         self._fusion = models.session(settings.fusion_model)
 
-    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
-        small = self.answers(image, obj[FaceMesh].points_xyz)[None]
+    def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
+        small = self.answers(pyramid, obj[FaceMesh].points_xyz)[None]
         fused = self._fusion.run({"small": small})["probabilities"][0].astype(np.float64)
         return (Emotions(tuple((fused / fused.sum()).tolist())),)
 
-    def answers(self, image: Image, mesh_xyz: Floats) -> npt.NDArray[np.float32]:
+    def answers(self, pyramid: Pyramid, mesh_xyz: Floats) -> npt.NDArray[np.float32]:
         """(21,): the probabilities of oarriaga, fer and face-api, each in the order of EMOTIONS."""
-        grey = cv2.cvtColor(upright(image, mesh_xyz, GREY_SCALE, GREY_CROP), cv2.COLOR_BGR2GRAY)
+        grey = cv2.cvtColor(upright(pyramid, mesh_xyz, GREY_SCALE, GREY_CROP), cv2.COLOR_BGR2GRAY)
         grey_input = grey.astype(np.float32)[None, :, :, None] / 127.5 - 1
-        colour = upright(image, mesh_xyz, COLOUR_SCALE, COLOUR_CROP)
+        colour = upright(pyramid, mesh_xyz, COLOUR_SCALE, COLOUR_CROP)
         colour_input = blob(colour, mean=DLIB_MEAN_RGB, scale=1 / 255, rgb=True)
         oarriaga = self._oarriaga.run({"input_1:0": grey_input})["Identity:0"][0]
         fer = self._fer.run({"input": grey_input})["predictions"][0]

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from processors.types import Box, Image, Label, Object, Sample
+from processors.types import Box, Label, Object, Pyramid, Sample
 
 
 class Estimator(ABC):
@@ -15,12 +15,12 @@ class Estimator(ABC):
     makes: ClassVar[frozenset[type]]
 
     @abstractmethod
-    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
+    def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
         """The results for one object: one of each type in `makes`."""
 
     def __call__(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
             for obj in sample.objects:
                 if obj.label == self.applies_to:
-                    for result in self.estimate(sample.frame.image, obj):
+                    for result in self.estimate(sample.frame.pyramid, obj):
                         obj.put(result)

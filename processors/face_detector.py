@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.store import ModelStore
 from processors.arrays import blob, fitted, padded
 from processors.boxes import nms
-from processors.types import Box, Confidence, FivePoints, Floats, Image, Label, Object, Sample
+from processors.types import Box, Confidence, FivePoints, Floats, Image, Label, Object, Pyramid, Sample
 
 STRIDES = (8, 16, 32)
 INPUT_SIDE = 640
@@ -61,17 +61,16 @@ class FaceDetector:
     def __call__(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
             others = [obj for obj in sample.objects if obj.label != "face"]
-            sample.objects = self.detect(sample.frame.image) + others
+            sample.objects = self.detect(sample.frame.pyramid) + others
 
-    def detect(self, image: Image) -> list[Object]:
+    def detect(self, pyramid: Pyramid) -> list[Object]:
         """The faces of one picture of any size and shape."""
-        height, width = image.shape[:2]
+        height, width = pyramid.image.shape[:2]
         side = input_side(max(width, height), self._settings.smallest_face)
-        picture = fitted(image, side)
-        looks = [self._look(picture, width, height)]
+        looks = [self._look(fitted(pyramid, side), width, height)]
         if self._settings.close_ups and side > CLOSE_UP_SIDE:
             long_side = max(width, height)
-            close = self._look(fitted(picture, CLOSE_UP_SIDE), width, height)
+            close = self._look(fitted(pyramid, CLOSE_UP_SIDE), width, height)
             looks = [
                 _of_height(looks[0], high=TALLEST_FAR * long_side / side),
                 _of_height(close, low=LOWEST_CLOSE_UP * long_side / CLOSE_UP_SIDE),

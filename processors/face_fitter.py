@@ -1,5 +1,6 @@
 """Fits landmarks and head pose with MediaPipe's face mesh (Kartynnik et al. 2019, 468 points)."""
 
+import math
 from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
@@ -10,7 +11,7 @@ from models.store import ModelStore
 from processors.arrays import angle_of, blob, crop_matrix, cropped, levelled_square
 from processors.boxes import square
 from processors.estimator import Estimator
-from processors.types import FIVE_LANDMARKS, Box, FaceMesh, FivePoints, Floats, Image, Landmarks, Object, Pose
+from processors.types import FIVE_LANDMARKS, Box, FaceMesh, FivePoints, Floats, Landmarks, Object, Pose, Pyramid
 
 CROP = 192
 BOX_SCALE = MESH_SCALE = 1.5
@@ -100,25 +101,26 @@ class FaceFitter(Estimator):
         self._session = models.session(settings.model)
         with np.load(models.path("facemesh_canonical")) as canonical:
             self._basis = canonical["basis_ids"]
-            self._canonical = canonical["vertices"][self._basis].astype(np.float64)
-            self._weights = canonical["basis_w"].astype(np.float64)
+            vertices = canonical["vertices"][self._basis].astype(np.float64)
+            self._canonical = weighted(vertices, canonical["basis_w"].astype(np.float64))
 
-    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
+    def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
         points = five_points(obj)
-        mesh, head = self._fit(image, about_box(obj.box_xyxy, points))
+        mesh, head = self._fit(pyramid, about_box(obj.box_xyxy, points))
         if points is not None and (mesh.presence < SURE_PRESENCE or abs(head.yaw) > TURNED):
-            mesh, head = self._fit(image, about_points(points))
+            mesh, head = self._fit(pyramid, about_points(points))
         return mesh, landmarks(mesh.points_xyz), head
 
-    def _fit(self, image: Image, crop: Crop) -> tuple[FaceMesh, Pose]:
-        rough = self._pass(image, crop).points_xyz[:, :2]
+    def _fit(self, pyramid: Pyramid, crop: Crop) -> tuple[FaceMesh, Pose]:
+        rough = self._pass(pyramid, crop).points_xyz[:, :2]
         angle = angle_of(rough[LEFT_EYE_OUTER], rough[RIGHT_EYE_OUTER])
-        mesh = self._pass(image, Crop(*levelled_square(rough, angle, MESH_SCALE), angle))
-        return mesh, pose(mesh.points_xyz[self._basis], self._canonical, self._weights)
+        mesh = self._pass(pyramid, Crop(*levelled_square(rough, angle, MESH_SCALE), angle))
+        return mesh, pose(mesh.points_xyz[self._basis], self._canonical)
 
-    def _pass(self, image: Image, crop: Crop) -> FaceMesh:
+    def _pass(self, pyramid: Pyramid, crop: Crop) -> FaceMesh:
         matrix = crop_matrix(*crop, CROP)
-        outputs = self._session.run({"input": blob(cropped(image, matrix, CROP), scale=1 / 255, rgb=True)})
+        face = cropped(pyramid, matrix, CROP, replicate=True)
+        outputs = self._session.run({"input": blob(face, scale=1 / 255, rgb=True)})
         points = outputs["conv2d_21"].reshape(-1, 3).astype(np.float64)
         points_xy = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         presence = 1 / (1 + np.exp(-float(outputs["conv2d_31"].item())))
@@ -130,19 +132,27 @@ def landmarks(mesh_xyz: Floats) -> Landmarks:
     return Landmarks(MEANS @ mesh_xyz[:, :2])
 
 
-def pose(points_xyz: Floats, canonical_xyz: Floats, weights: Floats) -> Pose:
+def weighted(canonical_xyz: Floats, weights: Floats) -> Floats:
+    """(n, 3): the canonical face's points less their weighted mean, times their weights."""
+    shares = (weights / weights.sum())[:, None]
+    result: Floats = shares * (canonical_xyz - (shares * canonical_xyz).sum(axis=0))
+    return result
+
+
+def pose(points_xyz: Floats, canonical: Floats) -> Pose:
     """The rotation that takes the canonical face's points to the mesh's: weighted orthogonal Procrustes (Kabsch 1976).
 
-    Both (n, 3), the canonical ones with y up and z toward the viewer. R = Rz(roll) Ry(yaw) Rx(-pitch).
+    Both (n, 3), the canonical ones as weighted() has them, with y up and z toward the viewer.
+    R = Rz(roll) Ry(yaw) Rx(-pitch).
     """
-    weights = (weights / weights.sum())[:, None]
-    seen = points_xyz * (1.0, -1.0, -1.0)
-    seen = seen - (weights * seen).sum(axis=0)
-    canonical = canonical_xyz - (weights * canonical_xyz).sum(axis=0)
-    u, _, vt = np.linalg.svd((weights * seen).T @ canonical)
-    r = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
+    covariance = points_xyz.T @ canonical  # whose mean is 0: the mesh's need not be taken off
+    covariance[1:] *= -1  # y and z of the mesh are the other way round
+    u, _, vt = np.linalg.svd(covariance)
+    r = u @ vt
+    if np.linalg.det(r) < 0:  # a reflection
+        r -= 2 * np.outer(u[:, 2], vt[2])
     return Pose(
-        yaw=float(np.degrees(np.arcsin(np.clip(-r[2, 0], -1, 1)))),
-        pitch=float(-np.degrees(np.arctan2(r[2, 1], r[2, 2]))),
-        roll=float(np.degrees(np.arctan2(r[1, 0], r[0, 0]))),
+        yaw=math.degrees(math.asin(min(max(-r[2, 0], -1.0), 1.0))),
+        pitch=-math.degrees(math.atan2(r[2, 1], r[2, 2])),
+        roll=math.degrees(math.atan2(r[1, 0], r[0, 0])),
     )

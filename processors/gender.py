@@ -10,7 +10,7 @@ from models.store import ModelStore
 from processors.arrays import blob
 from processors.chips import DLIB_MEAN_RGB, aligned
 from processors.estimator import Estimator
-from processors.types import Box, FaceMesh, Image, Object
+from processors.types import Box, FaceMesh, Object, Pyramid
 
 CROP = 32
 
@@ -40,8 +40,8 @@ class GenderEstimator(Estimator):
     def __init__(self, settings: GenderEstimatorSettings, models: ModelStore) -> None:
         self._session = models.session(settings.model)
 
-    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
-        chip = aligned(image, obj[FaceMesh].points_xyz, CROP)
+    def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
+        chip = aligned(pyramid, obj[FaceMesh].points_xyz, CROP)
         outputs = self._session.run({"images": blob(chip, mean=DLIB_MEAN_RGB, scale=1 / 256, rgb=True)})
         _female, male = outputs["probabilities"][0]
         return (Gender(float(male)),)

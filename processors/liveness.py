@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.store import ModelStore
-from processors.arrays import blob, halved
+from processors.arrays import blob
 from processors.boxes import clipped
 from processors.estimator import Estimator
-from processors.types import Box, Floats, Image, Object
+from processors.types import Box, Floats, Image, Object, Pyramid
 
 CROP = 128
 SCALE = 2.7
@@ -48,27 +48,28 @@ class LivenessEstimator(Estimator):
         self._session = models.session(settings.model)
         self._threshold = settings.threshold
 
-    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
-        part = halved(surroundings(image, obj.box_xyxy), CROP, CROP)
-        # By area to the end: the network goes by fine patterns.
-        crop = cv2.resize(part, (CROP, CROP), interpolation=cv2.INTER_AREA)
-        logits = self._session.run({"input": blob(crop)})["output"][0].astype(np.float64)  # type: ignore[arg-type]
+    def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
+        logits = self._session.run({"input": blob(surroundings(pyramid, obj.box_xyxy))})["output"][0].astype(np.float64)
         odds = np.exp(logits - logits.max())
         probability = float(odds[0] / odds.sum())  # class 0: real; 1 and 2: kinds of attack
         return (Liveness(probability, probability >= self._threshold),)
 
 
-def surroundings(image: Image, box_xyxy: Floats) -> Image:
-    """The face's box with what is about it, where a screen's or a paper's edge shows.
+def surroundings(pyramid: Pyramid, box_xyxy: Floats) -> Image:
+    """(128, 128, 3): the face's box with what is about it, where a screen's or a paper's edge shows.
 
     The box keeps its aspect ratio and grows by SCALE, or as far as the picture allows, and is moved to lie inside it.
     """
-    height, width = image.shape[:2]
+    height, width = pyramid.image.shape[:2]
     x1, y1, x2, y2 = clipped(box_xyxy, width, height)
     box_width, box_height = x2 - x1, y2 - y1
     scale = min(SCALE, (width - 1) / box_width, (height - 1) / box_height)
     grown_width, grown_height = box_width * scale, box_height * scale
     left = min(max((x1 + x2 - grown_width) / 2, 0), max(width - 1 - grown_width, 0))
     top = min(max((y1 + y2 - grown_height) / 2, 0), max(height - 1 - grown_height, 0))
-    right, bottom = int(left + grown_width), int(top + grown_height)
-    return image[int(top) : max(bottom, int(top) + 1), int(left) : max(right, int(left) + 1)]
+    right, bottom = max(int(left + grown_width), int(left) + 1), max(int(top + grown_height), int(top) + 1)
+    halvings = pyramid.halvings(min(right - int(left), bottom - int(top)) / CROP)
+    rows, columns = (slice(int(low) >> halvings, high >> halvings) for low, high in ((top, bottom), (left, right)))
+    # By area to the end: the network goes by fine patterns.
+    part = pyramid.cut(halvings, rows, columns)
+    return cv2.resize(part, (CROP, CROP), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

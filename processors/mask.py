@@ -10,7 +10,7 @@ from models.store import ModelStore
 from processors.arrays import rows
 from processors.chips import about_box
 from processors.estimator import Estimator
-from processors.types import Box, Image, Object
+from processors.types import Box, Object, Pyramid
 
 CROP = 224
 SCALE = 1.2
@@ -40,8 +40,8 @@ class MaskEstimator(Estimator):
         self._session = models.session(settings.model)
         self._threshold = settings.threshold
 
-    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
-        chip = about_box(image, obj.box_xyxy, SCALE, CROP)
+    def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
+        chip = about_box(pyramid, obj.box_xyxy, SCALE, CROP)
         outputs = self._session.run({"input": rows(chip, mean=127.5, scale=1 / 127.5)})
         probability = float(outputs["mask_prob"].item())
         return (Mask(probability, probability >= self._threshold),)

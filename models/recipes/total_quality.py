@@ -60,12 +60,11 @@ def people(folder: Path, models: ModelStore) -> dict[str, list[Face]]:
     with (folder / "labels.csv").open() as labels:
         rows = list(csv.DictReader(labels))
     for row in tqdm(rows):
-        picture = cv2.imread(str(folder / row["path"]))
-        sample = Sample(Frame.of(picture))
+        sample = Sample(Frame.of(cv2.imread(str(folder / row["path"]))))
         chain([sample])
         extractor([sample])
         for face in sample.objects[:1]:
-            natives, _, _ = quality.measured(picture, face, segmenter(picture))
+            natives, _, _ = quality.measured(sample.frame.pyramid, face, segmenter(sample.frame.pyramid))
             found[row["person"]].append((parts(natives), face[Template].blob))
     return found
 

@@ -63,8 +63,8 @@ def templates(folder: Path) -> tuple[bytes, np.ndarray, np.ndarray]:
     """The model's id; of each picture with a face the identity, and the embedding as int8 (n, 256)."""
     extractor = TemplateExtractor(TemplateExtractor.Settings(), ModelStore())
     identities, embeddings = [], []
-    for identity, image, face in faces(folder):
-        (template,) = extractor.estimate(image, face)
+    for identity, pyramid, face in faces(folder):
+        (template,) = extractor.estimate(pyramid, face)
         identities.append(identity)
         embeddings.append(unpack(template.blob, extractor.model))
     return extractor.model, np.array(identities), np.stack(embeddings)

@@ -26,6 +26,7 @@ from models.recipes.half_precision import halved
 from models.recipes.keras_h5 import convert
 from models.recipes.mask_head import MODEL
 from processors.quality.picture import WATERMARK_SIDE, squared
+from processors.types import Pyramid
 
 INPUT = "input"
 FINE, COARSE = "model/block_6_expand_relu/Relu6:0", "model/block_13_expand_relu/Relu6:0"
@@ -75,7 +76,7 @@ def examples(model: onnx.ModelProto, folder: Path) -> tuple[list[NDArray[np.floa
     with (folder / "labels.csv").open() as labels:
         rows = list(csv.DictReader(labels))
     for row in rows:
-        marked, clean = (squared(cv2.imread(str(folder / row[column]))) for column in ("path", "clean"))
+        marked, clean = (squared(Pyramid(cv2.imread(str(folder / row[column])))) for column in ("path", "clean"))
         changed = cv2.absdiff(marked, clean).max(axis=2) > CHANGED
         shares = changed.reshape(CELLS, 16, CELLS, 16).mean(axis=(1, 3)).ravel()
         for picture, share in ((marked, shares), (clean, np.zeros_like(shares))):

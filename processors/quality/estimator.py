@@ -7,7 +7,6 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.store import ModelStore
-from processors.arrays import halved
 from processors.emotion import EMOTIONS, Emotions
 from processors.mask import Mask
 from processors.quality import detail, geometry
@@ -15,7 +14,6 @@ from processors.quality.eyes import EyeClassifier, MeshRefiner, Sides, openness
 from processors.quality.face import canonical_face, cutout
 from processors.quality.light import evenness
 from processors.quality.picture import (
-    WATERMARK_SIDE,
     People,
     PersonSegmenter,
     Watermark,
@@ -24,7 +22,7 @@ from processors.quality.picture import (
     uniformity,
 )
 from processors.quality.total import Natives, Total
-from processors.types import Box, Confidence, FaceMesh, Image, Label, Object, Pose, Sample
+from processors.types import Box, Confidence, FaceMesh, Label, Object, Pose, Pyramid, Sample
 
 SURE = 1.0
 """The detector's confidence in a face that comes without one."""
@@ -119,19 +117,18 @@ class QualityEstimator:
             faces = [obj for obj in sample.objects if obj.label == self.applies_to]
             if not faces:
                 continue
-            image = sample.frame.image
-            small = halved(image, WATERMARK_SIDE, WATERMARK_SIDE)
+            pyramid = sample.frame.pyramid
             if Watermark not in sample:
-                sample.put(self._watermark(small))
+                sample.put(self._watermark(pyramid))
             if People not in sample:
-                sample.put(self._people(small))
+                sample.put(self._people(pyramid))
             for face in faces:
-                face.put(self.assess(image, face, sample[Watermark], sample[People]))
+                face.put(self.assess(pyramid, face, sample[Watermark], sample[People]))
 
-    def assess(self, image: Image, face: Object, watermark: Watermark, people: People) -> Quality:
-        height, width = image.shape[:2]
+    def assess(self, pyramid: Pyramid, face: Object, watermark: Watermark, people: People) -> Quality:
+        height, width = pyramid.image.shape[:2]
         limits, box = self._settings, face.box_xyxy
-        natives, eyes, background = self.measured(image, face, people)
+        natives, eyes, background = self.measured(pyramid, face, people)
         mask, light = face[Mask], natives.light
 
         sharpness = hundredths(detail.sharpness_score(natives.blur))
@@ -178,24 +175,24 @@ class QualityEstimator:
             is_background_uniform=background_score >= limits.background_uniformity,
         )
 
-    def measured(self, image: Image, face: Object, people: People) -> tuple[Natives, Sides, float | None]:
+    def measured(self, pyramid: Pyramid, face: Object, people: People) -> tuple[Natives, Sides, float | None]:
         """Natives, the openness of the eyes, the background's gradient."""
-        refined = self._refine(image, face[FaceMesh])
+        refined = self._refine(pyramid, face[FaceMesh])
         points = refined.points_xy
-        eyes = Sides(*map(openness, self._eyes(image, points), refined.blink))
-        noise = detail.noise(cutout(image, points, detail.NOISE_EYES))
+        eyes = Sides(*map(openness, self._eyes(pyramid, points), refined.blink))
+        noise = detail.noise(cutout(pyramid, points, detail.NOISE_EYES))
         natives = Natives(
             confidence=face[Confidence].value if Confidence in face else SURE,
             presence=face[FaceMesh].presence,
-            blur=self._blur(cutout(image, points, detail.SHARPNESS_EYES), noise),
+            blur=self._blur(cutout(pyramid, points, detail.SHARPNESS_EYES), noise),
             noise=noise,
-            light=canonical_face(image, points).light(),
+            light=canonical_face(pyramid, points).light(),
             eyes=min(eyes),
             mouth=geometry.mouth_closed(geometry.openings(points).mouth),
             eyes_distance=geometry.eyes_distance(points),
             pose=face[Pose],
         )
-        return natives, eyes, background_gradient(image, points, people)
+        return natives, eyes, background_gradient(pyramid, points, people)
 
 
 def hundredths(score: float) -> float:

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from models.store import ModelStore
-from processors.arrays import angle_of, crop_matrix, levelled_square, rows, smoothly_cropped
+from processors.arrays import angle_of, crop_matrix, cropped, levelled_square, rows
 from processors.chips import LEFT_EYE, RIGHT_EYE
 from processors.quality.geometry import eye_centres
-from processors.types import FaceMesh, Floats, Image
+from processors.types import FaceMesh, Floats, Image, Pyramid
 
 MESH_CROP = 256
 MESH_SCALE = 1.5
@@ -50,11 +50,11 @@ class MeshRefiner:
         self._landmarks = models.session("face_landmarks_478")
         self._blendshapes = models.session("face_blendshapes_52")
 
-    def __call__(self, image: Image, mesh: FaceMesh) -> Refined:
+    def __call__(self, pyramid: Pyramid, mesh: FaceMesh) -> Refined:
         points = mesh.points_xyz[:, :2]
         angle = angle_of(*eye_centres(points))
         matrix = crop_matrix(*levelled_square(points, angle, MESH_SCALE), angle, MESH_CROP)
-        crop = smoothly_cropped(image, matrix, MESH_CROP)
+        crop = cropped(pyramid, matrix, MESH_CROP)
         outputs = self._landmarks.run({"input_12": rows(crop, scale=1 / 255)})
         refined = outputs["Identity"].reshape(-1, 3)[:, :2]
         # These are of one scale across and down; the network cares for no other.
@@ -70,9 +70,9 @@ class EyeClassifier:
     def __init__(self, models: ModelStore) -> None:
         self._session = models.session("eye_open_32")
 
-    def __call__(self, image: Image, points_xy: Floats) -> Sides:
+    def __call__(self, pyramid: Pyramid, points_xy: Floats) -> Sides:
         """The probability that each eye of a mesh is open."""
-        return Sides(*(self.of_crop(eye_crop(image, points_xy[list(corners)])) for corners in (LEFT_EYE, RIGHT_EYE)))
+        return Sides(*(self.of_crop(eye_crop(pyramid, points_xy[list(corners)])) for corners in (LEFT_EYE, RIGHT_EYE)))
 
     def of_crop(self, crop: Image) -> float:
         """The probability that the eye of a 32 x 32 crop is open."""
@@ -80,10 +80,10 @@ class EyeClassifier:
         return float(self._session.run({"input": levels[None, None] / 255})["open"].item())
 
 
-def eye_crop(image: Image, corners_xy: Floats) -> Image:
+def eye_crop(pyramid: Pyramid, corners_xy: Floats) -> Image:
     """The upright square about the middle of an eye's corners."""
     side = max(float(np.linalg.norm(corners_xy[1] - corners_xy[0])) * EYE_SCALE, SMALLEST_EYE)
-    return smoothly_cropped(image, crop_matrix(corners_xy.mean(axis=0), side, 0.0, EYE_CROP), EYE_CROP, replicate=True)
+    return cropped(pyramid, crop_matrix(corners_xy.mean(axis=0), side, 0.0, EYE_CROP), EYE_CROP, replicate=True)
 
 
 def openness(open_probability: float, blink: float) -> float:

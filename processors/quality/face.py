@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from processors.arrays import similarity, smoothly_cropped
+from processors.arrays import cropped, similarity
 from processors.quality import light
 from processors.quality.geometry import (
     BETWEEN_BROWS,
@@ -21,7 +21,7 @@ from processors.quality.geometry import (
     eyes_distance,
 )
 from processors.quality.light import Counts, Grey, Light, Region, grey, histogram, luminance
-from processors.types import Floats, Image
+from processors.types import Floats, Image, Pyramid
 
 JAW = (
     *(127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152),
@@ -100,7 +100,7 @@ def to_canonical(points_xy: Floats) -> Floats:
     return similarity(np.vstack([eye_centres(points_xy), points_xy[[NOSE, MOUTH_LEFT, MOUTH_RIGHT]]]), CANONICAL)
 
 
-def canonical_face(image: Image, points_xy: Floats) -> CanonicalFace:
+def canonical_face(pyramid: Pyramid, points_xy: Floats) -> CanonicalFace:
     matrix = to_canonical(points_xy)
     points = points_xy @ matrix[:, :2].T + matrix[:, 2]
     low = np.clip(np.floor(points[OUTLINE].min(axis=0)), 0, CANONICAL_SIDE - 1)
@@ -108,8 +108,8 @@ def canonical_face(image: Image, points_xy: Floats) -> CanonicalFace:
     matrix[:, 2] -= low
     side = int((high - low).max())
     to_picture = cv2.invertAffineTransform(matrix)
-    face = smoothly_cropped(image, to_picture, side)  # type: ignore[arg-type]
-    inside = covered(to_picture, (side, side), image.shape[1::-1])  # type: ignore[arg-type]
+    face = cropped(pyramid, to_picture, side)  # type: ignore[arg-type]
+    inside = covered(to_picture, (side, side), pyramid.image.shape[1::-1])  # type: ignore[arg-type]
     region = hull(points - low, (side, side)) & inside
     return CanonicalFace(face, luminance(face), region, points - low, inside)
 
@@ -150,12 +150,12 @@ def _filled(mask: npt.NDArray[np.uint8], points_xy: Floats, value: int) -> npt.N
     return mask
 
 
-def cutout(image: Image, points_xy: Floats, limit: float) -> Cutout | None:
+def cutout(pyramid: Pyramid, points_xy: Floats, limit: float) -> Cutout | None:
     """The face at the picture's own resolution, or shrunk so that the eyes are `limit` pixels apart.
 
     None where it is not on the picture.
     """
-    size = image.shape[1::-1]
+    size = pyramid.image.shape[1::-1]
     left, top = np.floor(points_xy[OUTLINE].min(axis=0) - 2).clip(0, size).astype(int)
     right, bottom = np.ceil(points_xy[OUTLINE].max(axis=0) + 3).clip(0, size).astype(int)
     if right <= left or bottom <= top:
@@ -163,6 +163,9 @@ def cutout(image: Image, points_xy: Floats, limit: float) -> Cutout | None:
     distance = eyes_distance(points_xy)
     scale = min(1.0, limit / max(distance, SMALLEST))
     columns, rows = max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1)
+    halvings = pyramid.halvings(min(1 / scale, right - left, bottom - top))
+    across, along = (slice(low >> halvings, high >> halvings) for low, high in ((left, right), (top, bottom)))
     # By area to the end, also where arrays.resized() interpolates: sharpness is measured on it.
-    levels = cv2.resize(grey(image[top:bottom, left:right]), (columns, rows), interpolation=cv2.INTER_AREA)
-    return Cutout(levels, (points_xy - (left, top)) * scale, distance * scale)  # type: ignore[arg-type]
+    levels = cv2.resize(grey(pyramid.cut(halvings, along, across)), (columns, rows), interpolation=cv2.INTER_AREA)
+    origin = across.start << halvings, along.start << halvings
+    return Cutout(levels, (points_xy - origin) * scale, distance * scale)  # type: ignore[arg-type]

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from models.store import ModelStore
-from processors.arrays import blob, fitted, resized, rows, smoothly_cropped
+from processors.arrays import blob, cropped, fitted, resized, rows, scaled
 from processors.quality.curves import clipped, falling
 from processors.quality.face import covered, eroded, to_canonical
 from processors.quality.light import gradient, luminance
-from processors.types import Floats, Image
+from processors.types import Floats, Image, Pyramid
 
 WATERMARK_SIDE = 448
 PERSON_SIDE = 256
@@ -42,14 +42,14 @@ class WatermarkDetector:
     def __init__(self, models: ModelStore) -> None:
         self._session = models.session("watermark_448")
 
-    def __call__(self, image: Image) -> Watermark:
-        outputs = self._session.run({"input": rows(squared(image), mean=127.5, scale=1 / 127.5)})
+    def __call__(self, pyramid: Pyramid) -> Watermark:
+        outputs = self._session.run({"input": rows(squared(pyramid), mean=127.5, scale=1 / 127.5)})
         return Watermark(float(outputs["watermark"].item()))
 
 
-def squared(image: Image) -> Image:
+def squared(pyramid: Pyramid) -> Image:
     """Scaled to a longer side of 448 and mirrored on the right or below, to a square."""
-    picture = fitted(image, WATERMARK_SIDE)
+    picture = fitted(pyramid, WATERMARK_SIDE)
     below, right = WATERMARK_SIDE - picture.shape[0], WATERMARK_SIDE - picture.shape[1]
     return cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REFLECT_101)  # type: ignore[return-value]
 
@@ -58,20 +58,20 @@ class PersonSegmenter:
     def __init__(self, models: ModelStore) -> None:
         self._session = models.session("selfie_seg_256")
 
-    def __call__(self, image: Image) -> People:
-        picture = resized(image, PERSON_SIDE, PERSON_SIDE)
+    def __call__(self, pyramid: Pyramid) -> People:
+        picture = resized(pyramid, PERSON_SIDE, PERSON_SIDE)
         return People(self._session.run({"input": blob(picture, scale=1 / 255, rgb=True)})["person"][0, 0])
 
 
-def background_gradient(image: Image, points_xy: Floats, people: People) -> float | None:
+def background_gradient(pyramid: Pyramid, points_xy: Floats, people: People) -> float | None:
     """ISO/IEC 29794-5 BackgroundUniformity: the mean gradient of what surrounds the person on the canonical face.
 
     None where too little of it is to be seen.
     """
     to_picture = _to_picture(points_xy)
     shape = BACKGROUND_SIZE[1], BACKGROUND_SIZE[0]
-    height, width = image.shape[:2]
-    surroundings = smoothly_cropped(image, to_picture, max(shape))[: shape[0], : shape[1]]
+    height, width = pyramid.image.shape[:2]
+    surroundings = cropped(pyramid, to_picture, max(shape))[: shape[0], : shape[1]]
     nobody = _sampled(people, to_picture, (width, height)) < PERSON
     background = eroded(nobody & covered(to_picture, shape, (width, height)), EROSION)
     if np.count_nonzero(background) < FEWEST_PIXELS:
@@ -95,9 +95,11 @@ def _to_picture(points_xy: Floats) -> Floats:
 def _sampled(people: People, to_picture: Floats, size: tuple[int, int]) -> Floats:
     """The probabilities on the crop, without making them as large as the picture first."""
     scale = PERSON_SIDE / np.array(size)
-    to_people = to_picture * scale[:, None]
-    to_people[:, 2] += scale / 2 - 0.5
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(  # type: ignore[return-value]
-        people.probabilities, to_people, BACKGROUND_SIZE, flags=flags, borderMode=cv2.BORDER_REPLICATE
+        people.probabilities,
+        scaled(to_picture, scale),
+        BACKGROUND_SIZE,
+        flags=flags,
+        borderMode=cv2.BORDER_REPLICATE,
     )

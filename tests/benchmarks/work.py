@@ -16,7 +16,7 @@ import numpy as np
 from models.store import ModelStore
 from processors.face_detector import FaceDetector, FaceDetectorSettings
 from processors.face_fitter import FaceFitter
-from processors.types import Frame, Image, Sample
+from processors.types import Frame, Image, Pyramid, Sample
 
 SIDE = 640
 THRESHOLD, OVERLAP = 0.6, 0.3
@@ -47,7 +47,7 @@ def convert(frame: av.VideoFrame) -> int:
 
 def detector() -> Step:
     detect = FaceDetector(FaceDetectorSettings(close_ups=False), ModelStore())
-    return lambda frame: len(detect.detect(bgr(frame)))
+    return lambda frame: len(detect.detect(Pyramid(bgr(frame))))
 
 
 def fitter() -> Step:

@@ -8,14 +8,13 @@ from processors.arrays import (
     crop_matrix,
     cropped,
     fitted,
-    halved,
     levelled_square,
     padded,
     resized,
     rows,
     similarity,
 )
-from processors.types import Image
+from processors.types import Image, Pyramid
 
 
 def noise(height: int, width: int) -> Image:
@@ -25,46 +24,30 @@ def noise(height: int, width: int) -> Image:
 def test_shrinking_averages() -> None:
     board = np.zeros((8, 8, 3), np.uint8)
     board[::2, 1::2] = board[1::2, ::2] = 255
-    assert np.ptp(resized(board, 4, 4)) == 0
-    assert resized(board, 4, 4)[0, 0, 0] == pytest.approx(127.5, abs=1)
+    assert np.ptp(resized(Pyramid(board), 4, 4)) == 0
+    assert resized(Pyramid(board), 4, 4)[0, 0, 0] == pytest.approx(127.5, abs=1)
 
 
 @pytest.mark.parametrize("size", [(400, 300), (211, 160), (150, 110), (101, 75)])
 def test_shrinking_is_near_to_the_mean_of_each_area(size: tuple[int, int]) -> None:
     picture = cv2.GaussianBlur(noise(608, 808), (0, 0), 8)
     expected = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    assert np.abs(resized(picture, *size).astype(int) - expected).max() <= 2  # type: ignore[arg-type]
+    assert np.abs(resized(Pyramid(picture), *size).astype(int) - expected).max() <= 2  # type: ignore[arg-type]
     stripes = np.zeros((608, 808, 3), np.uint8)
     stripes[:, ::2] = 255
-    assert np.abs(resized(stripes, 101, 75).astype(int) - 127).max() < 10
+    assert np.abs(resized(Pyramid(stripes), 101, 75).astype(int) - 127).max() < 10
 
 
 @pytest.mark.parametrize("length", [607, 613, 639, 640])
 def test_shrinking_moves_nothing_by_a_pixel(length: int) -> None:
     slope = np.tile(np.linspace(0, 255, length)[None, :, None], (length, 1, 3)).astype(np.uint8)
     expected = cv2.resize(slope, (75, 75), interpolation=cv2.INTER_AREA)
-    assert np.abs(resized(slope, 75, 75).astype(int) - expected).max() < 255 / 75 + 1
-
-
-@pytest.mark.parametrize(
-    ("shape", "least", "expected"),
-    [((8, 12), (3, 2), (2, 3)), ((9, 13), (3, 2), (2, 3)), ((8, 12), (3, 5), (8, 12)), ((1, 64), (1, 1), (1, 64))],
-)
-def test_halved_as_long_as_no_side_gets_shorter(
-    shape: tuple[int, int], least: tuple[int, int], expected: tuple[int, int]
-) -> None:
-    assert halved(noise(*shape), *least).shape[:2] == expected
-
-
-def test_halves_are_means_of_four() -> None:
-    image = noise(4, 6)
-    means = image.reshape(2, 2, 3, 2, 3).mean(axis=(1, 3))
-    assert np.abs(halved(image, 3, 2) - means).max() <= 0.5
+    assert np.abs(resized(Pyramid(slope), 75, 75).astype(int) - expected).max() < 255 / 75 + 1
 
 
 @pytest.mark.parametrize(("width", "height"), [(7, 5), (3, 9), (1, 1), (20, 2)])
 def test_resized_has_the_size_that_was_asked_for(width: int, height: int) -> None:
-    assert resized(noise(5, 7), width, height).shape == (height, width, 3)
+    assert resized(Pyramid(noise(5, 7)), width, height).shape == (height, width, 3)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +90,7 @@ def test_blob_less_the_mean() -> None:
     ("shape", "expected"), [((30, 60), (50, 100)), ((400, 200), (100, 50)), ((1, 900), (1, 100)), ((7, 7), (100, 100))]
 )
 def test_fitted_scales_up_and_down(shape: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert fitted(noise(*shape), 100).shape[:2] == expected
+    assert fitted(Pyramid(noise(*shape)), 100).shape[:2] == expected
 
 
 @pytest.mark.parametrize("degrees", [0, 30, -120])
@@ -139,7 +122,7 @@ def test_levelled_square_is_about_the_points_turned_level(angle: float) -> None:
 def test_a_level_crop_of_its_own_size_is_a_cut() -> None:
     image = noise(40, 50)
     matrix = crop_matrix(np.array([20.0, 15.0]), 10, 0.0, 10)
-    np.testing.assert_array_equal(cropped(image, matrix, 10), image[10:20, 15:25])
+    np.testing.assert_array_equal(cropped(Pyramid(image), matrix, 10), image[10:20, 15:25])
 
 
 def test_a_crop_is_turned_so_that_the_line_is_level() -> None:
@@ -147,7 +130,7 @@ def test_a_crop_is_turned_so_that_the_line_is_level() -> None:
     cv2.line(image, (30, 20), (70, 80), (255, 255, 255), 3)  # falls to the right
     angle = angle_of(np.array([30.0, 20.0]), np.array([70.0, 80.0]))
     assert np.degrees(angle) == pytest.approx(56.31, abs=0.01)
-    crop = cropped(image, crop_matrix(np.array([50.0, 50.0]), 40, angle, 80), 80)
+    crop = cropped(Pyramid(image), crop_matrix(np.array([50.0, 50.0]), 40, angle, 80), 80)
     rows, columns = np.nonzero(crop[..., 0] > 127)
     assert (columns.min(), columns.max()) == (0, 79)
     assert (rows.min() >= 35, rows.max() <= 45) == (True, True)
@@ -155,6 +138,19 @@ def test_a_crop_is_turned_so_that_the_line_is_level() -> None:
 
 def test_outside_the_picture_its_border_goes_on() -> None:
     image = noise(4, 4)
-    crop = cropped(image, crop_matrix(np.array([0.0, 0.0]), 4, 0.0, 4), 4)
+    crop = cropped(Pyramid(image), crop_matrix(np.array([0.0, 0.0]), 4, 0.0, 4), 4, replicate=True)
     np.testing.assert_array_equal(crop[:2, :2], np.broadcast_to(image[0, 0], (2, 2, 3)))
     np.testing.assert_array_equal(crop[2:, 2:], image[:2, :2])
+
+
+@pytest.mark.parametrize("size", [20, 100], ids=["small", "large"])
+@pytest.mark.parametrize("shrinks", [2.5, 9.0])
+@pytest.mark.parametrize("replicate", [False, True])
+def test_a_crop_is_the_same_whether_or_not_the_halves_are_there(size: int, shrinks: float, replicate: bool) -> None:
+    image = noise(1200, 1600)
+    made, fresh = Pyramid(image), Pyramid(image)
+    made.level(3)
+    for centre in ((100.0, 80.0), (1590.0, 1190.0), (-400.0, 600.0)):
+        matrix = crop_matrix(np.array(centre), size * shrinks, 0.3, size)
+        crop, other = (cropped(pyramid, matrix, size, replicate=replicate) for pyramid in (made, fresh))
+        np.testing.assert_array_equal(crop, other)

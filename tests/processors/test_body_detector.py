@@ -4,7 +4,7 @@ import pytest
 from models.store import ModelStore
 from processors.arrays import resized
 from processors.body_detector import BodyDetector, Scored, fused, movenet, nanodet
-from processors.types import Box, Confidence, Floats, Frame, Image, Object, Sample
+from processors.types import Box, Confidence, Floats, Frame, Image, Object, Pyramid, Sample
 from tests.processors.pictures import PORTRAITS, portrait, scaled
 
 every_portrait = pytest.mark.parametrize("name", PORTRAITS)
@@ -31,7 +31,7 @@ def overlap(a: Floats, b: Floats) -> float:
 
 def crowd(count: int) -> Image:
     """So many of the same person side by side."""
-    return np.tile(resized(portrait("obama"), 304, 288), (1, count, 1))
+    return np.tile(resized(Pyramid(portrait("obama")), 304, 288), (1, count, 1))
 
 
 def with_border(picture: Image, *, left: int = 0, top: int = 0, right: int = 0) -> Image:
@@ -45,7 +45,7 @@ def with_border(picture: Image, *, left: int = 0, top: int = 0, right: int = 0) 
 def test_portraits(detector: BodyDetector, name: str) -> None:
     """Head and shoulders, which fill the picture but for what is above the head."""
     picture = portrait(name)
-    (body,) = detector.detect(picture)
+    (body,) = detector.detect(Pyramid(picture))
     height, width = picture.shape[:2]
     assert body.label == "body"
     assert body[Confidence].value > 0.7
@@ -54,7 +54,7 @@ def test_portraits(detector: BodyDetector, name: str) -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_several_people(detector: BodyDetector, count: int) -> None:
-    bodies = detector.detect(crowd(count))
+    bodies = detector.detect(Pyramid(crowd(count)))
     assert len(bodies) == count
     assert scores_of(bodies) == sorted(scores_of(bodies), reverse=True)
     centres = sorted((boxes_of(bodies)[:, 0] + boxes_of(bodies)[:, 2]) / 2)
@@ -64,7 +64,8 @@ def test_several_people(detector: BodyDetector, count: int) -> None:
 @every_portrait
 @pytest.mark.parametrize("scale", [0.4, 2.5])
 def test_boxes_scale_with_the_picture(detector: BodyDetector, name: str, scale: float) -> None:
-    (before,), (after,) = detector.detect(portrait(name)), detector.detect(scaled(portrait(name), scale))
+    (before,) = detector.detect(Pyramid(portrait(name)))
+    (after,) = detector.detect(Pyramid(scaled(portrait(name), scale)))
     assert overlap(after.box_xyxy / scale, before.box_xyxy) > 0.9
 
 
@@ -73,29 +74,29 @@ def test_boxes_scale_with_the_picture(detector: BodyDetector, name: str, scale: 
 def test_boxes_move_with_the_picture(detector: BodyDetector, name: str, right: int, down: int) -> None:
     """In pictures that are wide and high: each network has its own padding."""
     picture = with_border(portrait(name), left=right, top=down)
-    (before,) = detector.detect(portrait(name))
-    after = max(detector.detect(picture), key=lambda body: body[Confidence].value)
+    (before,) = detector.detect(Pyramid(portrait(name)))
+    after = max(detector.detect(Pyramid(picture)), key=lambda body: body[Confidence].value)
     assert overlap(after.box_xyxy - (right, down, right, down), before.box_xyxy) > 0.8
 
 
 @pytest.mark.parametrize("picture", [np.zeros((300, 400, 3), np.uint8), np.full((480, 640, 3), 200, np.uint8)])
 def test_nobody(detector: BodyDetector, picture: Image) -> None:
-    assert detector.detect(picture) == []
+    assert detector.detect(Pyramid(picture)) == []
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (31, 33), (417, 415), (1080, 1920)])
 def test_any_shape(detector: BodyDetector, shape: tuple[int, int]) -> None:
     picture = np.random.default_rng(8).integers(0, 256, (*shape, 3), np.uint8)
-    for body in detector.detect(picture):
+    for body in detector.detect(Pyramid(picture)):
         assert np.isfinite(body.box_xyxy).all()
 
 
 def test_threshold(store: ModelStore, detector: BodyDetector) -> None:
-    (body,) = detector.detect(portrait("obama"))
+    (body,) = detector.detect(Pyramid(portrait("obama")))
     score = body[Confidence].value
     for threshold, expected in ((score, 1), (np.nextafter(score, 2), 0)):
         strict = BodyDetector(BodyDetector.Settings(score_threshold=threshold), store)
-        assert len(strict.detect(portrait("obama"))) == expected
+        assert len(strict.detect(Pyramid(portrait("obama")))) == expected
 
 
 def test_bodies_are_replaced_and_faces_stay(detector: BodyDetector) -> None:
@@ -113,7 +114,7 @@ def test_several_samples_are_as_one_by_one(detector: BodyDetector) -> None:
     samples = [Sample(Frame.of(portrait(name))) for name in PORTRAITS]
     detector(samples)
     for sample, name in zip(samples, PORTRAITS, strict=True):
-        alone = detector.detect(portrait(name))
+        alone = detector.detect(Pyramid(portrait(name)))
         np.testing.assert_array_equal(boxes_of(sample.objects), boxes_of(alone))
         assert scores_of(sample.objects) == scores_of(alone)
 
@@ -121,8 +122,8 @@ def test_several_samples_are_as_one_by_one(detector: BodyDetector) -> None:
 @every_portrait
 def test_without_the_second_network_it_is_nanodet_alone(store: ModelStore, name: str) -> None:
     alone = BodyDetector(BodyDetector.Settings(second_model=None, score_threshold=0.05), store)
-    expected = nanodet(store.session("nanodet_g_416"), portrait(name))
-    np.testing.assert_array_equal(boxes_of(alone.detect(portrait(name))), expected.boxes_xyxy)
+    expected = nanodet(store.session("nanodet_g_416"), Pyramid(portrait(name)))
+    np.testing.assert_array_equal(boxes_of(alone.detect(Pyramid(portrait(name)))), expected.boxes_xyxy)
 
 
 @every_portrait
@@ -130,14 +131,14 @@ def test_both_networks_agree(store: ModelStore, name: str) -> None:
     """That boxes of either are in the picture's pixels: a wide picture has other padding in each."""
     picture = with_border(portrait(name), right=700)
     found = [
-        nanodet(store.session("nanodet_g_416"), picture),
-        movenet(store.session("people_movenet_multipose"), picture),
+        nanodet(store.session("nanodet_g_416"), Pyramid(picture)),
+        movenet(store.session("people_movenet_multipose"), Pyramid(picture)),
     ]
     assert overlap(found[0].boxes_xyxy[0], found[1].boxes_xyxy[0]) > 0.7
 
 
 def test_nanodet_is_decoded_as_by_a_loop_over_its_cells(store: ModelStore) -> None:
-    picture = resized(crowd(3), 416, 131)  # needs no scaling
+    picture = resized(Pyramid(crowd(3)), 416, 131)  # needs no scaling
     square = np.zeros((416, 416, 3), np.float32)
     square[:131] = picture
     net = (square - np.array([103.53, 116.28, 123.675])) / np.array([57.375, 57.12, 58.395])
@@ -153,7 +154,7 @@ def test_nanodet_is_decoded_as_by_a_loop_over_its_cells(store: ModelStore) -> No
                 left, top, right, bottom = stride * (odds * np.arange(11)).sum(axis=1) / odds.sum(axis=1)
                 x, y = (cell % columns + 0.5) * stride, (cell // columns + 0.5) * stride
                 expected.append((classes[0], x - left, y - top, x + right, y + bottom))
-    found = nanodet(store.session("nanodet_g_416"), picture)
+    found = nanodet(store.session("nanodet_g_416"), Pyramid(picture))
     best = max(expected)
     np.testing.assert_allclose(found.boxes_xyxy[0], best[1:], rtol=0, atol=0.01)
     assert found.scores[0] == pytest.approx(best[0], abs=1e-4)

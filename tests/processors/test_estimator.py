@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from processors.estimator import Estimator
-from processors.types import Box, Frame, Image, Object, Sample
+from processors.types import Box, Frame, Object, Pyramid, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,9 @@ class Brightness:
 class BrightnessEstimator(Estimator):
     makes: ClassVar[frozenset[type]] = frozenset({Brightness})
 
-    def estimate(self, image: Image, obj: Object) -> Iterable[object]:
+    def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
         x1, y1, x2, y2 = obj.box_xyxy.astype(int)
-        return (Brightness(float(image[y1:y2, x1:x2].mean())),)
+        return (Brightness(float(pyramid.image[y1:y2, x1:x2].mean())),)
 
 
 def test_every_object_of_its_label_gets_its_results_from_its_own_picture() -> None:

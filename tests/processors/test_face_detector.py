@@ -4,7 +4,7 @@ import pytest
 
 from models.store import ModelStore
 from processors.face_detector import CLOSE_UP_SIDE, FOUND_HEIGHT, INPUT_SIDE, LONGEST_SIDE, FaceDetector, input_side
-from processors.types import Confidence, FivePoints, Floats, Frame, Image, Object, Sample
+from processors.types import Confidence, FivePoints, Floats, Frame, Image, Object, Pyramid, Sample
 from tests.processors.pictures import PORTRAITS, mirrored, moved, portrait, scaled
 
 every_portrait = pytest.mark.parametrize("name", PORTRAITS)
@@ -34,7 +34,7 @@ def side_by_side() -> Image:
 class TestPortraits:
     @every_portrait
     def test_one_face_with_points_in_the_places_that_their_names_say(self, default: FaceDetector, name: str) -> None:
-        (face,) = default.detect(portrait(name))
+        (face,) = default.detect(Pyramid(portrait(name)))
         left_eye, right_eye, nose, mouth_left, mouth_right = face[FivePoints].points_xy
         assert left_eye[0] < nose[0] < right_eye[0]
         assert mouth_left[0] < mouth_right[0]
@@ -50,7 +50,7 @@ class TestPortraits:
         self, default: FaceDetector, name: str, scale: float
     ) -> None:
         picture = portrait(name)
-        (before,), (after,) = default.detect(picture), default.detect(scaled(picture, scale))
+        (before,), (after,) = default.detect(Pyramid(picture)), default.detect(Pyramid(scaled(picture, scale)))
         # The sizes of the picture and of the look are whole pixels.
         tolerance = 0.05 * (before.box_xyxy[3] - before.box_xyxy[1])
         assert iou(after.box_xyxy / scale, before.box_xyxy) > 0.85
@@ -60,13 +60,14 @@ class TestPortraits:
 
     @every_portrait
     def test_a_face_that_moves_takes_its_box_along(self, default: FaceDetector, name: str) -> None:
-        (before,), (after,) = default.detect(portrait(name)), default.detect(moved(portrait(name), 150, 40))
+        (before,) = default.detect(Pyramid(portrait(name)))
+        (after,) = default.detect(Pyramid(moved(portrait(name), 150, 40)))
         assert iou(after.box_xyxy - (150, 40, 150, 40), before.box_xyxy) > 0.85
 
     @every_portrait
     def test_left_is_the_image_s_left(self, default: FaceDetector, name: str) -> None:
         picture = portrait(name)
-        (before,), (after,) = default.detect(picture), default.detect(mirrored(picture))
+        (before,), (after,) = default.detect(Pyramid(picture)), default.detect(Pyramid(mirrored(picture)))
         swapped = after[FivePoints].points_xy[[1, 0, 2, 4, 3]] * (-1, 1) + (picture.shape[1] - 1, 0)
         tolerance = 0.05 * (before.box_xyxy[3] - before.box_xyxy[1])
         np.testing.assert_allclose(swapped, before[FivePoints].points_xy, rtol=0, atol=tolerance)
@@ -76,39 +77,39 @@ class TestPortraits:
 @pytest.mark.parametrize("smallest_face", [None, 16])
 def test_any_size_and_shape(store: ModelStore, width: int, height: int, smallest_face: int | None) -> None:
     picture = np.full((height, width, 3), 90, np.uint8)
-    assert detector(store, smallest_face=smallest_face).detect(picture) == []
+    assert detector(store, smallest_face=smallest_face).detect(Pyramid(picture)) == []
 
 
 def test_a_face_in_a_picture_10000_pixels_wide(default: FaceDetector) -> None:
     face = scaled(portrait("biden"), 1.8)
     wide = np.full((face.shape[0], 10_000, 3), 200, np.uint8)
     wide[:, 7000 : 7000 + face.shape[1]] = face
-    (found,) = default.detect(wide)
-    assert iou(found.box_xyxy - (7000, 0, 7000, 0), default.detect(portrait("biden"))[0].box_xyxy * 1.8) > 0.7
+    (found,) = default.detect(Pyramid(wide))
+    assert iou(found.box_xyxy - (7000, 0, 7000, 0), default.detect(Pyramid(portrait("biden")))[0].box_xyxy * 1.8) > 0.7
 
 
 @pytest.mark.parametrize(("name", "height"), [("astronaut", 16), ("astronaut", 24), ("biden", 16), ("biden", 24)])
 def test_a_far_face_in_1080p_is_found_where_the_smallest_face_says_so(
     store: ModelStore, default: FaceDetector, name: str, height: int
 ) -> None:
-    (near,) = default.detect(portrait(name))
+    (near,) = default.detect(Pyramid(portrait(name)))
     scale = height / (near.box_xyxy[3] - near.box_xyxy[1])
     far = scaled(portrait(name), scale)
     picture = np.full((1080, 1920, 3), (205, 212, 210), np.uint8)
     picture[300 : 300 + far.shape[0], 1300 : 1300 + far.shape[1]] = far
-    assert default.detect(picture) == []
-    (found,) = detector(store, smallest_face=height).detect(picture)
+    assert default.detect(Pyramid(picture)) == []
+    (found,) = detector(store, smallest_face=height).detect(Pyramid(picture))
     assert iou(found.box_xyxy, near.box_xyxy * scale + (1300, 300, 1300, 300)) > 0.5
 
 
 @every_portrait
 def test_a_face_that_fills_the_picture_is_found_by_the_close_up(store: ModelStore, name: str) -> None:
-    whole = detector(store).detect(portrait(name))[0].box_xyxy
+    whole = detector(store).detect(Pyramid(portrait(name)))[0].box_xyxy
     inset = 0.22 * np.tile(whole[2:] - whole[:2], 2) * (1, 1, -1, -1)
     x1, y1, x2, y2 = (whole + inset).astype(int)
     picture = np.ascontiguousarray(portrait(name)[y1:y2, x1:x2])
-    assert detector(store, close_ups=False).detect(picture) == []
-    (found,) = detector(store, close_ups=True).detect(picture)
+    assert detector(store, close_ups=False).detect(Pyramid(picture)) == []
+    (found,) = detector(store, close_ups=True).detect(Pyramid(picture))
     visible = np.clip(found.box_xyxy, 0, (x2 - x1, y2 - y1) * 2)
     assert np.prod(visible[2:] - visible[:2]) > 0.9 * (x2 - x1) * (y2 - y1)
 
@@ -117,24 +118,25 @@ def test_a_face_that_fills_the_picture_is_found_by_the_close_up(store: ModelStor
 @pytest.mark.parametrize("side", [480, 640, 1024, 1280, 2048])
 def test_a_face_as_large_as_the_picture_is_one_face_at_every_input(store: ModelStore, name: str, side: int) -> None:
     """The look for small faces alone takes parts of it for faces."""
-    x1, y1, x2, y2 = detector(store).detect(portrait(name))[0].box_xyxy.astype(int)
+    x1, y1, x2, y2 = detector(store).detect(Pyramid(portrait(name)))[0].box_xyxy.astype(int)
     picture = np.ascontiguousarray(portrait(name)[y1:y2, x1:x2])
     smallest = FOUND_HEIGHT * max(picture.shape) / side
-    assert len(detector(store, smallest_face=smallest).detect(picture)) == 1
+    assert len(detector(store, smallest_face=smallest).detect(Pyramid(picture))) == 1
 
 
 def test_what_is_found_comes_by_descending_confidence(store: ModelStore) -> None:
-    confidences = [face[Confidence].value for face in detector(store, score_threshold=0.1).detect(side_by_side())]
+    found = detector(store, score_threshold=0.1).detect(Pyramid(side_by_side()))
+    confidences = [face[Confidence].value for face in found]
     assert len(confidences) > 2
     assert confidences == sorted(confidences, reverse=True)
     assert all(0.1 < confidence <= 1 for confidence in confidences)
 
 
 def test_score_threshold(store: ModelStore) -> None:
-    (face,) = detector(store).detect(portrait("obama"))
+    (face,) = detector(store).detect(Pyramid(portrait("obama")))
     confidence = face[Confidence].value
-    assert detector(store, score_threshold=confidence - 1e-6).detect(portrait("obama"))
-    assert detector(store, score_threshold=confidence + 1e-6).detect(portrait("obama")) == []
+    assert detector(store, score_threshold=confidence - 1e-6).detect(Pyramid(portrait("obama")))
+    assert detector(store, score_threshold=confidence + 1e-6).detect(Pyramid(portrait("obama"))) == []
 
 
 @pytest.mark.parametrize("height", [320, 301], ids=["whole cells", "padded"])
@@ -143,7 +145,7 @@ def test_the_same_faces_as_opencv_s_own_decoder(store: ModelStore, height: int) 
     path = str(store.path("yunet_2023mar_dyn"))
     opencv = cv2.FaceDetectorYN.create(path, "", (picture.shape[1], height), score_threshold=0.3, nms_threshold=0.3)
     expected = opencv.detect(picture)[1]  # x, y, w, h, five points, score
-    faces = detector(store, score_threshold=0.3, close_ups=False).detect(picture)
+    faces = detector(store, score_threshold=0.3, close_ups=False).detect(Pyramid(picture))
     assert len(faces) == len(expected) >= 2
     for face, row in zip(faces, expected[np.argsort(-expected[:, 14])], strict=True):
         np.testing.assert_allclose(face.box_xyxy, [*row[:2], *(row[:2] + row[2:4])], rtol=0, atol=0.05)
@@ -173,7 +175,7 @@ def test_a_second_call_finds_the_same(default: FaceDetector) -> None:
 
 def test_the_picture_is_not_written_to(default: FaceDetector) -> None:
     picture = portrait("obama").copy()
-    default.detect(picture)
+    default.detect(Pyramid(picture))
     np.testing.assert_array_equal(picture, portrait("obama"))
 
 

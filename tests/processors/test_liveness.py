@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from models.store import ModelStore
-from processors.liveness import Liveness, LivenessEstimator, surroundings
+from processors.liveness import CROP, Liveness, LivenessEstimator, surroundings
 from processors.registry import build_chain
-from processors.types import Frame, Image, Sample
+from processors.types import Frame, Image, Pyramid, Sample
 from tests.processors.pictures import PORTRAITS, portrait
 
 
@@ -64,15 +64,16 @@ def test_surroundings(box: tuple[int, ...], expected: tuple[int, ...]) -> None:
     y, x = np.mgrid[:480, :640]
     picture = np.stack([x // 4, y // 2, (x % 4) * 2 + y % 2], axis=2).astype(np.uint8)  # every pixel is another
     left, top, right, bottom = expected
-    np.testing.assert_array_equal(surroundings(picture, np.array(box, np.float64)), picture[top:bottom, left:right])
+    part = cv2.resize(picture[top:bottom, left:right], (CROP, CROP), interpolation=cv2.INTER_AREA)
+    seen = surroundings(Pyramid(picture), np.array(box, np.float64))
+    assert np.abs(seen.astype(int) - part).mean() < 1
 
 
 def test_probability_is_that_of_the_bare_network(store: ModelStore) -> None:
     sample = Sample(Frame.of(portrait("obama")))
     build_chain(["face-detector", "liveness-estimator"], {}, store)([sample])
     (face,) = sample.objects
-    crop = cv2.resize(surroundings(sample.frame.image, face.box_xyxy), (128, 128), interpolation=cv2.INTER_AREA)
-    net = crop.astype(np.float32).transpose(2, 0, 1)[None]
+    net = surroundings(sample.frame.pyramid, face.box_xyxy).astype(np.float32).transpose(2, 0, 1)[None]
     logits = store.session("liveness_minifasv2se_128").run({"input": net})["output"][0]
     expected = 1 / (1 + np.exp(logits[1] - logits[0]) + np.exp(logits[2] - logits[0]))
-    assert face[Liveness].probability == pytest.approx(float(expected), abs=1e-3)  # it halves the picture first
+    assert face[Liveness].probability == pytest.approx(float(expected), rel=1e-6)

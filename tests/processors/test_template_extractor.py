@@ -22,6 +22,7 @@ from processors.types import (
     Landmarks,
     MissingResult,
     Object,
+    Pyramid,
     Sample,
 )
 from tests.processors.pictures import PORTRAITS, covered, far_away, mirrored, moved, portrait, rolled, scaled, turned
@@ -199,20 +200,20 @@ class TestAligned:
         picture = np.zeros((500, 500, 3), np.uint8)
         for (x, y), value in zip(points, (50, 100, 150, 200, 250), strict=True):
             cv2.circle(picture, (round(x), round(y)), max(round(2 * scale), 1), (value,) * 3, -1)
-        crop = aligned(picture, self.face(points))
+        crop = aligned(Pyramid(picture), self.face(points))
         for (x, y), value in zip(FIVE_PLACES, (50, 100, 150, 200, 250), strict=True):
             assert crop[round(y), round(x), 0] == pytest.approx(value, abs=12)
 
     def test_outside_the_picture_it_is_black(self) -> None:
         picture = np.full((60, 60, 3), 255, np.uint8)
-        crop = aligned(picture, self.face(FIVE_PLACES - 60))
+        crop = aligned(Pyramid(picture), self.face(FIVE_PLACES - 60))
         assert (crop[30, 30] == 0).all()
         assert (crop[90, 90] == 255).all()
 
     def test_points_all_at_one_place_leave_it_to_the_box(self) -> None:
         picture = np.zeros((400, 400, 3), np.uint8)
         picture[100:300, 100:300] = 200
-        crop = aligned(picture, self.face(np.full((5, 2), 50.0), (100, 100, 300, 300)))
+        crop = aligned(Pyramid(picture), self.face(np.full((5, 2), 50.0), (100, 100, 300, 300)))
         assert (crop == 200).all()
 
 

@@ -4,12 +4,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from processors.types import Confidence, Frame, Image, MissingResult, Object, Pose, Results, Sample
+from processors.types import Confidence, Frame, Image, MissingResult, Object, Pose, Pyramid, Results, Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Age:
     years: float
+
+
+def noise(height: int, width: int) -> Image:
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def picture() -> Image:
@@ -73,6 +77,48 @@ def test_a_frame_is_loaded_on_first_use_alone_and_then_lets_go_of_its_loader() -
     assert frame.image is frame.image
     assert loads == ["once"]
     assert loader() is None  # and with it the decoder's buffer
+
+
+def test_a_frame_keeps_its_halves() -> None:
+    frame = Frame.of(noise(8, 12))
+    assert frame.pyramid.image is frame.image
+    assert frame.pyramid.level(0) is frame.image
+    assert frame.pyramid.level(2).shape == (2, 3, 3)
+    assert frame.pyramid.level(2) is frame.pyramid.level(2)
+
+
+def test_halves_are_means_of_four() -> None:
+    image = noise(4, 6)
+    means = image.reshape(2, 2, 3, 2, 3).mean(axis=(1, 3))
+    assert np.abs(Pyramid(image).level(1) - means).max() <= 0.5
+
+
+def test_an_odd_last_row_or_column_has_no_half() -> None:
+    image = noise(5, 7)
+    np.testing.assert_array_equal(Pyramid(image).level(1), Pyramid(image[:4, :6]).level(1))
+
+
+@pytest.mark.parametrize(
+    ("shrinks", "halvings"), [(0.1, 0), (1, 0), (1.99, 0), (2, 1), (3.99, 1), (4, 2), (15.9, 3), (16, 4), (1e9, 6)]
+)
+def test_halved_as_often_as_is_shrunk_anyway_and_to_a_pixel_at_last(shrinks: float, halvings: int) -> None:
+    pyramid = Pyramid(noise(65, 200))
+    assert pyramid.halvings(shrinks) == halvings
+    assert min(pyramid.level(halvings).shape[:2]) >= 1
+
+
+@pytest.mark.parametrize("first", [(), (1,), (3,)], ids=["nothing", "a larger level", "the level itself"])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(slice(4, 7), slice(10, 25)), (slice(0, 12), slice(0, 37)), (slice(11, 12), slice(36, 37))]
+)
+def test_what_is_cut_is_that_of_the_level_whatever_is_there(
+    first: tuple[int, ...], rows: slice, columns: slice
+) -> None:
+    image = noise(101, 302)
+    pyramid = Pyramid(image)
+    for halvings in first:
+        pyramid.level(halvings)
+    np.testing.assert_array_equal(pyramid.cut(3, rows, columns), Pyramid(image).level(3)[rows, columns])
 
 
 def test_a_frame_that_cannot_be_loaded_says_so_each_time() -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from processors.quality.eyes import BLENDSHAPE_POINTS, eye_crop, openness
+from processors.types import Pyramid
 from tests.processors.pictures import portrait
 
 
@@ -29,7 +30,7 @@ def test_the_blendshapes_read_146_points_and_all_of_the_irises() -> None:
 def test_the_crop_lies_about_the_middle_of_the_corners() -> None:
     picture = np.zeros((200, 300, 3), np.uint8)
     picture[90:110, 100:140] = 255
-    crop = eye_crop(picture, np.array([(100.0, 100.0), (140.0, 100.0)]))  # 64 pixels wide, shown in 32
+    crop = eye_crop(Pyramid(picture), np.array([(100.0, 100.0), (140.0, 100.0)]))  # 64 pixels wide, shown in 32
     assert crop.shape == (32, 32, 3)
     columns, rows = (np.flatnonzero(crop[..., 0].max(axis=axis) > 127) for axis in (0, 1))
     assert (columns[0], columns[-1]) == pytest.approx((6, 25), abs=1)
@@ -38,4 +39,4 @@ def test_the_crop_lies_about_the_middle_of_the_corners() -> None:
 
 @pytest.mark.parametrize("x", [-500.0, 0.0, 5000.0])
 def test_an_eye_beside_the_picture_has_a_crop(x: float) -> None:
-    assert eye_crop(portrait("obama"), np.array([(x, 5.0), (x, 5.0)])).shape == (32, 32, 3)
+    assert eye_crop(Pyramid(portrait("obama")), np.array([(x, 5.0), (x, 5.0)])).shape == (32, 32, 3)

@@ -5,7 +5,7 @@ import pytest
 from models.store import ModelStore
 from processors.quality import face
 from processors.quality.geometry import eye_centres
-from processors.types import Floats
+from processors.types import Floats, Pyramid
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_the_canonical_face_is_the_same_wherever_the_face_lies(mesh_xy: Floats) 
 
 
 def test_a_face_inside_the_picture_is_covered(mesh_xy: Floats) -> None:
-    seen = face.canonical_face(np.full((600, 600, 3), 200, np.uint8), placed(mesh_xy, 300, 300))
+    seen = face.canonical_face(Pyramid(np.full((600, 600, 3), 200, np.uint8)), placed(mesh_xy, 300, 300))
     assert seen.region.any()
     assert seen.inside.all()
     assert (seen.image[seen.region] == 200).all()
@@ -43,8 +43,8 @@ def test_a_face_inside_the_picture_is_covered(mesh_xy: Floats) -> None:
 
 def test_the_half_outside_the_picture_is_no_region(mesh_xy: Floats) -> None:
     picture = np.full((600, 600, 3), 200, np.uint8)
-    whole = face.canonical_face(picture, placed(mesh_xy, 300, 300))
-    half = face.canonical_face(picture, placed(mesh_xy, 0, 300))
+    whole = face.canonical_face(Pyramid(picture), placed(mesh_xy, 300, 300))
+    half = face.canonical_face(Pyramid(picture), placed(mesh_xy, 0, 300))
     assert half.region.sum() == pytest.approx(whole.region.sum() / 2, rel=0.05)
     assert (half.image[half.region] > 0).all()
     assert half.light().dark == 0  # the black beside the picture does not count
@@ -52,17 +52,17 @@ def test_the_half_outside_the_picture_is_no_region(mesh_xy: Floats) -> None:
 
 def test_a_face_beside_the_picture_has_no_region(mesh_xy: Floats) -> None:
     picture = np.full((600, 600, 3), 200, np.uint8)
-    light = face.canonical_face(picture, placed(mesh_xy, -500, 300)).light()
+    light = face.canonical_face(Pyramid(picture), placed(mesh_xy, -500, 300)).light()
     assert (light.dark, light.bright) == (1, 1)
     assert (light.dynamic_range, light.overlap, light.balance, light.hot_spots, light.veil) == (0, 0, 0, 0, 0)
-    assert face.cutout(picture, placed(mesh_xy, -500, 300), 120) is None
+    assert face.cutout(Pyramid(picture), placed(mesh_xy, -500, 300), 120) is None
 
 
 @pytest.mark.parametrize("shift", [-30, 0, 30])
 def test_halves_and_cheeks_are_of_their_own_side(mesh_xy: Floats, shift: int) -> None:
     picture = np.full((600, 600, 3), 50, np.uint8)
     picture[:, 300 + shift :] = 200
-    seen = face.canonical_face(picture, placed(mesh_xy, 300 + shift, 300))
+    seen = face.canonical_face(Pyramid(picture), placed(mesh_xy, 300 + shift, 300))
     left, right = seen.halves()
     assert not (left & right).any()
     assert left.sum() == pytest.approx(right.sum(), rel=0.02)
@@ -87,8 +87,8 @@ def test_skin_has_neither_eyes_nor_brows_nor_lips(mesh_xy: Floats) -> None:
 
 def test_a_cutout_is_shrunk_only_where_the_eyes_are_farther_apart(mesh_xy: Floats) -> None:
     picture = np.zeros((900, 900, 3), np.uint8)
-    small = face.cutout(picture, placed(mesh_xy, 400, 400), 120)
-    large = face.cutout(picture, placed(mesh_xy, 400, 400, scale=6), 120)
+    small = face.cutout(Pyramid(picture), placed(mesh_xy, 400, 400), 120)
+    large = face.cutout(Pyramid(picture), placed(mesh_xy, 400, 400, scale=6), 120)
     assert small is not None
     assert large is not None
     assert small.eyes_distance == pytest.approx(np.linalg.norm(np.subtract(*eye_centres(mesh_xy))))

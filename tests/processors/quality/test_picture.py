@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from models.store import ModelStore
-from processors.arrays import halved, resized
 from processors.chain import Chain
 from processors.quality.picture import (
-    WATERMARK_SIDE,
     People,
     PersonSegmenter,
     WatermarkDetector,
@@ -18,7 +16,7 @@ from processors.quality.picture import (
     uniformity,
 )
 from processors.registry import build_chain
-from processors.types import FaceMesh, Floats, Frame, Image, Sample
+from processors.types import FaceMesh, Floats, Frame, Image, Pyramid, Sample
 from tests.processors.pictures import PORTRAITS, portrait
 
 every_portrait = pytest.mark.parametrize("name", PORTRAITS)
@@ -58,29 +56,20 @@ def watermarked(picture: Image) -> Image:
 
 @every_portrait
 def test_a_watermark_is_found_and_none_where_none_is(detector: WatermarkDetector, name: str) -> None:
-    assert detector(watermarked(portrait(name))).probability > 0.5
-    assert detector(portrait(name)).probability < 0.3
+    assert detector(Pyramid(watermarked(portrait(name)))).probability > 0.5
+    assert detector(Pyramid(portrait(name))).probability < 0.3
 
 
 def test_the_whole_picture_is_looked_at_whatever_its_shape(detector: WatermarkDetector) -> None:
     tall = np.vstack([portrait("obama"), portrait("obama")])
-    assert detector(watermarked(tall)).probability > 0.5
-    assert detector(tall).probability < 0.5
-
-
-def test_large_pictures_are_halved_first() -> None:
-    portrait_of_4k = resized(portrait("obama"), 3841, 2161)
-    small = halved(portrait_of_4k, WATERMARK_SIDE, WATERMARK_SIDE)
-    assert small.shape == (540, 960, 3)
-    expected = cv2.resize(portrait_of_4k, (960, 540), interpolation=cv2.INTER_AREA)
-    assert np.abs(small.astype(int) - expected).mean() < 1
-    assert halved(portrait("obama"), WATERMARK_SIDE, WATERMARK_SIDE) is portrait("obama")
+    assert detector(Pyramid(watermarked(tall))).probability > 0.5
+    assert detector(Pyramid(tall)).probability < 0.5
 
 
 @every_portrait
 def test_the_person_of_the_portraits_masks_is_found(segmenter: PersonSegmenter, name: str) -> None:
     """The face is the person's, the upper corners are not."""
-    people = segmenter(portrait(name)).probabilities
+    people = segmenter(Pyramid(portrait(name))).probabilities
     assert people.shape == (256, 256)
     assert people[110:130, 110:150].min() > 0.9
     assert people[:20, :20].mean() < 0.2
@@ -100,9 +89,9 @@ def checkered(picture: Image, people: People, contrast: float) -> Image:
 def test_a_background_is_less_uniform_with_every_step_of_contrast(
     segmenter: PersonSegmenter, mesh_of: Callable[[str], Floats], name: str
 ) -> None:
-    people, points = segmenter(portrait(name)), mesh_of(name)
+    people, points = segmenter(Pyramid(portrait(name))), mesh_of(name)
     scores = [
-        uniformity(background_gradient(checkered(portrait(name), people, contrast), points, people))
+        uniformity(background_gradient(Pyramid(checkered(portrait(name), people, contrast)), points, people))
         for contrast in (0, 10, 20, 40, 60)
     ]
     assert scores == sorted(scores, reverse=True)
@@ -112,7 +101,7 @@ def test_a_background_is_less_uniform_with_every_step_of_contrast(
 
 def test_what_is_covered_by_people_cannot_be_judged(mesh_of: Callable[[str], Floats]) -> None:
     everybody = People(np.ones((256, 256), np.float32))
-    assert background_gradient(portrait("obama"), mesh_of("obama"), everybody) is None
+    assert background_gradient(Pyramid(portrait("obama")), mesh_of("obama"), everybody) is None
     assert uniformity(None) == 1
 
 
@@ -122,8 +111,8 @@ def test_what_is_beside_the_picture_is_no_background(mesh_of: Callable[[str], Fl
     left, top = points[1].astype(int) - 6
     nobody = People(np.zeros((256, 256), np.float32))
     nose = portrait("obama")[top : top + 12, left : left + 12]
-    assert background_gradient(nose, points - (left, top), nobody) is None
-    assert background_gradient(portrait("obama"), points, nobody) is not None
+    assert background_gradient(Pyramid(nose), points - (left, top), nobody) is None
+    assert background_gradient(Pyramid(portrait("obama")), points, nobody) is not None
 
 
 def test_uniformity_of_gradients() -> None:
