@@ -6,9 +6,9 @@ processors share.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -53,23 +53,17 @@ class Results:
 
 
 class Pyramid:
-    """A picture and its halves, each made on first use and kept: what looks at it shrunk starts from one of these.
+    """A picture and its halves, of which what is asked for is made once: all that looks at it shrunk starts from these.
 
     Halved by area, as OpenCV does in a tenth of the time of other factors. An odd last row or column is left out: all
     told, this moves nothing by a pixel of what is made of the halves. Read-only by agreement: it is shared.
     """
 
-    __slots__ = ("_levels",)
-
-    SMALL = 4
-    """What is asked of a level but once takes less time alone if the level has this many times its pixels."""
+    __slots__ = ("_levels", "image")
 
     def __init__(self, image: Image) -> None:
-        self._levels = {0: image}
-
-    @property
-    def image(self) -> Image:
-        return self._levels[0]
+        self.image = image
+        self._levels: dict[int, _Level] = {}
 
     def halvings(self, shrinks: float) -> int:
         """How often to halve before shrinking it `shrinks` times: as often as does not exceed that or leave nothing."""
@@ -83,30 +77,48 @@ class Pyramid:
 
     def level(self, halvings: int) -> Image:
         """The picture halved so often."""
-        if halvings not in self._levels:
-            self._levels[halvings] = _half(self.level(halvings - 1))
-        return self._levels[halvings]
+        width, height = self.size(halvings)
+        return self.cut(halvings, slice(0, height), slice(0, width))
 
     def cut(self, halvings: int, rows: slice, columns: slice) -> Image:
-        """Some of a level's rows and columns. If they are few and the level isn't there yet, nothing else is halved."""
+        """Some of a level's rows and columns; if not there yet, they are made with all between them and what is."""
+        if not halvings:
+            return self.image[rows, columns]
         width, height = self.size(halvings)
-        pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
-        if halvings in self._levels or pixels * self.SMALL > width * height:
-            return self.level(halvings)[rows, columns]
-        nearest = max(made for made in tuple(self._levels) if made < halvings)
-        times = halvings - nearest
-        part = self._levels[nearest][
-            rows.start << times : rows.stop << times, columns.start << times : columns.stop << times
-        ]
-        for _ in range(times):
-            part = _half(part)
-        return part
+        made = self._levels.get(halvings) or _Level(
+            np.empty((height, width, 3), np.uint8), slice(rows.start, rows.start), slice(columns.start, columns.start)
+        )
+        grown = _Level(made.pixels, _span(made.rows, rows), _span(made.columns, columns))
+        for part_rows, part_columns in made.lacks(grown):
+            whole = self.cut(halvings - 1, _doubled(part_rows), _doubled(part_columns))
+            part = made.pixels[part_rows, part_columns]
+            cv2.resize(whole, part.shape[1::-1], dst=part, interpolation=cv2.INTER_AREA)
+        self._levels[halvings] = grown  # only now: another thread may look too, and would make the same pixels
+        return made.pixels[rows, columns]
 
 
-def _half(image: Image) -> Image:
-    rows, columns = image.shape[0] // 2, image.shape[1] // 2
-    whole = image[: 2 * rows, : 2 * columns]
-    return cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+class _Level(NamedTuple):
+    """Of a pyramid; within `rows` and `columns` its pixels are made."""
+
+    pixels: Image
+    rows: slice
+    columns: slice
+
+    def lacks(self, grown: "_Level") -> Iterator[tuple[slice, slice]]:
+        """Rows and columns of what is in a level grown from this one but not in it: above, below, left and right."""
+        above, below = slice(grown.rows.start, self.rows.start), slice(self.rows.stop, grown.rows.stop)
+        left, right = slice(grown.columns.start, self.columns.start), slice(self.columns.stop, grown.columns.stop)
+        parts = [(above, grown.columns), (below, grown.columns), (self.rows, left), (self.rows, right)]
+        return ((rows, columns) for rows, columns in parts if rows.start < rows.stop and columns.start < columns.stop)
+
+
+def _span(made: slice, wanted: slice) -> slice:
+    """From the first to the last of both."""
+    return slice(min(made.start, wanted.start), max(made.stop, wanted.stop))
+
+
+def _doubled(part: slice) -> slice:
+    return slice(part.start * 2, part.stop * 2)
 
 
 class Frame:

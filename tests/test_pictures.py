@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image, ImageOps
 
 from daemon.errors import BadImage, DamagedImage, ImageTooLarge, UnsupportedImage
@@ -83,9 +84,23 @@ def test_one_bit_is_black_and_white() -> None:
     assert set(np.unique(picture)) == {0, 255}
 
 
-def test_a_jpeg_is_what_opencv_makes_of_it() -> None:
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_is_what_opencv_and_pillow_make_of_it(subsampling: str, progressive: bool, mode: str) -> None:
+    data = encoded(opened("obama").convert(mode), "JPEG", subsampling=subsampling, progressive=progressive)
+    picture = decode(data, LIMIT)
+    assert (picture == cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).all()
+    assert (picture[..., ::-1] == np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))).all()
+
+
+def test_a_jpeg_with_stray_bytes_is_what_pillow_makes_of_it() -> None:
     data = file_of("obama")
-    assert (decode(data, LIMIT) == cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).all()
+    scan = data.index(b"\xff\xda")
+    stray = data[:scan] + b"\x00\x00" + data[scan:]
+    with pytest.raises(ValueError, match="extraneous bytes"):
+        simplejpeg.decode_jpeg(stray)
+    assert (decode(stray, LIMIT) == decode(data, LIMIT)).all()
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
