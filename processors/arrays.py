@@ -82,10 +82,12 @@ def crop_matrix(centre: Floats, side: float, angle: float, size: int) -> Floats:
     return np.column_stack([turn, centre - turn @ (size / 2, size / 2)])
 
 
-def cropped(pyramid: Pyramid, matrix: Floats, size: int, *, replicate: bool = False) -> Image:
+def cropped(
+    pyramid: Pyramid, matrix: Floats, size: int, *, height: int | None = None, replicate: bool = False
+) -> Image:
     """The `size` x `size` crop of crop_matrix(), from the halves that it shrinks to less than half: nothing aliases.
 
-    Outside the picture it is black, or the border repeated.
+    Or only so many of its first rows. Outside the picture it is black, or the border repeated.
     """
     image = pyramid.image
     shrinks = math.hypot(matrix[0, 0], matrix[1, 0])
@@ -93,8 +95,8 @@ def cropped(pyramid: Pyramid, matrix: Floats, size: int, *, replicate: bool = Fa
         by_area = size <= SMALL_CROP
         halvings = pyramid.halvings(shrinks / 2 if by_area else shrinks)
         matrix = scaled(matrix, 0.5**halvings)
-        width, height = pyramid.size(halvings)
-        columns, rows = _reach(matrix[0], size, width), _reach(matrix[1], size, height)
+        most_columns, most_rows = pyramid.size(halvings)
+        columns, rows = _reach(matrix[0], size, most_columns), _reach(matrix[1], size, most_rows)
         image = pyramid.cut(halvings, rows, columns)
         matrix[:, 2] -= (columns.start, rows.start)
         if by_area:
@@ -105,7 +107,7 @@ def cropped(pyramid: Pyramid, matrix: Floats, size: int, *, replicate: bool = Fa
     return cv2.warpAffine(  # type: ignore[return-value]
         image,
         matrix,
-        (size, size),
+        (size, size if height is None else height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT,
     )

@@ -42,7 +42,7 @@ class Document(Part):
 
 
 def _with_area(bbox: list[float]) -> list[float]:
-    x1, y1, x2, y2 = np.clip(bbox, 0.0, 1.0)
+    x1, y1, x2, y2 = (min(max(side, 0.0), 1.0) for side in bbox)
     if not (x1 < x2 and y1 < y2):
         raise PydanticCustomError("value_error", "Box should have an area within the picture")
     return bbox

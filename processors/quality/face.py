@@ -90,7 +90,7 @@ class CanonicalFace:
         """The skin on either side of the line from between the brows to the chin."""
         top, chin = self.points_xy[[BETWEEN_BROWS, CHIN]]
         y, x = np.ogrid[: self.region.shape[0], : self.region.shape[1]]
-        left = (x - top[0]) * (chin[1] - top[1]) - (y - top[1]) * (chin[0] - top[0]) < 0
+        left = (x - top[0]) * (chin[1] - top[1]) < (y - top[1]) * (chin[0] - top[0])
         of_skin = skin(self.points_xy, self.region.shape) & self.inside
         return of_skin & left, of_skin & ~left
 
@@ -116,6 +116,9 @@ def canonical_face(pyramid: Pyramid, points_xy: Floats) -> CanonicalFace:
 
 def covered(to_picture: Floats, shape: tuple[int, int], size: tuple[int, int]) -> Region:
     """Which pixels of a crop (h, w) lie on the picture (width, height); `to_picture` is the crop's matrix."""
+    corners = np.array([(x, y) for x in (0, shape[1]) for y in (0, shape[0])]) @ to_picture[:, :2].T + to_picture[:, 2]
+    if (corners >= 0).all() and (corners < np.array(size) - 1).all():
+        return np.ones(shape, np.bool_)
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])[None]
     x, y = (
         np.abs((columns * across).astype(np.float32) + (rows * down + shift - (length - 1) / 2).astype(np.float32))

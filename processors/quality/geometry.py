@@ -29,7 +29,8 @@ class Openings:
 
 def eye_centres(points_xy: Floats) -> Floats:
     """(2, 2): the image's left and right eye, each the middle of its corners."""
-    return np.stack([points_xy[list(corners)].mean(axis=0) for corners in (LEFT_EYE, RIGHT_EYE)])
+    first, second = zip(LEFT_EYE, RIGHT_EYE, strict=True)
+    return (points_xy[list(first)] + points_xy[list(second)]) / 2
 
 
 def eyes_distance(points_xy: Floats) -> float:

@@ -1,9 +1,11 @@
 """What each HTTP service costs, and what it does under load: python -m tests.benchmarks.services [--seconds 60]
 
 Costs are CPU milliseconds of one thread a request (1080p JPEG, 1 and 10 faces; medians), from the body's bytes to the
-answer's: the networks alone (Session.run), base64 with decoding the picture, and the rest, which is crops, measures and
-JSON. Then 20 clients with mixed services for a while, each answer compared with that of one client alone, and 2,000
-clients at once.
+answer's: the networks alone (Session.run), what makes their inputs (resizing, crops, blobs), base64 with decoding the
+picture, and the rest, which is measures, glue and JSON. The overhead is the rest over the bare work, to which the
+inputs belong, as in tests.benchmarks.cost; beside it stands that of rest and inputs over networks and decoding.
+Then 20 clients with mixed services for a while, each answer compared with that of one client alone, and 2,000 clients
+at once.
 """
 
 import argparse
@@ -43,20 +45,43 @@ SIZE = (1080, 1920)
 
 
 class Spent:
-    """Thread CPU seconds inside a function, added up."""
+    """Thread CPU seconds inside functions, added up; where one calls another of them, once."""
 
-    def __init__(self, owner: Any, name: str) -> None:
+    def __init__(self) -> None:
         self.seconds = 0.0
+        self._inside = False
+
+    def watch(self, owner: Any, name: str) -> None:
         inner = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
+            if self._inside:
+                return inner(*args, **kwargs)
+            self._inside = True
             began = time.thread_time()
             try:
                 return inner(*args, **kwargs)
             finally:
                 self.seconds += time.thread_time() - began
+                self._inside = False
 
         setattr(owner, name, timed)
+
+
+INPUTS = {"fitted", "resized", "padded", "cropped", "blob", "rows", "surroundings", "squared"}
+"""Functions that make the inputs of networks,"""
+MEASURES = {("processors.quality.face", "cropped"), ("processors.quality.picture", "cropped")}
+"""but for those that crop for what is measured without one."""
+
+
+def inputs() -> Spent:
+    spent = Spent()
+    for path, module in list(sys.modules.items()):
+        if path.startswith("processors.") and path != "processors.arrays":
+            for name in INPUTS & vars(module).keys():
+                if (path, name) not in MEASURES:
+                    spent.watch(module, name)
+    return spent
 
 
 def photo(faces: int) -> bytes:
@@ -104,22 +129,27 @@ def costs(rounds: int) -> None:
         ):
             if (version, kind) == ("v2", "sample"):
                 by_name[name] = reply
-    nets, decoding = Spent(Session, "run"), Spent(blob.ImageBlob, "decode")
-    print(f"{'CPU ms a request':34} faces   total    nets  decode    rest  rest/(nets + decode)")
+    nets, made, decoding = Spent(), inputs(), Spent()
+    nets.watch(Session, "run")
+    decoding.watch(blob.ImageBlob, "decode")
+    parts = nets, made, decoding
+    print(f"{'CPU ms a request':34} faces   total    nets  inputs  decode    rest  overhead  with inputs")
     for faces in (1, 10):
         for name, body in bodies(lambda name, body: by_name[name](body), photo(faces)):
             rows = []
             for _ in range(rounds):
-                before = nets.seconds, decoding.seconds
+                before = [part.seconds for part in parts]
                 began = time.thread_time()
                 answer = by_name[name](body)
                 total = time.thread_time() - began
-                rows.append((total, nets.seconds - before[0], decoding.seconds - before[1]))
-            total, net, decode = (statistics.median(column) * 1000 for column in zip(*rows, strict=True))
-            rest = total - net - decode
+                rows.append((total, *(part.seconds - start for part, start in zip(parts, before, strict=True))))
+            total, net, made_ms, decode = (statistics.median(column) * 1000 for column in zip(*rows, strict=True))
+            bare = net + made_ms + decode
             found = len(json.loads(answer)["objects"])
-            share = f"{rest / (net + decode):6.1%}" if net + decode else "     -"
-            print(f"{name:34} {found:5} {total:7.1f} {net:7.1f} {decode:7.1f} {rest:7.1f}  {share}")
+            shares = f"{total / bare - 1:8.1%} {total / (net + decode) - 1:8.1%}" if bare else "       -"
+            print(
+                f"{name:34} {found:5} {total:7.1f} {net:7.1f} {made_ms:7.1f} {decode:7.1f} {total - bare:7.1f} {shares}"
+            )
 
 
 def load(seconds: float, clients: int, crowd: int) -> None:
