@@ -23,7 +23,7 @@ from daemon.http.tracing import RequestIdFilter
 from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.memory import keep_freed_memory
 from daemon.sources import make_source
-from daemon.status import Status
+from daemon.status import Status, summary
 from daemon.stream import Stream
 from daemon.supervisor import Supervisor
 from daemon.work.plan import Plan
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 SWITCH_INTERVAL_S = 0.0005  # with Python's 5 ms a busy thread keeps the decoders waiting for the GIL
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
 FLUSH_SHARE = 0.5  # of stop_timeout, at least, is the sinks'
+CLOSING_S = 4.0  # that a sink whose broker is away may take to close, when its time to write is over
 
 
 def main(config: Config) -> int:
@@ -127,6 +128,8 @@ class App:
                 if known := group.subgroup((SinkError, EngineStuck)):
                     raise _first(known) from None
                 raise
+            finally:
+                self._report()
 
     def chain(self, names: Sequence[str]) -> Chain:
         return build_chain(names, self._config.processor_settings(), self._models)
@@ -190,9 +193,20 @@ class App:
                     _, late = await asyncio.wait(running, timeout=self._config.stop_timeout * (1 - FLUSH_SHARE))
                     for task in late:
                         task.cancel()
-            for delivery in self._deliveries.values():
-                await delivery.close(max(deadline - time.monotonic(), 0.0))
+            left = max(deadline - time.monotonic(), 0.0)
+            to_write = max(left - CLOSING_S, left / 2)
+            await asyncio.gather(*(delivery.close(to_write) for delivery in self._deliveries.values()))
             watching.cancel()
+
+    def _report(self) -> None:
+        """What became of everything, for those whom /status can no longer tell."""
+        supervisors: Mapping[str, Supervisor[Any]] = {**self._supervisors, **self._consumers}
+        streams = {name: supervisor.stream.counts for name, supervisor in supervisors.items()}
+        records = {name: delivery.counts for name, delivery in self._deliveries.items()}
+        for noun, counted in (("frames", streams), ("records", records)):
+            for name, counts in counted.items():
+                level = logging.WARNING if counts.dropped or counts.failed else logging.INFO
+                log.log(level, "%s: %s", name, summary(counts, noun))
 
     async def _until_stopped(self, stop: asyncio.Event, running: Sequence["asyncio.Task[None]"]) -> None:
         stopped = asyncio.create_task(stop.wait())

@@ -54,9 +54,10 @@ class Delivery:
         self.retries = 0
         self.error: str | None = None
         """Why the last attempt failed; None once one has succeeded."""
+        self._overflowing = False
         self._batch = batch
         self._linger = linger
-        self._queue = BoundedQueue[Item](backlog, lambda item: item.drop(f"{name}: backlog full"))
+        self._queue = BoundedQueue[Item](backlog, self._drop_oldest)
         self._in_hand: Sequence[Item] = ()
         self._limit = asyncio.timeout(None)  # of run(), once close() has set one
         self._began = False
@@ -93,6 +94,7 @@ class Delivery:
                 while True:
                     self._in_hand = await self._queue.get_batch(self._batch, self._linger)
                     await self._until_done(self._write)
+                    self._overflowing = False
         except QueueClosed:
             pass
         except TimeoutError:
@@ -174,6 +176,12 @@ class Delivery:
             log.error("%s: the first record to fail (counters have the rest)", reason)
         for item in items:
             item.fail(reason)
+
+    def _drop_oldest(self, item: Item) -> None:
+        if not self._overflowing:
+            log.warning("%s: the backlog of %d records is full: the oldest are dropped", self.name, self._queue.size)
+        self._overflowing = True
+        item.drop(f"{self.name}: backlog full")
 
     def _drop_all(self) -> None:
         self._queue.close()

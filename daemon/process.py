@@ -79,7 +79,8 @@ class _Output:
 
     def fail(self, error: Exception) -> None:
         self.failed += 1
-        sys.stderr.write(f"{self._name}: {error}\n")
+        text = str(error)
+        sys.stderr.write(f"{text}\n" if self._name in text else f"{self._name}: {text}\n")
 
     def skip(self, reason: str) -> None:
         raise AssertionError(f"nothing was to be skipped: {reason}")

@@ -1,6 +1,7 @@
 """A stream: one source's frames through a chain to sinks, run after run."""
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 
@@ -10,6 +11,8 @@ from daemon.pipeline import OVERLOAD, Outgoing, Pipeline, Work
 from daemon.receipts import Counts
 from daemon.sources.base import Source
 from processors.types import Frame
+
+log = logging.getLogger(__name__)
 
 
 class Stream:
@@ -59,17 +62,25 @@ class Stream:
 
 
 class _Feed:
-    """Counts frames in; the receipts do the rest."""
+    """Counts the frames of a run in; the receipts do the rest."""
 
     def __init__(self, counts: Counts, pipeline: Pipeline) -> None:
         self._counts = counts
         self._pipeline = pipeline
+        self._began = False
 
     def offer(self, frame: Frame) -> None:
+        self._begin()
         self._pipeline.offer(frame, self._counts.open())
 
     async def put(self, frame: Frame) -> None:
+        self._begin()
         await self._pipeline.put(frame, self._counts.open())
+
+    def _begin(self) -> None:
+        if not self._began:
+            self._began = True
+            log.info("%s: frames are coming", self._pipeline.name)
 
     def fail(self, error: Exception) -> None:
         self._counts.open().fail(type(error).__name__)

@@ -41,8 +41,7 @@ class Supervisor(Generic[R]):
     def __init__(self, stream: R) -> None:
         self.stream = stream
         self.restarts = 0
-        self.error: str | None = None
-        """Why the last run failed."""
+        self._error: str | None = None
         self._waiting = False
         self._ended = False
         self._stopping = asyncio.Event()
@@ -55,6 +54,11 @@ class Supervisor(Generic[R]):
         if self._waiting:
             return "waiting"
         return "running" if self.stream.counts.received > self._received_before else "connecting"
+
+    @property
+    def error(self) -> str | None:
+        """Why the last run failed, until the next one brings frames."""
+        return None if self.state == "running" else self._error
 
     async def run(self) -> None:
         delay = FIRST_DELAY_S
@@ -82,10 +86,10 @@ class Supervisor(Generic[R]):
         try:
             await self.stream.run()
         except SourceError as err:
-            self.error = str(err)
+            self._error = str(err)
             log.warning("%s: %s", self.stream.name, err)
         except Exception as err:  # a bug in one stream must not end the others
-            self.error = repr(err)
+            self._error = repr(err)
             log.exception("%s: failed", self.stream.name)
         else:
             return True

@@ -115,15 +115,37 @@ def test_a_port_that_is_taken_is_named(environment: dict[str, str]) -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    """The sink's broker is away, so that the first alone would wait for `stop_timeout`."""
-    clip = tmp_path / "clip.mp4"
+def without_broker(folder: Path, stop_timeout: float) -> Path:
+    """A configuration whose one sink cannot be reached."""
+    clip = folder / "clip.mp4"
     make_clip(clip, Scene(width=320, height=180, fps=5, seconds=1))
-    path = tmp_path / "mine.yaml"
+    path = folder / "mine.yaml"
     path.write_text(
-        f"http: null\nstop_timeout: 60\nstreams: {{a: {{source: {clip}}}}}\n"
+        f"http: null\nstop_timeout: {stop_timeout}\nstreams: {{a: {{source: {clip}}}}}\n"
         "clusters: {c: {bootstrap_servers: '127.0.0.1:1'}}\nsinks: {k: {type: kafka, topic: t}}\n"
     )
+    return path
+
+
+def test_what_was_lost_is_said_at_the_end_which_comes_in_time(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command("run", without_broker(tmp_path, stop_timeout=4)), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "127.0.0.1:1" in line)
+        time.sleep(1)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+        assert process.wait(timeout=1) == 0
+        assert time.monotonic() - began < 5
+    assert "WARNING daemon.app [-] a: 5 frames, 0 acknowledged, 5 dropped (k: stopped: 5)\n" in rest
+    assert "WARNING daemon.app [-] k: 5 records, 0 acknowledged, 5 dropped (k: stopped: 5)\n" in rest
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    """The sink's broker is away, so that the first alone would wait for `stop_timeout`."""
+    path = without_broker(tmp_path, stop_timeout=60)
     with subprocess.Popen(command("run", path), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if "127.0.0.1:1" in line)
@@ -156,8 +178,9 @@ def test_process_goes_on_after_what_it_cannot_read(tmp_path: Path) -> None:
     processed = visaged("process", tmp_path, tmp_path / "none.mp4")
     assert processed.returncode == 1
     assert len(processed.stdout.splitlines()) == 1
-    assert f"{tmp_path / 'a.jpg'}: The image is damaged" in processed.stderr
-    assert f"{tmp_path / 'none.mp4'}: No such file or directory" in processed.stderr
+    damaged, missing = processed.stderr.splitlines()
+    assert damaged.startswith(f"{tmp_path / 'a.jpg'}: The image is damaged")
+    assert missing == f"{tmp_path / 'none.mp4'}: No such file or directory"
 
 
 def test_process_draws_videos(tmp_path: Path) -> None:

@@ -127,9 +127,10 @@ async def test_a_batch_has_at_most_its_size() -> None:
     assert sizes == [4, 4, 2]
 
 
-async def test_a_full_backlog_drops_the_oldest_offered() -> None:
+async def test_a_full_backlog_drops_the_oldest_offered(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig(ScriptedSink(), backlog=3)
     rig.offer(range(5))
+    assert caplog.messages == ["kafka: the backlog of 3 records is full: the oldest are dropped"]
     await rig.start()
     await rig.delivery.close(1)
     assert numbers(rig.sink.written) == [2, 3, 4]

@@ -96,6 +96,20 @@ async def test_a_source_that_fails_is_run_again(supervise: Supervise) -> None:
     assert supervisor.stream.counts.acknowledged == 1
 
 
+async def test_an_error_stands_until_frames_come_again(supervise: Supervise) -> None:
+    async def frames_then_silence(feed: Feed) -> None:
+        await one_frame(feed)
+        await hang(feed)
+
+    supervisor = supervise(ScriptedSource(refuse, frames_then_silence))
+    running = asyncio.create_task(supervisor.run())
+    await until(lambda: supervisor.error == "rtsp://door: refused")
+    await until(lambda: supervisor.state == "running")
+    assert supervisor.error is None
+    supervisor.stop()
+    await running
+
+
 async def test_the_delay_doubles_up_to_the_longest(supervise: Supervise, caplog: pytest.LogCaptureFixture) -> None:
     began = asyncio.get_running_loop().time()
     with caplog.at_level("INFO"):

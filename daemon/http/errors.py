@@ -26,6 +26,7 @@ from processors.templates import TemplateError
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1
+UNREADABLE_BODY = "The body is not what Content-Encoding or Transfer-Encoding say"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ REFUSALS: Mapping[type[BaseException], Callable[[Any], Refusal]] = {
     DeadlineExceeded: lambda _: Refusal(504, "The deadline passed"),
     web.HTTPRequestEntityTooLarge: lambda _: Refusal(413, TOO_MANY_BYTES),
     web.HTTPException: _http,
+    web.RequestPayloadError: lambda _: Refusal(400, UNREADABLE_BODY),
     Exception: lambda _: Refusal(500, "Internal Server Error"),
 }
 

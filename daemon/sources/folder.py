@@ -26,7 +26,9 @@ class PicturesReader:
                 return
             try:
                 image = decode(path.read_bytes(), MAX_PIXELS)
-            except (BadImage, OSError) as err:
+            except BadImage as err:
+                out.fail(type(err)(f"{path}: {err}"))
+            except OSError as err:  # which names it
                 out.fail(err)
             else:
                 out.put(Frame.of(image, index=index, pts=float(index), captured_at=began + index))

@@ -1,6 +1,7 @@
 """Which tracks of a stream have appeared and not left, in a file that outlives a crash."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -68,7 +69,7 @@ class Journal:
 
     def _append(self, entry: Entry) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab") as file:
+        with open(self._path, "ab", opener=_private) as file:
             file.write(_line(entry))
             is_long = file.tell() > LONGEST
         if is_long:
@@ -80,7 +81,8 @@ class Journal:
             self._path.unlink(missing_ok=True)
             return
         new = self._path.with_suffix(".new")
-        new.write_bytes(b"".join(map(_line, self._entries.values())))
+        with open(new, "wb", opener=_private) as file:
+            file.writelines(map(_line, self._entries.values()))
         new.replace(self._path)
 
     def _attempt(self, access: Callable[[], None]) -> None:
@@ -90,6 +92,10 @@ class Journal:
             if not self._broken:
                 log.error("%s: %s: after a crash, tracks of this run may never leave", self._path, err.strerror)
             self._broken = True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # templates are in it
 
 
 def _is_open(entry: Entry, now: float) -> bool:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from daemon.http.errors import UNREADABLE_BODY
 from daemon.http.services import Detection, services
 from tests.http.calls import SERVICE, document, post, send
 from tests.http.conftest import Served
@@ -198,6 +200,20 @@ async def test_a_wrong_address_method_or_type(
     async with client.request(method, path, data=b"{}", headers={"Content-Type": "text/plain"}) as response:
         assert (response.status, await response.json()) == (status, {"detail": detail})
         assert ("Allow" in response.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_of_its_encoding(
+    client: aiohttp.ClientSession, encoding: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    async with client.post(SAMPLE, data=b"hello", headers=headers) as response:
+        assert (response.status, await response.json()) == (400, {"detail": UNREADABLE_BODY})
+    (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
+    assert (record.exc_info, record.message) == (
+        None,
+        f"a request that cannot be read: 400, message: Can not decode content-encoding: {encoding}",
+    )
 
 
 def form(*fields: tuple[str, bytes]) -> aiohttp.FormData:

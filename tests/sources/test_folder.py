@@ -44,6 +44,7 @@ async def test_a_picture_that_cannot_be_read_is_counted_and_the_others_go_on(tmp
     assert numbers(feed.put_frames) == [0, 3]
     assert [frame.index for frame in feed.put_frames] == [0, 3]
     assert [type(error) for error in feed.failed] == [DamagedImage, UnsupportedImage, IsADirectoryError]
+    assert all(f"{number}.jpg" in str(error) for number, error in zip((1, 2, 5), feed.failed, strict=True))
 
 
 async def test_a_second_run_sees_what_has_come(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import logging
+import stat
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_what_left_just_before_the_crash_may_not_have_been_heard_of(path: Path) 
     written.write("a", event(0), 5.0, is_last=True)
     written.write("b", event(1), 5.0 + IN_DOUBT_S / 2, is_last=True)
     assert [entry.track for entry in Journal(path).still_open()] == ["a", "b"]
+
+
+def test_templates_are_for_the_owner_alone(path: Path) -> None:
+    written = Journal(path)
+    written.write("a", event(0), 0.0, is_last=False)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    written.replace(written.still_open())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_no_file_is_nothing_open(path: Path) -> None:
