@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
 
     process = commands.add_parser("process", help="run a chain on pictures, videos or folders of pictures")
     process.add_argument("inputs", nargs="+", metavar="IMAGE", help="a picture, a video, or a folder of pictures")
-    process.add_argument("--chain", default=DEFAULT_CHAIN, help=f"processors in order (default: {DEFAULT_CHAIN})")
+    process.add_argument(
+        "--chain", type=_names, default=DEFAULT_CHAIN, help=f"processors in order (default: {DEFAULT_CHAIN})"
+    )
     process.add_argument("--draw", type=Path, metavar="OUT", help="a folder for drawings of what was found")
     process.add_argument("--config", type=Path, help="take the processors' and models' settings from this file")
     process.set_defaults(run=_process)
@@ -126,7 +128,7 @@ def _process(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     from daemon.process import main
 
-    return main(arguments.inputs, chain=arguments.chain.split(","), draw=arguments.draw, config=config)
+    return main(arguments.inputs, chain=arguments.chain, draw=arguments.draw, config=config)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -145,11 +147,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     )
 
 
+def _names(text: str) -> list[str]:
+    return [name for name in map(str.strip, text.split(",")) if name]
+
+
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+    return int(text)
 
 
 def _models(arguments: argparse.Namespace) -> int:

@@ -4,24 +4,32 @@ The only reader of configuration files and of the environment. One ConfigError l
 the line, the key, what was expected and what came; for an unknown key, the nearest known one.
 """
 
-import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from daemon.errors import ConfigError
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
+from daemon.nearest import nearest
 from daemon.sources import SOURCES
 from daemon.sources.settings import SourceSettings
-from daemon.sources.url import redacted, scheme_of
-from daemon.work.settings import PLACES, ProcessorSettings, WorkSettings, by_processor, in_order_of_work
-from processors.chain import requirements
+from daemon.sources.url import host_of, redacted, scheme_of
+from daemon.work.settings import (
+    PLACES,
+    ProcessorSettings,
+    WorkSettings,
+    by_processor,
+    in_order_of_work,
+    mistakes_of_chain,
+)
 from processors.registry import PROCESSORS
 from sinks import SinkSettings
 from sinks.kafka_settings import KafkaCluster, KafkaSettings, cluster_of
@@ -60,7 +68,16 @@ class ModelSettings(Section):
 
 
 class StreamSettings(SourceSettings, WorkSettings):
-    pass
+    @field_validator("source")
+    @classmethod
+    def _can_be_called(cls, source: str) -> str:
+        scheme = scheme_of(source)
+        if scheme not in SOURCES:
+            known = ", ".join(f"{known}://" for known in SOURCES if known)
+            raise ValueError(f"expected {known} or a path, got {scheme}://")
+        if scheme and not host_of(source):
+            raise ValueError(f"expected a host after {scheme}://")
+        return source
 
 
 class Config(BaseSettings):
@@ -111,7 +128,8 @@ class Config(BaseSettings):
         return by_processor(self.processors)
 
 
-Mistake = tuple[tuple[str, ...], str]
+Key = tuple[str, ...]
+Mistake = tuple[Key, str]
 """Where in the configuration, and what is wrong there."""
 
 
@@ -120,18 +138,46 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
 
     `overrides` win over the file, and the environment over both. Raises ConfigError.
     """
-    data, lines = _read_yaml(path) if path else ({}, {})
+    data = _merged(_read_yaml(path)[0] if path else {}, overrides or {})
+    mistakes: list[Mistake] = []
     try:
-        config = Config(**_merged(data, overrides or {}))
+        config: Config | None = Config(**data)
     except SettingsError as err:
         raise ConfigError(f"{ENV_PREFIX} variables: {err}: sections and lists stand there as JSON") from None
     except ValidationError as err:
-        mistakes = [_explain(error["type"], error["loc"], error["msg"], error.get("input")) for error in err.errors()]
-    else:
-        mistakes = [*_unknown_variables(os.environ), *_contradictions(config)]
+        mistakes = [mistake for error in err.errors() for mistake in _explain(error)]
+        config = _without(data, [key for key, _ in mistakes])
+    wrong = {key[:2] for key, _ in mistakes}
+    mistakes += _unknown_variables(os.environ)
+    if config is not None:
+        mistakes += _contradictions(config, wrong)
         if not mistakes:
             return config
-    raise ConfigError("\n".join(f"{_place(path, lines, key)}: {message}" for key, message in mistakes))
+    raise refusal(path, mistakes)
+
+
+def refusal(path: Path | None, mistakes: Iterable[Mistake]) -> ConfigError:
+    """Names each mistake with the line of the file, or the variable, where it is."""
+    lines = _read_yaml(path)[1] if path else {}
+    told = (f"{_place(path, lines, key)}: {message}" for key, message in mistakes)
+    return ConfigError("\n".join(dict.fromkeys(told)))
+
+
+def _without(data: Mapping[str, Any], wrong: Iterable[Key]) -> Config | None:
+    """What is left without the entries (`streams.door`) that are wrong somewhere; None: that is wrong too."""
+    left: dict[str, Any] = {
+        section: dict(value) if isinstance(value, dict) else value for section, value in data.items()
+    }
+    for section, *below in wrong:
+        entries = left.get(section)
+        if below and isinstance(entries, dict):
+            entries.pop(below[0], None)
+        else:
+            left.pop(section, None)
+    try:
+        return Config(**left)
+    except ValidationError:
+        return None
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,10 +204,10 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     if root is None or data is None:
         return {}, {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected a mapping of settings, got a {type(data).__name__}")
+        raise ConfigError(f"{path}: expected a mapping of settings, got {_kind(data)}")
     for name in data:
         if not isinstance(name, str):
-            raise ConfigError(f"{path}: {name}: expected a name, got a {type(name).__name__}")
+            raise ConfigError(f"{path}: {name}: expected a name, got {_kind(name)}")
     lines: dict[tuple[str, ...], int] = {}
     for key, line in _keys(root):
         if key in lines:
@@ -192,21 +238,78 @@ def _place(path: Path | None, lines: Mapping[tuple[str, ...], int], key: tuple[s
     return f"{path}{line}: {'.'.join(key)}" if path else ".".join(key)
 
 
-def _explain(error_type: str, loc: tuple[str | int, ...], message: str, value: Any) -> Mistake:
-    key, place = _walk(loc)
-    if error_type == "extra_forbidden":
-        return key, "unknown key" + _nearest(key[-1], place.siblings)
-    if error_type == "missing":
-        return key, "expected a value, got nothing"
-    if error_type == "union_tag_not_found":
-        return (*key, "type"), f"expected one of {', '.join(place.types)}, got nothing"
-    if error_type == "union_tag_invalid":
-        return (*key, "type"), f"unknown type {value['type']}" + _nearest(str(value["type"]), place.types)
-    message = message[0].lower() + message[1:]
+EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "model_attributes_type": "a mapping",
+    "model_type": "a mapping",
+    "path_type": "a path",
+    "string_type": "text (a number in quotes)",
+    "tuple_type": "a list",
+}
+"""By pydantic's type of an error, of which its own words are Python's."""
+
+
+def _explain(error: ErrorDetails) -> Iterator[Mistake]:
+    """In YAML's words. Nothing for what only follows from another error."""
+    key, place = _walk(error["loc"])
+    value = error["input"]
+    match error["type"]:
+        case "extra_forbidden":
+            yield key, "unknown key" + nearest(key[-1], place.siblings)
+        case "missing":
+            yield key, "expected a value, got nothing"
+        case "union_tag_not_found":
+            yield (*key, "type"), f"expected one of {', '.join(place.types)}, got nothing"
+        case "union_tag_invalid":
+            yield (*key, "type"), f"unknown type {value['type']}" + nearest(str(value["type"]), place.types)
+        case "too_short" if len(value) >= error["ctx"]["min_length"]:
+            pass  # pydantic leaves out the items that are wrong, and counts the others
+        case "too_short":
+            yield key, f"expected {error['ctx']['min_length']} or more, got {len(value)}"
+        case "too_long":
+            yield key, f"expected {error['ctx']['max_length']} at most, got {len(value)}"
+        case "value_error":
+            for message in str(error["ctx"]["error"]).splitlines():
+                yield key, message if ", got " in message else message + _got(value, place)
+        case kind if kind in EXPECTED:
+            shown = _got(value, place) or f", got {_kind(value)}"
+            yield key, f"expected {EXPECTED[kind]}{shown}"
+        case _:
+            yield key, error["msg"][0].lower() + error["msg"][1:] + _got(value, place)
+
+
+def _got(value: Any, place: "Place") -> str:
+    """Nothing where it is long or may be a secret."""
     if place.is_secret or isinstance(value, dict | list | tuple):
-        return key, message
-    shown = redacted(value) if isinstance(value, str) else value
-    return key, f"{message}, got {shown!r}"
+        return ""
+    if value is None or isinstance(value, bool):
+        return f", got {_kind(value)}"
+    return f", got {redacted(value)!r}" if isinstance(value, str) else f", got {value}"
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case _:
+            return f"a {type(value).__name__}"  # YAML's date, datetime, set
 
 
 class Place(NamedTuple):
@@ -244,11 +347,19 @@ def _walk(loc: Sequence[str | int]) -> tuple[tuple[str, ...], Place]:
         key.append(str(part))
         if get_origin(place.kind) in (dict, tuple):
             arguments = get_args(place.kind)
-            place = Place(arguments[1] if get_origin(place.kind) is dict else arguments[0], ())
+            place = Place(_bare(arguments[1] if get_origin(place.kind) is dict else arguments[0]), ())
             continue
         fields = {name: field for section in _sections(place.kind) for name, field in section.model_fields.items()}
-        place = Place(fields[key[-1]].annotation if key[-1] in fields else None, tuple(fields))
+        place = Place(_bare(fields[key[-1]].annotation) if key[-1] in fields else None, tuple(fields))
     return tuple(key), place
+
+
+def _bare(kind: Any) -> Any:
+    """An annotation without its metadata and without `| None`."""
+    if get_origin(kind) is Annotated:
+        return _bare(get_args(kind)[0])
+    members = [member for member in get_args(kind) if member is not NoneType]
+    return _bare(members[0]) if len(members) == 1 and NoneType in get_args(kind) else kind
 
 
 def _sections(kind: Any) -> list[type[BaseModel]]:
@@ -266,79 +377,78 @@ def _tag(section: type[BaseModel]) -> str | None:
     return get_args(field.annotation)[0] if field else None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; expected one of {', '.join(known)}" if known else ""
-
-
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
     for variable in environ:
         if variable.upper().startswith(ENV_PREFIX):
             key = variable[len(ENV_PREFIX) :].lower().split(ENV_DELIMITER)
             known, place = _walk(key)
             if place.kind is None:
-                yield tuple(key), "unknown key" + _nearest(known[-1], place.siblings)
+                yield tuple(key), "unknown key" + nearest(known[-1], place.siblings)
 
 
-def _contradictions(config: Config) -> Iterator[Mistake]:
-    """What no value shows by itself."""
-    if config.http is None and not config.streams and not config.consumers:
+def _contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
+    """What no value shows by itself. `wrong`: sections and entries that `config` lacks because they are."""
+    if config.http is None and not config.streams and not config.consumers and not wrong:
         yield ("streams",), "expected a stream where http is null, got nothing to do"
+    sinks, clusters = _names("sinks", config.sinks, wrong), _names("clusters", config.clusters, wrong)
     for name, stream in config.streams.items():
         key = ("streams", name)
-        if scheme_of(stream.source) not in SOURCES:
-            known = ", ".join(f"{scheme}://" for scheme in SOURCES if scheme)
-            yield (*key, "source"), f"expected {known} or a path, got {scheme_of(stream.source)}://"
-        yield from _mistakes_of_work(key, stream)
-        yield from _mistakes_of_sinks(config, key, stream.sinks)
+        yield from _mistakes_of_tracking(key, stream)
+        yield from _mistakes_of_sinks(key, stream.sinks, sinks)
     for name, sink in config.sinks.items():
         if isinstance(sink, KafkaSettings):
-            yield from _mistakes_of_cluster(config, ("sinks", name), sink.cluster)
+            yield from _mistakes_of_cluster(("sinks", name), sink.cluster, clusters)
     for name, consumer in config.consumers.items():
         key = ("consumers", name)
-        yield from _mistakes_of_work(key, consumer)
-        yield from _mistakes_of_sinks(config, key, consumer.sinks)
-        yield from _mistakes_of_cluster(config, key, consumer.cluster)
+        yield from _mistakes_of_tracking(key, consumer)
+        yield from _mistakes_of_sinks(key, consumer.sinks, sinks)
+        yield from _mistakes_of_cluster(key, consumer.cluster, clusters)
         if consumer.delivery == EXACTLY_ONCE:
             yield from _mistakes_of_transactions(config, key, consumer)
+    yield from _mistakes_of_loops(config)
 
 
-def _mistakes_of_work(key: tuple[str, ...], work: WorkSettings) -> Iterator[Mistake]:
-    mistakes = list(check_chain(work.chain))
-    for mistake in mistakes:
-        yield (*key, "chain"), mistake
+def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Collection[str] | None:
+    """All names of a section, those of wrong entries too; None: the section is wrong as a whole."""
+    if (section,) in wrong:
+        return None
+    return [*entries, *(key[1] for key in wrong if key[0] == section)]
+
+
+def _mistakes_of_tracking(key: Key, work: WorkSettings) -> Iterator[Mistake]:
     if work.tracking is None:
         return
     for name in work.tracking.per:
         if name not in work.chain:
-            yield (*key, "tracking", "per"), f"{name} is not in the chain" + _nearest(name, work.chain)
-        elif name in PROCESSORS and PROCESSORS[name].makes & PLACES and work.tracking.per[name] != "frame":
+            yield (*key, "tracking", "per"), f"{name} is not in the chain" + nearest(name, work.chain)
+        elif PROCESSORS[name].makes & PLACES and work.tracking.per[name] != "frame":
             yield (*key, "tracking", "per"), f"expected {name} on every frame: it finds what is elsewhere on the next"
-    if not mistakes:
-        for mistake in check_chain(in_order_of_work(work)):
-            yield (*key, "tracking", "per"), f"where what runs more often goes first: {mistake}"
+    for mistake in mistakes_of_chain(in_order_of_work(work)):
+        yield (*key, "tracking", "per"), f"where what runs more often goes first, {mistake}"
 
 
-def _mistakes_of_sinks(config: Config, key: tuple[str, ...], sinks: Sequence[str] | None) -> Iterator[Mistake]:
-    for sink in sinks or ():
-        if sink not in config.sinks:
-            yield (*key, "sinks"), f"unknown sink {sink}" + _nearest(sink, config.sinks)
-    if not config.sinks:
+def _mistakes_of_sinks(key: Key, sinks: Sequence[str] | None, known: Collection[str] | None) -> Iterator[Mistake]:
+    if known is None:
+        return
+    if not known:
         yield key, "expected a sink to send its documents to, got no sinks"
+        return
+    for sink in sinks or ():
+        if sink not in known:
+            yield (*key, "sinks"), f"unknown sink {sink}" + nearest(sink, known)
 
 
-def _mistakes_of_cluster(config: Config, key: tuple[str, ...], cluster: str | None) -> Iterator[Mistake]:
-    if cluster is not None and cluster not in config.clusters:
-        yield (*key, "cluster"), f"unknown cluster {cluster}" + _nearest(cluster, config.clusters)
-    elif cluster is None and len(config.clusters) != 1:
-        known = f"one of {', '.join(config.clusters)}" if config.clusters else "a cluster (`clusters` has none)"
-        yield (*key, "cluster"), f"expected {known}, got nothing"
+def _mistakes_of_cluster(key: Key, cluster: str | None, known: Collection[str] | None) -> Iterator[Mistake]:
+    if known is None:
+        return
+    if cluster is not None and cluster not in known:
+        yield (*key, "cluster"), f"unknown cluster {cluster}" + nearest(cluster, known)
+    elif cluster is None and len(known) != 1:
+        expected = f"one of {', '.join(known)}" if known else "a cluster (`clusters` has none)"
+        yield (*key, "cluster"), f"expected {expected}, got nothing"
 
 
-def _mistakes_of_transactions(config: Config, key: tuple[str, ...], consumer: ConsumerSettings) -> Iterator[Mistake]:
+def _mistakes_of_transactions(config: Config, key: Key, consumer: ConsumerSettings) -> Iterator[Mistake]:
     """A transaction spans the topics of one cluster and nothing else."""
     for name in consumer.sinks or config.sinks:
         sink = config.sinks.get(name)
@@ -354,12 +464,47 @@ def _mistakes_of_transactions(config: Config, key: tuple[str, ...], consumer: Co
                 yield (*key, "delivery"), f"expected sinks in the consumer's cluster for {EXACTLY_ONCE}, got {name}"
 
 
-def check_chain(chain: Sequence[str]) -> Iterator[str]:
-    """What is wrong with a stream's chain, by the names of its processors."""
-    unknown = [name for name in chain if name not in PROCESSORS]
-    for name in unknown:
-        yield f"unknown processor {name}" + _nearest(name, PROCESSORS)
-    steps: list[Any] = [PROCESSORS[name] for name in chain if name in PROCESSORS]
-    if not unknown and (needs := requirements(steps)[0]):
-        lacking = ", ".join(sorted(kind.__name__ for kind in needs))
-        yield f"expected processors that make {lacking} before those that need it"
+def _mistakes_of_loops(config: Config) -> Iterator[Mistake]:
+    """What a consumer writes must not come back to it, directly or through others."""
+    ways = [
+        (name, reader, key, topic)
+        for name, consumer in config.consumers.items()
+        for key, cluster, topic in _written(config, name, consumer)
+        for reader, other in config.consumers.items()
+        if topic in other.topics and _same_brokers(config, cluster, other.cluster)
+    ]
+    for name, reader, key, topic in ways:
+        reached: set[str] = set()
+        reaches = {reader}
+        while reaches - reached:
+            reached |= reaches
+            reaches = {further for via, further, *_ in ways if via in reached}
+        if name in reached:
+            message = f"expected a topic that does not lead back to consumer {name}, got {topic}, which {reader} reads"
+            yield key, f"{message}: a record would go round for ever"
+
+
+def _written(config: Config, name: str, consumer: ConsumerSettings) -> Iterator[tuple[Key, str | None, str]]:
+    """The topics that a consumer's records and documents go to: where that is said, cluster and topic."""
+    key = ("consumers", name)
+    yield (*key, "dead_letter_topic"), consumer.cluster, consumer.dead_letter_topic
+    for sink_name in consumer.sinks or config.sinks:
+        sink = config.sinks.get(sink_name)
+        if not isinstance(sink, KafkaSettings):
+            continue
+        if consumer.topic is None:
+            yield ("sinks", sink_name, "topic"), sink.cluster, sink.topic
+        else:
+            yield (*key, "topic"), sink.cluster, consumer.topic
+        if consumer.tracking is not None and consumer.tracking.events is not None:
+            yield (*key, "tracking", "events", "topic"), sink.cluster, consumer.tracking.events.topic
+
+
+def _same_brokers(config: Config, cluster: str | None, other: str | None) -> bool:
+    if cluster == other:
+        return True
+    try:
+        clusters = [cluster_of(name, config.clusters) for name in (cluster, other)]
+    except LookupError:
+        return False  # which has been said
+    return clusters[0].bootstrap_servers == clusters[1].bootstrap_servers

@@ -7,13 +7,14 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from daemon.config import Config, check_chain
+from daemon.config import Config
 from daemon.documents import Documents
 from daemon.draw import drawn
 from daemon.errors import ConfigError, SourceError
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
+from daemon.work.settings import mistakes_of_chain
 from models.store import ModelStore
 from processors.chain import Chain
 from processors.registry import build_chain
@@ -24,10 +25,13 @@ DRAWN_VIDEO_FPS = 25.0
 
 def main(inputs: Sequence[str], *, chain: Sequence[str], draw: Path | None, config: Config) -> int:
     """0 if every input could be read whole; what could not is named on standard error and the others go on."""
-    if mistakes := list(check_chain(chain)):
+    if mistakes := list(mistakes_of_chain(chain)):
         raise ConfigError("\n".join(f"--chain: {mistake}" for mistake in mistakes))
     if draw is not None:
-        draw.mkdir(parents=True, exist_ok=True)
+        try:
+            draw.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise ConfigError(f"--draw: expected a folder for the drawings, got {draw}: {err.strerror}") from err
     models = ModelStore(config.models.directory, config.models.provider)
     built = build_chain(chain, config.processor_settings(), models)
     failed = 0

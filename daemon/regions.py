@@ -61,5 +61,5 @@ def _contours(polygons: Sequence[Polygon]) -> list[npt.NDArray[np.float32]]:
 
 
 def _within(point: tuple[float, float], contours: Sequence[npt.NDArray[np.float32]]) -> bool:
-    """Edges belong to a polygon; of one that crosses itself what an odd number of its lines encloses."""
+    """Edges belong to a polygon."""
     return any(cv2.pointPolygonTest(contour, point, measureDist=False) >= 0 for contour in contours)

@@ -8,6 +8,7 @@ ModelError
 ├── ChangedModelFile        its bytes are not the manifest's
 ├── UnreadableModel         onnxruntime can't open it
 ├── WrongModelShape         its inputs or outputs are not the manifest's
+├── WrongModel              a setting names no model, or one that is for something else
 ├── ProviderUnavailable     the execution provider that was asked for can't be had
 ├── WrongInput              a run was given other names, types or shapes than the manifest says
 └── InferenceFailed         onnxruntime gave up during a run
@@ -56,6 +57,11 @@ class UnreadableModel(ModelError):
 class WrongModelShape(ModelError):
     def __init__(self, name: str, direction: str, *, expected: str, actual: str) -> None:
         super().__init__(f"{name}: its {direction} differ from the manifest's: expected {expected}; got {actual}")
+
+
+class WrongModel(ModelError):
+    def __init__(self, setting: str, *, task: str, known: Collection[str], name: str, why: str) -> None:
+        super().__init__(f"{setting}: expected a model for {task} ({', '.join(known)}), got {name}, {why}")
 
 
 class ProviderUnavailable(ModelError):

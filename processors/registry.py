@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from models.errors import UnknownModel, WrongModel
+from models.manifest import Manifest, Tensor
 from models.store import ModelStore
 from processors.age import AgeEstimator
 from processors.body_detector import BodyDetector
@@ -35,9 +37,59 @@ PROCESSORS: dict[str, type[Any]] = {
 
 
 def build(names: Sequence[str], settings: Mapping[str, BaseModel], models: ModelStore) -> list[Processor]:
-    """The processors of these names in order; those without settings get their defaults."""
-    return [PROCESSORS[name](settings.get(name) or PROCESSORS[name].Settings(), models) for name in names]
+    """The processors of these names in order; those without settings get their defaults. Raises ModelError."""
+    processors: list[Processor] = []
+    for name in names:
+        own = settings.get(name) or PROCESSORS[name].Settings()
+        _check_models(name, own, models)
+        processors.append(PROCESSORS[name](own, models))
+    return processors
 
 
 def build_chain(names: Sequence[str], settings: Mapping[str, BaseModel], models: ModelStore) -> Chain:
     return Chain(build(names, settings, models))
+
+
+def needed_before(name: str, before: Sequence[str] = ()) -> list[str]:
+    """The processors that make what this one needs of its faces or bodies and none of `before` makes."""
+    step = PROCESSORS[name]
+    of_label = {other: cls for other, cls in PROCESSORS.items() if cls.applies_to == step.applies_to}
+    made = frozenset[type]().union(*(of_label[other].makes for other in before if other in of_label))
+    return [other for other, cls in of_label.items() if cls.makes & (step.needs - made)]
+
+
+def _check_models(name: str, settings: BaseModel, models: ModelStore) -> None:
+    """A processor's code fits its own models: another must be of the same task, and take and give the same."""
+    for key, field in type(settings).model_fields.items():
+        chosen = getattr(settings, key)
+        if not key.endswith("model") or chosen in (None, field.default):
+            continue
+        own = ModelStore().manifest(field.default)
+        try:
+            manifest = models.manifest(chosen)
+        except UnknownModel:
+            why = "and none is called so"
+        else:
+            if _replaces(manifest, own):
+                continue
+            why = f"one for {manifest.task}" if manifest.task != own.task else "one with other inputs or outputs"
+        known = [other.name for other in models.manifests() if _replaces(other, own)]
+        raise WrongModel(f"{name.replace('-', '_')}.{key}", task=own.task, known=known, name=chosen, why=why)
+
+
+def _replaces(manifest: Manifest, own: Manifest) -> bool:
+    return manifest.task == own.task and _like(manifest.inputs, own.inputs) and _like(manifest.outputs, own.outputs)
+
+
+def _like(tensors: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+    """Of the same names, types and sizes; a size may also be free, and the batch's is, as runs are of one object."""
+    of_name = {tensor.name: tensor for tensor in tensors}
+    return of_name.keys() == {tensor.name for tensor in wanted} and all(
+        of_name[own.name].dtype == own.dtype
+        and len(of_name[own.name].shape) == len(own.shape)
+        and all(
+            isinstance(size, str) or size == own_size
+            for size, own_size in zip(of_name[own.name].shape[1:], own.shape[1:], strict=True)
+        )
+        for own in wanted
+    )

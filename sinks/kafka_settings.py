@@ -47,10 +47,11 @@ class KafkaSasl(Section):
 
 
 def _servers(value: str) -> str:
-    for server in value.split(","):
-        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}", server.strip()):
-            raise ValueError(f"expected host:port, got {server.strip()!r}")
-    return ",".join(server.strip() for server in value.split(","))
+    servers = [server.strip() for server in value.split(",")]
+    wrong = [server for server in servers if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}", server)]
+    if wrong:
+        raise ValueError("\n".join(f"expected host:port, got {server!r}" for server in wrong))
+    return ",".join(servers)
 
 
 class KafkaCluster(Section):

@@ -196,3 +196,25 @@ def test_process_names_an_unknown_processor() -> None:
     processed = visaged("process", PORTRAIT, "--chain", "face-detecter")
     assert processed.returncode == 2
     assert processed.stderr == "--chain: unknown processor face-detecter; did you mean face-detector?\n"
+
+
+@pytest.mark.parametrize("chain", ["", ",", " , "])
+def test_process_wants_a_processor(chain: str) -> None:
+    processed = visaged("process", PORTRAIT, "--chain", chain)
+    assert (processed.returncode, processed.stdout) == (2, "")
+    assert processed.stderr == "--chain: expected a processor at least, got none\n"
+
+
+def test_process_takes_a_chain_with_spaces() -> None:
+    processed = visaged("process", PORTRAIT, "--chain", "face-detector, mask-estimator")
+    assert (processed.returncode, processed.stderr) == (0, "")
+    assert "has_medical_mask" in processed.stdout
+
+
+@pytest.mark.parametrize(("below", "reason"), [("", "File exists"), ("/out", "Not a directory")])
+def test_process_cannot_draw_into_a_file(tmp_path: Path, below: str, reason: str) -> None:
+    (tmp_path / "t.txt").write_text("")
+    processed = visaged("process", PORTRAIT, "--draw", f"{tmp_path}/t.txt{below}")
+    assert (processed.returncode, processed.stdout) == (2, "")
+    expected = f"--draw: expected a folder for the drawings, got {tmp_path}/t.txt{below}: {reason}\n"
+    assert processed.stderr == expected

@@ -65,6 +65,7 @@ def test_what_is_cut_off_by_the_picture_s_edge_counts_where_it_leaves_it() -> No
         ([(0, 0), (1, 1)], "at least 3 items"),
         ([(0, 0), (0.5, 0.5), (1, 1)], "expected a polygon with an area, got corners on one line"),
         ([(0.1, 0.1)] * 4, "expected a polygon with an area"),
+        ([(0, 0), (1, 1), (1, 0), (0, 1)], "expected corners in their order round the polygon, got sides that cross"),
         ([(0, 0), (1.2, 0), (0, 1)], "less than or equal to 1"),
         ([(0, 0), (1, -0.1), (0, 1)], "greater than or equal to 0"),
         ([(0, 0), (1, 0, 0), (0, 1)], "at most 2 items"),
@@ -74,3 +75,15 @@ def test_what_is_cut_off_by_the_picture_s_edge_counts_where_it_leaves_it() -> No
 def test_what_is_no_polygon(polygon: list[tuple[float, ...]], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         RegionSettings.model_validate({"include": [polygon]})
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        ARROW,
+        [(0, 0), (0.5, 0.5), (1, 0), (1, 1), (0.5, 0.5), (0, 1)],  # touches itself
+        [(0.1, 0.1), (0.5, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9), (0.1, 0.5)],  # corners within its sides
+    ],
+)
+def test_what_is_a_polygon(polygon: list[tuple[float, ...]]) -> None:
+    RegionSettings.model_validate({"include": [polygon]})

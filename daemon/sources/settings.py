@@ -14,11 +14,44 @@ def _with_area(corners: Corners) -> Corners:
     crosses = ((x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0) for (x1, y1), (x2, y2) in combinations(rest, 2))
     if not any(abs(cross) > 1e-9 for cross in crosses):
         raise ValueError("expected a polygon with an area, got corners on one line")
+    sides = zip(corners, (*rest, corners[0]), strict=True)
+    if any(_cross(side, other) for side, other in combinations(sides, 2)):
+        raise ValueError("expected corners in their order round the polygon, got sides that cross")
     return corners
+
+
+def _cross(side: Corners, other: Corners) -> bool:
+    """Whether each has an end on either side of the other's line."""
+
+    def turns(line: Corners, corners: Corners) -> float:
+        (x0, y0), (x1, y1) = line
+        to_one, to_other = ((x1 - x0) * (y - y0) - (x - x0) * (y1 - y0) for x, y in corners)
+        return to_one * to_other
+
+    return turns(side, other) < -1e-12 and turns(other, side) < -1e-12
 
 
 Polygon = Annotated[Corners, Field(min_length=3), AfterValidator(_with_area)]
 """Corners x, y in shares of a frame's width and height."""
+
+
+Hardware = Literal[
+    "amf",
+    "cuda",
+    "d3d11va",
+    "d3d12va",
+    "drm",
+    "dxva2",
+    "mediacodec",
+    "ohcodec",
+    "opencl",
+    "qsv",
+    "vaapi",
+    "vdpau",
+    "videotoolbox",
+    "vulkan",
+]
+"""All that FFmpeg knows; which of them this one was built with, only it can say."""
 
 
 class _Section(BaseModel):
@@ -69,11 +102,10 @@ class SourceSettings(_Section):
     keyframes_only: bool = Field(
         False, description="Decode the frames alone that depend on no other: cheap, at the camera's keyframe interval."
     )
-    hardware: str | None = Field(
+    hardware: Hardware | None = Field(
         None,
-        min_length=1,
-        description="Decode video on a device, by FFmpeg's name (cuda, qsv, ...). What cannot be had is refused, never "
-        "replaced by the CPU; nothing: the CPU.",
+        description="Decode video on a device, by FFmpeg's name (cuda, qsv, ...). Where it cannot be had `check` "
+        "refuses it, and the source fails and is tried again: it is never decoded on the CPU instead. Nothing: the CPU.",
     )
     motion: MotionSettings | None = Field(
         None, description="Skip what of a video shows nothing new; null: look at every frame."

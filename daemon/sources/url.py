@@ -9,10 +9,21 @@ def scheme_of(url: str) -> str:
     return scheme.lower() if colon else ""
 
 
+def host_of(url: str) -> str:
+    """Empty where there is none that could be called."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def redacted(url: str) -> str:
     """Without what may be a secret: user and password, and the query, where cameras take theirs."""
     if not scheme_of(url):
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{scheme_of(url)}://***"
     _, at, host = parts.netloc.rpartition("@")
     return urlunsplit((parts.scheme, f"***@{host}" if at else host, parts.path, "***" if parts.query else "", ""))

@@ -97,7 +97,7 @@ class VideoReader:
 
 
 @cache
-def _device_opens(name: str) -> None:
+def expect_device(name: str) -> None:
     """Raises SourceError where there is no such device; asked once, as the drivers take their time."""
     import av
     from av.codec.hwaccel import HWAccel, hwdevices_available
@@ -114,7 +114,7 @@ def _device_opens(name: str) -> None:
 def _accelerator(name: str) -> "HWAccel":
     from av.codec.hwaccel import HWAccel
 
-    _device_opens(name)
+    expect_device(name)
     return HWAccel(name, allow_software_fallback=False)
 
 

@@ -1,12 +1,14 @@
 """How what is done with frames is configured, wherever they come from."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, create_model
 
+from daemon.nearest import nearest
 from daemon.sources.settings import RegionSettings
-from processors.registry import PROCESSORS
+from processors.registry import PROCESSORS, needed_before
 from processors.tracker import TrackerSettings
 from processors.types import Box, FaceMesh, Landmarks
 from sinks.kafka_settings import TopicName
@@ -66,13 +68,35 @@ class TrackingSettings(TrackerSettings):
     )
 
 
+def mistakes_of_chain(chain: Sequence[str]) -> Iterator[str]:
+    """What is wrong with processors of these names in this order, for frames on which nothing is known yet."""
+    if not chain:
+        yield "expected a processor at least, got none"
+    for name, times in Counter(chain).items():
+        if times > 1:
+            yield f"expected each processor once, got {name} {times} times"
+    unknown = [name for name in dict.fromkeys(chain) if name not in PROCESSORS]
+    for name in unknown:
+        yield f"unknown processor {name}" + nearest(name, PROCESSORS)
+    if unknown:
+        return
+    for index, name in enumerate(chain):
+        if lacking := needed_before(name, chain[:index]):
+            yield f"{name} needs {', '.join(lacking)} before it"
+
+
+def _chain(chain: tuple[str, ...]) -> tuple[str, ...]:
+    if mistakes := list(mistakes_of_chain(chain)):
+        raise ValueError("\n".join(mistakes))
+    return chain
+
+
 class WorkSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    chain: tuple[str, ...] = Field(
+    chain: Annotated[tuple[str, ...], AfterValidator(_chain)] = Field(
         ("face-detector", "face-fitter"),
-        min_length=1,
-        description="Processors by name, in the order in which they run.",
+        description="Processors by name, in the order in which they run; which needs which: docs/processors.md.",
     )
     processors: ProcessorSettings | None = Field(
         None, description="Settings of processors for these streams alone, over those of `processors` above."

@@ -160,11 +160,13 @@ def load(seconds: float, clients: int, crowd: int) -> None:
         assert log is not None
         url = next(line for line in log if "HTTP on" in line).split()[-1]
         # Read on, so that the server never waits to write its log.
-        threading.Thread(target=lambda: sum(1 for _ in log), daemon=True).start()
+        reading = threading.Thread(target=lambda: sum(1 for _ in log), daemon=True)
+        reading.start()
         try:
             asyncio.run(_load(url, psutil.Process(server.pid), seconds, clients, crowd))
         finally:
             server.terminate()
+            reading.join()
 
 
 async def _load(url: str, server: psutil.Process, seconds: float, clients: int, crowd: int) -> None:

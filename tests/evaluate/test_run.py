@@ -161,7 +161,7 @@ def test_files_are_looked_at_before_anything_is_measured(
 def test_a_limit_is_a_number_of_pictures(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["evaluate", "x", "--limit", limit])
-    assert "argument --limit: invalid" in capsys.readouterr().err
+    assert "argument --limit: expected a whole number of 1 or more, got" in capsys.readouterr().err
 
 
 def test_every_estimator_of_a_face_is_measured(tmp_path: Path) -> None:

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import av
 import numpy as np
 import pytest
+from av.codec.hwaccel import HWDeviceType
 
 from daemon.errors import SourceError
 from daemon.sources.base import InThread
-from daemon.sources.settings import SourceSettings
+from daemon.sources.settings import Hardware, SourceSettings
 from daemon.sources.video import FRAME_RATE, NO_MOTION, NOT_A_KEYFRAME, VideoReader
 from processors.types import Frame, Image
 from tests.fakes import CollectingFeed
@@ -176,7 +178,7 @@ async def test_without_timestamps_the_usual_rate_is_taken_for_granted(tmp_path: 
 @pytest.mark.parametrize(
     ("hardware", "message"),
     [
-        ("warp", r"expected hardware that this FFmpeg knows \(.*\), got warp"),
+        ("videotoolbox", r"expected hardware that this FFmpeg knows \(.*\), got videotoolbox"),
         ("drm", "expected hardware of the type drm, found none that decodes"),
     ],
 )
@@ -185,3 +187,7 @@ async def test_hardware_that_cannot_be_had_is_refused(tmp_path: Path, hardware: 
     for _ in range(2):
         with pytest.raises(SourceError, match=message):
             await read(path, hardware=hardware)
+
+
+def test_the_configuration_takes_every_hardware_that_this_ffmpeg_knows() -> None:
+    assert {kind.name for kind in HWDeviceType} - {"none"} <= set(get_args(Hardware))

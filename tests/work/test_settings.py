@@ -3,7 +3,7 @@ import pytest
 from daemon.work.settings import ONCE_A_TRACK, ProcessorSettings, WorkSettings, by_processor, in_order_of_work, often
 from processors.registry import PROCESSORS
 
-CHAIN = ["face-detector", "age-estimator", "face-fitter", "emotion-estimator", "body-detector"]
+CHAIN = ["face-detector", "face-fitter", "age-estimator", "emotion-estimator", "body-detector"]
 
 
 def settings(**members: object) -> WorkSettings:
