@@ -105,7 +105,7 @@ class SourceSettings(_Section):
     hardware: Hardware | None = Field(
         None,
         description="Decode video on a device, by FFmpeg's name (cuda, qsv, ...). Where it cannot be had `check` "
-        "refuses it, and the source fails and is tried again: it is never decoded on the CPU instead. Nothing: the CPU.",
+        "refuses it, the source fails and is tried again: it is never decoded on the CPU instead. Nothing: the CPU.",
     )
     motion: MotionSettings | None = Field(
         None, description="Skip what of a video shows nothing new; null: look at every frame."
