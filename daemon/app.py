@@ -163,7 +163,7 @@ class App:
         def make_outlet() -> AtLeastOnce | ExactlyOnce:
             if settings.delivery == EXACTLY_ONCE:
                 topics = [sink for sink in map(self._config.sinks.get, sinks) if isinstance(sink, KafkaSettings)]
-                return ExactlyOnce(settings, cluster, topics)
+                return ExactlyOnce(settings, cluster, topics, [self._deliveries[sink].counts for sink in sinks])
             return AtLeastOnce(name, settings, cluster, [self._deliveries[sink] for sink in sinks])
 
         return Consumer(

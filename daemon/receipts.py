@@ -16,7 +16,7 @@ class Ending(IntEnum):
 
     ACKNOWLEDGED = 0
     SKIPPED = 1
-    """Passed over as the configuration says; nothing is lost."""
+    """Passed over as the configuration says, or to be read again; nothing is lost."""
     DROPPED = 2
     FAILED = 3
 

@@ -58,11 +58,14 @@ def _stream(supervisor: Supervisor[Any]) -> dict[str, Any]:
 
 
 def _consumer(supervisor: "Supervisor[Consumer]") -> dict[str, Any]:
-    partitions = supervisor.stream.partitions.items()
-    return {
-        **_stream(supervisor),
-        "partitions": {f"{tp.topic}-{tp.partition}": partition.status() for tp, partition in partitions},
-    }
+    consumer, row = supervisor.stream, _stream(supervisor)
+    if row["state"] in ("connecting", "running"):  # of a run, which knows better
+        row["state"] = consumer.state
+        if consumer.error or consumer.state == "running":
+            row["error"] = consumer.error
+    partitions = consumer.partitions.items()
+    row["partitions"] = {f"{tp.topic}-{tp.partition}": partition.status() for tp, partition in partitions}
+    return row
 
 
 def _sink(delivery: Delivery) -> dict[str, Any]:

@@ -31,7 +31,7 @@ Linger = Annotated[
 """A setting that every sink has; the daemon sees to it."""
 
 
-Header = tuple[str, bytes]
+Header = tuple[str, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Record:
     """For a sink that has topics; None: the sink's own."""
     durable: bool = False
     """Waits for room, and is never dropped for a newer one."""
+    tombstone: bool = False
+    """Has no value, which to Kafka is not an empty one."""
 
 
 class SinkError(Exception):

@@ -8,6 +8,7 @@ another form or by another producer. That is what keeps the order.
 import asyncio
 import logging
 import math
+import os
 import ssl
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
-from sinks.base import Record, SinkError
+from sinks.base import Header, Record, SinkError
 from sinks.kafka_settings import KafkaCluster, KafkaSettings, NewTopic
 
 log = logging.getLogger(__name__)
@@ -48,15 +49,16 @@ class _Part:
 
     record: Record
     key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
+    value: bytes | None
+    headers: list[Header]
     without_pictures: bool = False
     alone: bool = False
     """In a batch of its own, as the broker refused one that it shared."""
 
     @property
     def size(self) -> int:
-        return len(self.key) + len(self.value) + sum(len(name) + len(value) for name, value in self.headers)
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.key) + len(self.value or b"") + headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,7 @@ class KafkaSink:
 
 
 def _part(record: Record) -> _Part:
-    return _Part(record, record.key.encode(), record.value, list(record.headers))
+    return _Part(record, record.key.encode(), None if record.tombstone else record.value, list(record.headers))
 
 
 def _without_pictures(record: Record) -> _Part:
@@ -268,6 +270,8 @@ def words(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, KafkaConnectionError | ConnectionResetError):
         return "it closed the connection (does it want another `tls` or `sasl`?)"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno).lower()  # asyncio's text repeats the address
     return str(error) or type(error).__name__
 
 

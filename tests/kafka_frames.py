@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from daemon.kafka.records import ERROR, ERROR_TYPE, OFFSET, PARTITION, TOPIC
 from tests.brokers import new_topic, records_of
@@ -55,12 +55,17 @@ class Frames:
         finally:
             await admin.close()
 
-    async def send(self, values: Iterable[tuple[str | None, bytes | None]], per_second: float | None = None) -> None:
+    async def send(
+        self,
+        values: Iterable[tuple[str | None, bytes | None]],
+        per_second: float | None = None,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+    ) -> None:
         """In order within each key; `per_second`: spread over time."""
         async with AIOKafkaProducer(bootstrap_servers=self.servers, acks="all") as producer:
             sent = []
             for number, (key, value) in enumerate(values):
-                future = await producer.send(self.source, value, key.encode() if key else None)
+                future = await producer.send(self.source, value, key.encode() if key else None, headers=headers)
                 sent.append((key or "", future))
                 if per_second and number % 20 == 19:
                     await asyncio.sleep(20 / per_second)
@@ -103,6 +108,22 @@ class Frames:
     async def committed_as_seen_by(self, onlooker: AIOKafkaConsumer) -> int:
         partitions = [TopicPartition(self.source, number) for number in range(self.partitions)]
         return sum([await onlooker.committed(partition) or 0 for partition in partitions])
+
+    async def commit(self, offset: int, partition: int = 0) -> None:
+        """As if the group had been there."""
+        async with self.onlooker() as onlooker:
+            place = TopicPartition(self.source, partition)
+            onlooker.assign([place])
+            await onlooker.commit({place: offset})
+
+    async def delete_before(self, offset: int, partition: int = 0) -> None:
+        """As retention does."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        try:
+            await admin.delete_records({TopicPartition(self.source, partition): RecordsToDelete(offset)})
+        finally:
+            await admin.close()
 
     async def results(self) -> list[ConsumerRecord]:
         return await records_of(self.servers, self.out, isolation_level="read_committed")

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from daemon.engine import Lane
 from daemon.errors import SourceError
-from daemon.kafka.partition import Commits, Partition, Session
+from daemon.kafka.partition import Commits, Partition, RecordCounts, Session
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from daemon.pipeline import Work
 from daemon.receipts import Counts
@@ -25,6 +26,8 @@ POLL_MS = 50
 FETCH_BYTES = 16 * 1024 * 1024  # read ahead, from each broker
 REVOCATION_GRACE_S = 2.0  # a member whose callbacks take longer than the session timeout is evicted
 REBALANCE_TIMEOUT_S = 30.0
+WATCH_S = 2.0
+SILENCE_S = 3.0  # a broker answers each request for records within 0.5 s, also where there are none
 LONGEST_PAUSE_S = 24 * 3600  # without polling, as in an outage of a sink; heartbeats tell that we live
 
 
@@ -56,7 +59,9 @@ class Consumer:
         window: int,
     ) -> None:
         self.name = name
-        self.counts = Counts()
+        self.counts: Counts = RecordCounts()
+        self.error: str | None = None
+        """Why the brokers can't be reached; None while they can."""
         self.partitions: dict[TopicPartition, Partition] = {}
         self._settings = settings
         self._cluster = cluster
@@ -64,8 +69,14 @@ class Consumer:
         self._make_outlet = make_outlet
         self._lane = lane
         self._window = window
+        self._joined = False
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
+
+    @property
+    def state(self) -> Literal["connecting", "running"]:
+        """Of run(): `running` while the brokers answer and the group has said which partitions are ours."""
+        return "running" if self._joined and self.error is None else "connecting"
 
     async def run(self) -> None:
         """Until stop(), or raises SourceError. What is under way then goes on to the sinks first."""
@@ -81,6 +92,8 @@ class Consumer:
             if known := group.subgroup((SinkError, KafkaError)):
                 raise SourceError(words(_first(known))) from group
             raise
+        finally:
+            self._joined, self.error = False, None
 
     def stop(self) -> None:
         """Reads no more; run() returns when what is under way has gone to the sinks and is committed."""
@@ -92,7 +105,7 @@ class Consumer:
             **arguments,
             group_id=settings.group,
             enable_auto_commit=False,
-            auto_offset_reset=settings.start,
+            auto_offset_reset="none",  # where to begin is seen to by each partition, and is said
             isolation_level="read_committed",
             session_timeout_ms=round(settings.session_timeout * 1000),
             heartbeat_interval_ms=round(settings.session_timeout * 1000 / 5),
@@ -107,8 +120,10 @@ class Consumer:
                 try:
                     consumer.subscribe(settings.topics, listener=_Listener(self, consumer, outlet))
                     reading = group.create_task(self._read(consumer))
+                    watching = group.create_task(self._watch(consumer, arguments))
                     await self._stopping.wait()
                     reading.cancel()
+                    watching.cancel()
                     await self._close(list(self.partitions), grace=None)
                 finally:
                     await self._close(list(self.partitions), grace=0.0)
@@ -147,27 +162,69 @@ class Consumer:
                 await self._room.wait()
                 continue
             # Its first step back is ours: nothing else has run since the records were taken from the fetcher.
-            batches = await consumer.getmany(*ready, timeout_ms=POLL_MS, max_records=most)
+            try:
+                batches = await consumer.getmany(*ready, timeout_ms=POLL_MS, max_records=most)
+            except OffsetOutOfRangeError as err:
+                for tp, offset in err.args[0].items():
+                    if partition := self.partitions.get(tp):
+                        partition.miss(offset)
+                continue
+            except NoOffsetForPartitionError:
+                continue  # asked for before a rebalance; its new opening sees to where it begins
             for tp, records in batches.items():
                 if partition := self.partitions.get(tp):
                     for record in records:
                         partition.take(record)
 
-    def assigned(self, consumer: AIOKafkaConsumer, tp: TopicPartition, outlet: Outlet) -> None:
-        if self._stopping.is_set() or tp in self.partitions:
-            return
-        self.partitions[tp] = Partition(
-            tp,
-            consumer,
-            self._settings,
-            counts=self.counts,
-            make_work=self._make_work,
-            make_commits=outlet.commits,
-            lane=self._lane,
-            window=self._window,
-            answer_timeout=self._cluster.request_timeout,
-            on_room=self._room.set,
-        )
+    async def _watch(self, consumer: AIOKafkaConsumer, arguments: dict[str, Any]) -> None:
+        """aiokafka tells nobody that it has lost its brokers, and tries for ever to have them back."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            error = await self._obstacle(consumer, arguments)
+            if error and not self.error:
+                log.warning("%s: %s", self.name, error)
+            elif self.error and not error:
+                log.info("%s: the brokers answer again", self.name)
+            self.error = error
+
+    async def _obstacle(self, consumer: AIOKafkaConsumer, arguments: dict[str, Any]) -> str | None:
+        """Why the brokers can't be reached, which they are asked only where they have been silent.
+
+        That may be because nothing is asked for: all that has been fetched is still to be worked on.
+        """
+        heard = {tp: (consumer.last_poll_timestamp(tp) or 0) / 1000 for tp in consumer.assignment()}
+        silent = [tp for tp, at in heard.items() if time.time() - at > SILENCE_S]
+        if heard and not silent:
+            return None
+        try:
+            await check_connection(self._cluster, arguments, idempotent=False)
+            async with asyncio.timeout(self._cluster.request_timeout):
+                await consumer.end_offsets(silent)
+        except SinkError as err:
+            return str(err)
+        except (KafkaError, TimeoutError):
+            names = ", ".join(f"{tp.topic}-{tp.partition}" for tp in sorted(silent))
+            return f"{self._cluster.bootstrap_servers} answers, the brokers that have {names} do not"
+        return None
+
+    def assigned(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition], outlet: Outlet) -> None:
+        """All that are ours, of which some may have been before; none where the group has more members than work."""
+        self._joined = True
+        for tp in tps:
+            if self._stopping.is_set() or tp in self.partitions:
+                continue
+            self.partitions[tp] = Partition(
+                tp,
+                consumer,
+                self._settings,
+                counts=self.counts,
+                make_work=self._make_work,
+                make_commits=outlet.commits,
+                lane=self._lane,
+                window=self._window,
+                answer_timeout=self._cluster.request_timeout,
+                on_room=self._room.set,
+            )
 
     async def revoked(self, tps: Sequence[TopicPartition]) -> None:
         await self._close(tps, grace=REVOCATION_GRACE_S)
@@ -191,8 +248,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         await self._owner.revoked(list(revoked))
 
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        for tp in sorted(assigned):
-            self._owner.assigned(self._consumer, tp, self._outlet)
+        self._owner.assigned(self._consumer, sorted(assigned), self._outlet)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from daemon.engine import Lane
+from daemon.errors import SourceError, VisagedError
 from daemon.kafka.records import RecordFrame, RecordWork, id_of, stream_of
 from daemon.kafka.settings import ConsumerSettings
 from daemon.pipeline import STOPPED, Outgoing, Pipeline, Work
 from daemon.queues import BoundedQueue, QueueClosed
 from daemon.receipts import Counts, Ending, Ledger, Receipt
-from sinks.kafka import IN_DOUBT
+from sinks.base import Header, SinkError
+from sinks.kafka import IN_DOUBT, words
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,16 @@ MOST_AT_ONCE = 500
 MOST_KEYS = 1000  # of a partition; beyond, those that have been idle the longest are given up early
 SWEEP_S = 1.0
 FLUSH_INTERVAL_S = 0.02
+READ_AGAIN = "read again"
+
+
+class RecordCounts(Counts):
+    """Of records. One that is dropped is not committed: it is read again, here or by another, and nothing is lost."""
+
+    def end(self, ending: Ending, reason: str) -> None:
+        if ending is Ending.DROPPED:
+            ending, reason = Ending.SKIPPED, READ_AGAIN
+        super().end(ending, reason)
 
 
 class Message(NamedTuple):
@@ -35,8 +48,8 @@ class Message(NamedTuple):
 
     topic: str
     key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
+    value: bytes | None
+    headers: list[Header]
     timestamp_ms: int | None
 
 
@@ -50,8 +63,25 @@ class Entry:
     receipt: Receipt
     messages: list[Message | None] = field(default_factory=list)
     """What a transaction is to bring of it; None: a document that does not fit."""
+    of_sinks: list[Receipt] = field(default_factory=list)
+    """The sinks' own, of these."""
     dead: bool = False
     """Its receipt has ended as failed, and it goes to the dead letters."""
+
+    def settle(self, *, committed: bool) -> None:
+        """Ends the receipts that wait for its transaction."""
+        for own in self.of_sinks:
+            if committed:
+                own.acknowledge()
+            else:
+                own.skip(READ_AGAIN)
+        if self.dead:
+            return
+        for _ in self.messages:
+            if committed:
+                self.receipt.acknowledge()
+            else:
+                self.receipt.drop(STOPPED)
 
 
 class Commits(Protocol):
@@ -115,10 +145,8 @@ class Session:
             try:
                 await self.commits.close()
             finally:
-                for receipt, entry in self._entries.items():
-                    if not entry.dead:
-                        for _ in entry.messages:
-                            receipt.drop(STOPPED)
+                for entry in self._entries.values():
+                    entry.settle(committed=False)
 
     def finish(self) -> None:
         """Takes no more; run() returns when all that is in is done."""
@@ -161,13 +189,22 @@ class Session:
         self._tasks.create_task(work)
 
     async def _begin(self) -> None:
-        """Nothing is awaited between the answer and the seek: another's commit in between would be undone."""
+        """Nothing is awaited between a committed offset and the seek: another's commit in between would be undone."""
         partition = self.partition
         async with asyncio.timeout(partition.answer_timeout):
-            position = await partition.consumer.committed(partition.tp)
-            if position is None:
+            committed = await partition.consumer.committed(partition.tp)
+            if committed is None:
                 position = await self._first_offset()
+            elif committed == partition.out_of_range:
+                position = await self._nearest(committed)
+            else:
+                position = committed
         partition.consumer.seek(partition.tp, position)
+        if committed is not None and position != committed:
+            await self.commits.commit((), position)  # or the next start would pass over what comes until then
+            partition.offsets_lost += max(position - committed, 0)
+        partition.out_of_range = None
+        partition.settle(committed or 0)
         self.ledger = Ledger(position)
         self._taking = not self._finishing
         partition.error = None
@@ -179,6 +216,20 @@ class Session:
         offsets = await (consumer.end_offsets([tp]) if latest else consumer.beginning_offsets([tp]))
         return int(offsets[tp])
 
+    async def _nearest(self, committed: int) -> int:
+        """Where to go on, as the broker does not have what was committed."""
+        partition = self.partition
+        consumer, tp = partition.consumer, partition.tp
+        begins, ends = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+        if committed < begins:  # whatever `start` says: no more than is gone is passed over
+            said = f"the partition begins at {begins}, {begins - committed} offsets are lost"
+            position = begins
+        else:
+            said = f"the partition ends at {ends}"
+            position = ends if partition.settings.start == "latest" else begins
+        log.warning("%s-%d: committed %d, %s: going on at %d", tp.topic, tp.partition, committed, said, position)
+        return int(position)
+
     async def _commit_what_ends(self) -> None:
         assert self.ledger is not None  # noqa: S101  # _begin() has made it
         loop = asyncio.get_running_loop()
@@ -186,9 +237,7 @@ class Session:
         while True:
             self._changed.clear()
             while entries := self.ledger.take(MOST_AT_ONCE):
-                await self.commits.commit(entries, self.ledger.position)
-                for entry in entries:
-                    self._settle(entry)
+                await self._commit(entries, self.ledger.position)
                 self.partition.on_room()
             await self.commits.flush()
             if self._trouble:
@@ -212,13 +261,17 @@ class Session:
             await self.commits.flush()
             await asyncio.sleep(FLUSH_INTERVAL_S)
 
-    def _settle(self, entry: Entry) -> None:
-        del self._entries[entry.receipt]
-        if key := self.keys.get(entry.stream):
-            key.pending -= 1
-        if not entry.dead:
-            for _ in entry.messages:
-                entry.receipt.acknowledge()
+    async def _commit(self, entries: Sequence[Entry], position: int) -> None:
+        try:
+            await self.commits.commit(entries, position)
+        except Exception:
+            self.partition.in_doubt = [self._entries.pop(entry.receipt) for entry in entries]
+            raise
+        for entry in entries:
+            del self._entries[entry.receipt]
+            if key := self.keys.get(entry.stream):
+                key.pending -= 1
+            entry.settle(committed=True)
 
     def _ended(self, entry: Entry, ending: Ending, reason: str) -> None:
         if self._over or entry.receipt not in self._entries:  # the latter: acknowledged as it was committed
@@ -230,7 +283,7 @@ class Session:
             self.partition.dead_letters += 1
             self.commits.bury(entry, reason)
         else:
-            self.fail(RuntimeError(f"offset {entry.record.offset} was not delivered ({reason})"))
+            self.fail(SourceError(f"offset {entry.record.offset} was not delivered ({reason})"))
 
     def _key(self, record: ConsumerRecord, stream: str) -> "KeyStream":
         if key := self.keys.get(stream):
@@ -336,6 +389,12 @@ class Partition:
         """Why the last opening ended; None once there is another."""
         self.reopened = 0
         self.dead_letters = 0
+        self.out_of_range: int | None = None
+        """An offset that the broker does not have; None once the partition is open again."""
+        self.offsets_lost = 0
+        """That the broker had no more when their turn came."""
+        self.in_doubt: Sequence[Entry] = ()
+        """Of a transaction that nobody has told the end of: the next opening learns it."""
         self.session: Session | None = None
         self._make_work = make_work
         self._lane = lane
@@ -351,6 +410,18 @@ class Partition:
         if self.session:
             self.session.take(record)
 
+    def miss(self, offset: int) -> None:
+        """The broker says that it does not have the offset that we want to read from."""
+        self.out_of_range = offset
+        if self.session:
+            self.session.fail(SourceError(f"offset {offset} is out of the partition's range"))
+
+    def settle(self, position: int) -> None:
+        """What was in doubt: all before `position` is committed."""
+        in_doubt, self.in_doubt = self.in_doubt, ()
+        for entry in in_doubt:
+            entry.settle(committed=entry.record.offset < position)
+
     def pipeline(self, stream: str, run: str, outgoing: Sequence[Outgoing]) -> Pipeline:
         work = RecordWork(self._make_work(stream, run, f"{self.tp.topic}-{self.tp.partition}"), run)
         return Pipeline(stream, work, self._lane, outgoing, self._window)
@@ -365,6 +436,7 @@ class Partition:
             "pending": 0 if ledger is None else len(ledger),
             "keys": len(self.session.keys) if self.session else 0,
             "dead_letters": self.dead_letters,
+            "offsets_lost": self.offsets_lost,
         }
 
     async def close(self, grace: float | None) -> None:
@@ -380,18 +452,23 @@ class Partition:
 
     async def _carry(self) -> None:
         """Only a revocation ends it: who has fenced us may be a zombie that then dies."""
-        while not self._closing:
-            self.session = Session(self)
-            try:
-                await self.session.run()
-            except Exception as err:  # noqa: BLE001  # whatever it is, the next opening knows where to go on
-                self.error = _words(err)
-                self.reopened += 1
-                log.warning("%s-%d: %s; opening it again", self.tp.topic, self.tp.partition, self.error)
-                await asyncio.sleep(REOPEN_S)
+        try:
+            while not self._closing:
+                self.session = Session(self)
+                try:
+                    await self.session.run()
+                except Exception as err:  # noqa: BLE001  # whatever it is, the next opening knows where to go on
+                    said, self.error = self.error, words_of(err)
+                    self.reopened += 1
+                    if self.error != said:  # in an outage it is the same each time
+                        log.warning("%s-%d: %s; opening it again", self.tp.topic, self.tp.partition, self.error)
+                    await asyncio.sleep(REOPEN_S)
+        finally:
+            self.settle(0)
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    expected = isinstance(error, KafkaError | SinkError | VisagedError | TimeoutError)
+    return words(error) if expected else repr(error)

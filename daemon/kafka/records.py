@@ -127,9 +127,11 @@ def _noting(frame: Frame) -> Iterator[RecordFrame]:
 def dead_letter(record: ConsumerRecord, stream: str, error: str, error_type: str) -> Record:
     """The record as it came, with what was wrong with it; without its value where that is too large."""
     headers = (
-        *((name, value or b"") for name, value in record.headers),
+        *record.headers,
         *source_headers(record),
         (ERROR, error[:MAX_ERROR].encode()),
         (ERROR_TYPE, error_type.encode()),
     )
-    return Record(stream, record.value or b"", headers, record.timestamp / 1000, smaller=b"")
+    tombstone = record.value is None
+    value = record.value or b""
+    return Record(stream, value, headers, record.timestamp / 1000, smaller=b"", tombstone=tombstone)

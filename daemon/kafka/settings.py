@@ -34,7 +34,7 @@ class ConsumerSettings(WorkSettings):
         None, description="Create topics that are missing; nothing: wait until they are there."
     )
     start: Literal["earliest", "latest"] = Field(
-        "earliest", description="Where a group begins that has been nowhere yet."
+        "earliest", description="Where a group begins that has been nowhere yet, or beyond a partition's end."
     )
     max_pending: int = Field(
         64, ge=2, description="Records of one partition that are taken and not done yet; beyond, it is not read."

@@ -12,14 +12,15 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
+from aiokafka.errors import KafkaConnectionError
 
 from daemon.kafka.partition import Commits, Entry, Message, Session
 from daemon.kafka.records import dead_letter
 from daemon.kafka.settings import ConsumerSettings
 from daemon.pipeline import STOPPED, Outgoing
-from daemon.receipts import Receipt
+from daemon.receipts import Counts, Receipt
 from sinks.base import Record
-from sinks.kafka import WITHOUT_PICTURES, client_arguments, end_producer
+from sinks.kafka import WITHOUT_PICTURES, check_connection, client_arguments, end_producer
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,18 @@ _TOO_LARGE_ERRORS = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordL
 class ExactlyOnce:
     """Of one consumer: where its transactions go."""
 
-    def __init__(self, settings: ConsumerSettings, cluster: KafkaCluster, sinks: Sequence[KafkaSettings]) -> None:
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        cluster: KafkaCluster,
+        sinks: Sequence[KafkaSettings],
+        counts: Sequence[Counts],
+    ) -> None:
+        """`counts`: of the sinks' records, where what the transactions bring is counted."""
         self.settings = settings
         self.cluster = cluster
         self.sinks = sinks
+        self.counts = counts
         self.most_bytes = {sink.topic: sink.max_record_bytes for sink in sinks}
         """By topic; less, once the broker has refused less."""
         self.topics: Sequence[str] = [settings.topic or sink.topic for sink in sinks]
@@ -63,13 +72,15 @@ class ExactlyOnce:
 
 class _Transactions:
     def __init__(self, outlet: ExactlyOnce, session: Session) -> None:
-        self.outgoing: Sequence[Outgoing] = [_Topic(self, sink.topic) for sink in outlet.sinks]
+        self.outgoing: Sequence[Outgoing] = [
+            _Topic(self, sink.topic, counts) for sink, counts in zip(outlet.sinks, outlet.counts, strict=True)
+        ]
         self._outlet = outlet
         self._session = session
         self._producer: AIOKafkaProducer | None = None
         self._begun = False
-        self._loose: list[tuple[Message, Receipt]] = []
-        """Of no frame: a run's first and last words."""
+        self._loose: list[tuple[Message, Receipt, Receipt]] = []
+        """Of no frame: a run's first and last words; with the sink's own receipt."""
 
     async def open(self) -> None:
         outlet, tp = self._outlet, self._session.partition.tp
@@ -85,12 +96,17 @@ class _Transactions:
             max_request_size=max(outlet.most_bytes.values()) + OVERHEAD_BYTES,
             retry_backoff_ms=RETRY_BACKOFF_MS,
         )
-        async with asyncio.timeout(outlet.cluster.request_timeout):
-            await self._producer.start()  # fences the one before
+        try:
+            async with asyncio.timeout(outlet.cluster.request_timeout):
+                await self._producer.start()  # fences the one before
+        except (KafkaConnectionError, TimeoutError):
+            await check_connection(outlet.cluster, arguments, idempotent=False)  # raises with the reason, if it lasts
+            raise
 
     async def close(self) -> None:
-        for _, receipt in self._loose:
-            receipt.drop(STOPPED)
+        for _, *receipts in self._loose:
+            for receipt in receipts:
+                receipt.drop(STOPPED)
         if self._producer is None:
             return
         if self._begun:  # stop() would not abort it, and the next one would have to
@@ -104,23 +120,28 @@ class _Transactions:
         entry.messages = [self._message(self._outlet.settings.dead_letter_topic, letter)]
         self._session.done(entry)
 
-    def collect(self, topic: str, record: Record, receipt: Receipt) -> None:
-        """Keeps it until all that the frame brings is there."""
+    def collect(self, topic: str, record: Record, receipt: Receipt, own: Receipt) -> None:
+        """Keeps it until all that the frame brings is there. `own`: the sink's."""
         message = self._message(record.topic or topic, record)
         entry = self._session.entry_of(receipt)
         if entry is None:
             if message is None:
+                own.fail(TOO_LARGE)
                 receipt.fail(TOO_LARGE)
             else:
-                self._loose.append((message, receipt))
+                self._loose.append((message, receipt, own))
                 self._session.wake()
             return
         entry.messages.append(message)
+        entry.of_sinks.append(own)
         if len(entry.messages) < receipt.awaited:
             return
         if None not in entry.messages:
             self._session.done(entry)
             return
+        for own in entry.of_sinks:
+            own.fail(TOO_LARGE)
+        entry.of_sinks.clear()
         for _ in range(receipt.awaited):
             receipt.fail(TOO_LARGE)
 
@@ -135,7 +156,7 @@ class _Transactions:
         assert self._producer is not None  # noqa: S101  # open() has made it
         producer, tp = self._producer, self._session.partition.tp
         loose = list(self._loose)  # in front: what frames bring comes behind the first words of their run
-        messages = [*(message for message, _ in loose), *of_frames]
+        messages = [*(message for message, *_ in loose), *of_frames]
         async with asyncio.timeout(COMMIT_TIMEOUT_S):
             await producer.begin_transaction()
             self._begun = True
@@ -151,8 +172,9 @@ class _Transactions:
             await producer.commit_transaction()
             self._begun = False
         del self._loose[: len(loose)]
-        for _, receipt in loose:
-            receipt.acknowledge()
+        for _, *receipts in loose:
+            for receipt in receipts:
+                receipt.acknowledge()
 
     async def _send(self, producer: AIOKafkaProducer, message: Message) -> "asyncio.Future[object]":
         topic, key, value, headers, timestamp_ms = message
@@ -165,7 +187,8 @@ class _Transactions:
     def _message(self, topic: str, record: Record) -> Message | None:
         """What fits of it, if anything."""
         key, timestamp_ms = record.key.encode(), None if record.timestamp is None else round(record.timestamp * 1000)
-        whole = Message(topic, key, record.value, list(record.headers), timestamp_ms)
+        value = None if record.tombstone else record.value
+        whole = Message(topic, key, value, list(record.headers), timestamp_ms)
         most = self._outlet.most_bytes[topic]
         if _size(whole) <= most:
             return whole
@@ -185,17 +208,18 @@ class _Transactions:
 class _Topic:
     """A sink's topic, as a pipeline sees it. The session's room bounds what is collected."""
 
-    def __init__(self, transactions: _Transactions, topic: str) -> None:
+    def __init__(self, transactions: _Transactions, topic: str, counts: Counts) -> None:
         self._transactions = transactions
         self._topic = topic
+        self._counts = counts
 
     def offer(self, record: Record, receipt: Receipt) -> None:
-        self._transactions.collect(self._topic, record, receipt)
+        self._transactions.collect(self._topic, record, receipt, self._counts.open())
 
     async def put(self, record: Record, receipt: Receipt) -> None:
-        self._transactions.collect(self._topic, record, receipt)
+        self.offer(record, receipt)
 
 
 def _size(message: Message) -> int:
-    headers = sum(len(name) + len(value) for name, value in message.headers)
-    return len(message.key) + len(message.value) + headers
+    headers = sum(len(name) + len(value or b"") for name, value in message.headers)
+    return len(message.key) + len(message.value or b"") + headers

@@ -1,22 +1,28 @@
 """A consumer of a real broker's topic, and a sink that does not always do what it should."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from daemon.engine import Engine
 from daemon.kafka.at_least_once import AtLeastOnce
-from daemon.kafka.consumer import Consumer
-from daemon.kafka.partition import REOPEN_S
+from daemon.kafka.consumer import SILENCE_S, WATCH_S, Consumer, Outlet
+from daemon.kafka.partition import READ_AGAIN, REOPEN_S
 from daemon.kafka.settings import ConsumerSettings
-from daemon.pipeline import Outgoing
-from daemon.receipts import Receipt
+from daemon.kafka.transaction import ExactlyOnce
+from daemon.pipeline import Outgoing, Work
+from daemon.receipts import Counts, Receipt
 from processors.types import Frame, Sample
 from sinks.base import Record
 from sinks.kafka import IN_DOUBT
-from sinks.kafka_settings import KafkaCluster
-from tests.kafka_frames import Frames, Tally, error_of, tally
+from sinks.kafka_settings import KafkaCluster, KafkaSettings
+from tests.brokers import ApacheKafka, Proxy
+from tests.kafka_frames import SESSION_TIMEOUT_S, Frames, Tally, error_of, tally
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("accounts")
@@ -63,32 +69,62 @@ class Fickle:
         self.offer(record, receipt)
 
     def places(self) -> list[int]:
-        return [int(dict(record.headers)["visaged-source-offset"]) for record in self.records]
+        return [int(dict(record.headers)["visaged-source-offset"] or -1) for record in self.records]
 
 
-async def carry(frames: Frames, sink: Outgoing, until_committed: int) -> Consumer:
+@contextlib.asynccontextmanager
+async def consuming(
+    frames: Frames,
+    make_outlet: Callable[[ConsumerSettings, KafkaCluster], Outlet],
+    servers: str | None = None,
+    make_work: Callable[[str, str, str], Work] = Echo,
+    session_timeout: float = SESSION_TIMEOUT_S,
+) -> AsyncIterator[Consumer]:
+    """A consumer that runs until the end and has then raised nothing."""
     settings = ConsumerSettings(
-        topics=(frames.source,), group=frames.group, dead_letter_topic=frames.dead, session_timeout=6
+        topics=(frames.source,),
+        group=frames.group,
+        dead_letter_topic=frames.dead,
+        session_timeout=session_timeout,
     )
-    cluster = KafkaCluster(bootstrap_servers=frames.servers)
+    cluster = KafkaCluster(bootstrap_servers=servers or frames.servers)
     engine = Engine(1)
     consumer = Consumer(
         "frames",
         settings,
         cluster,
-        make_work=Echo,
-        make_outlet=lambda: AtLeastOnce("frames", settings, cluster, [sink]),
+        make_work=make_work,
+        make_outlet=partial(make_outlet, settings, cluster),
         lane=engine.lane("frames"),
         window=1,
     )
     running = asyncio.create_task(consumer.run())
-    async with asyncio.timeout(30):
-        while await frames.committed() < until_committed:
-            assert not running.done(), running.result()
+    try:
+        yield consumer
+    finally:
+        consumer.stop()
+        await running
+        await engine.close()
+
+
+def to_sink(sink: Outgoing) -> Callable[[ConsumerSettings, KafkaCluster], Outlet]:
+    return lambda settings, cluster: AtLeastOnce("frames", settings, cluster, [sink])
+
+
+def to_topic(topic: str, counts: Counts) -> Callable[[ConsumerSettings, KafkaCluster], Outlet]:
+    sink = KafkaSettings(type="kafka", topic=topic)
+    return lambda settings, cluster: ExactlyOnce(settings, cluster, [sink], [counts])
+
+
+async def until_committed(frames: Frames, count: int, timeout_s: float = 30) -> None:
+    async with asyncio.timeout(timeout_s):
+        while await frames.committed() < count:  # noqa: ASYNC110  # the broker tells nobody
             await asyncio.sleep(0.05)
-    consumer.stop()
-    await running
-    await engine.close()
+
+
+async def carry(frames: Frames, sink: Outgoing, count: int) -> Consumer:
+    async with consuming(frames, to_sink(sink)) as consumer:
+        await until_committed(frames, count)
     return consumer
 
 
@@ -171,3 +207,126 @@ async def test_records_wait_while_a_sink_does_not_answer(embedded: str) -> None:
         receipt.acknowledge()
     await carrying
     assert len(sink.records) == 200 - 64
+
+
+@pytest.mark.parametrize("pending", [0, 64])
+async def test_a_broker_that_is_gone_is_told_and_one_that_is_back(
+    embedded: str, embedded_proxy: Proxy, pending: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where nothing is read, as the sink has not answered for what was."""
+    caplog.set_level("INFO")
+    frames = Frames(embedded, partitions=1)
+    await frames.create()
+    await frames.send(frames.pictures(pending * 2, keys=3))
+    held: list[Receipt] = []
+    holding = True
+
+    def spoil(count: int, receipt: Receipt) -> bool:
+        if holding:
+            held.append(receipt)
+        return holding
+
+    async with consuming(frames, to_sink(Fickle(spoil)), embedded_proxy.address) as consumer:
+        assert consumer.state == "connecting"
+        await until(lambda: consumer.state == "running" and len(held) == pending, timeout_s=30)
+        await asyncio.sleep(WATCH_S + SILENCE_S)
+        assert (consumer.state, consumer.error) == ("running", None)
+        embedded_proxy.cut()
+        await until(lambda: consumer.error is not None, timeout_s=30)
+        assert consumer.state == "connecting"
+        assert (consumer.error or "").startswith(f"{embedded_proxy.address}: ")
+        await asyncio.sleep(2 * WATCH_S)
+        await embedded_proxy.restore()
+        await until(lambda: consumer.state == "running", timeout_s=30)
+        assert consumer.error is None
+        holding = False
+        for receipt in held:
+            receipt.acknowledge()
+        await frames.send(frames.pictures(10, keys=3))
+        await until_committed(frames, pending * 2 + 10)
+    told = [record.getMessage() for record in caplog.records if record.name == "daemon.kafka.consumer"]
+    assert len(told) == 2, told
+    assert told[0].startswith(f"frames: {embedded_proxy.address}: ")
+    assert told[1] == "frames: the brokers answer again"
+
+
+async def test_an_outage_under_transactions_is_told_in_clear_words_and_drops_nothing(
+    apache_kafka: ApacheKafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = Frames(apache_kafka.address(), partitions=1)
+    await frames.create()
+    await frames.send(frames.pictures(20, keys=1))
+    go_on = threading.Event()
+
+    class Held(Echo):
+        def look(self, frame: Frame) -> Sample:
+            go_on.wait()
+            return super().look(frame)
+
+    of_sink = Counts()
+    async with apache_kafka.proxy() as between:
+        outlet = to_topic(frames.out, of_sink)
+        async with consuming(frames, outlet, between.address, make_work=Held) as consumer:
+            await until(lambda: consumer.counts.received == 20, timeout_s=30)
+            (partition,) = consumer.partitions.values()
+            assert consumer.state == "running"
+            between.cut()
+            go_on.set()
+            await until(lambda: partition.reopened >= 2, timeout_s=30)
+            assert (partition.error or "").startswith(f"{between.address}: ")
+            for counts in (consumer.counts, of_sink):  # what is pending is in doubt: nobody has told
+                assert counts.skipped[READ_AGAIN] + counts.pending == 20
+            await until(lambda: partition.reopened >= 3, timeout_s=30)
+            await between.restore()
+            await until_committed(frames, 20)
+            await until(lambda: of_sink.acknowledged == 20, timeout_s=30)
+            for counts in (consumer.counts, of_sink):
+                assert (counts.received, counts.acknowledged, counts.skipped) == (40, 20, {READ_AGAIN: 20})
+    assert tally(frames.sent, await frames.results()) == Tally(0, 0, 0, 0)
+    told = [record.getMessage() for record in caplog.records if record.name == "daemon.kafka.partition"]
+    assert len(told) == len(set(told)) <= 3, told
+
+
+async def test_a_transaction_whose_end_nobody_heard_of_is_counted_as_it_ended(
+    apache_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = Frames(apache_kafka.address(), partitions=1)
+    await frames.create()
+    await frames.send(frames.pictures(20, keys=1))
+    of_sink = Counts()
+    async with apache_kafka.proxy() as between:
+        commit_transaction = AIOKafkaProducer.commit_transaction
+
+        async def unheard(producer: AIOKafkaProducer) -> None:
+            between.mute()
+            await commit_transaction(producer)
+
+        outlet = to_topic(frames.out, of_sink)
+        async with consuming(frames, outlet, between.address, session_timeout=30) as consumer:  # it is not evicted
+            with monkeypatch.context() as patched:
+                patched.setattr(AIOKafkaProducer, "commit_transaction", unheard)
+                await until(lambda: any(partition.reopened for partition in consumer.partitions.values()), timeout_s=30)
+            heard = await frames.committed()
+            assert 0 < heard == consumer.counts.pending
+            between.cut()
+            await between.restore()
+            await until_committed(frames, 20)
+            await until(lambda: consumer.counts.acknowledged == of_sink.acknowledged == 20, timeout_s=30)
+            for counts in (consumer.counts, of_sink):
+                assert counts.skipped[READ_AGAIN] == 20 - heard
+                assert counts.received == 40 - heard
+    assert tally(frames.sent, await frames.results()) == Tally(0, 0, 0, 0)
+
+
+async def test_a_rebalance_before_the_first_commit(apache_kafka: ApacheKafka) -> None:
+    frames = Frames(apache_kafka.address(), partitions=2)
+    await frames.create()
+    sink = Fickle(lambda count, receipt: False)
+    async with consuming(frames, to_sink(sink)) as first:
+        await until(lambda: len(first.partitions) == 2, timeout_s=30)
+        async with consuming(frames, to_sink(sink)) as second:
+            await until(lambda: len(first.partitions) == len(second.partitions) == 1, timeout_s=30)
+        await until(lambda: len(first.partitions) == 2, timeout_s=30)
+        await frames.send(frames.pictures(20, keys=8))
+        await until_committed(frames, 20)
+    assert len(sink.records) == 20

@@ -66,19 +66,22 @@ async def test_each_frame_once_and_each_key_in_order_and_poison_to_the_dead_lett
     await frames.create()
     values = frames.pictures(300, keys=10)
     values[50], values[51], values[200] = ("camera-1", POISON), ("camera-2", None), ("camera-3", b'{"objects": []}')
-    await frames.send(values)
+    await frames.send(values, headers=[("trace", None)])
     async with running(frames.configuration(delivery)) as app:
         await until(lambda: ended(app) == 300, timeout_s=60)
+        of_sink = app.status()["sinks"]["out"]["records"]
+        assert (of_sink["received"], of_sink["acknowledged"]) == (297, 297)
     letters = await frames.dead_letters()
     good = {place: key for place, key in frames.sent.items() if place not in {place_of(record) for record in letters}}
     assert len(good) == 297
     assert tally(good, await frames.results()) == Tally(0, 0, 0, 0)
     assert sorted((record.key, record.value, *error_of(record)) for record in letters) == [
         (b"camera-1", POISON, "DamagedImage", "The image is damaged: no marker found"),
-        (b"camera-2", b"", "UnsupportedImage", "This record has no value"),
+        (b"camera-2", None, "UnsupportedImage", "This record has no value"),
         (b"camera-3", b'{"objects": []}', "InvalidDocument", "_image: Field required"),
     ]
     assert {place_of(record) for record in letters} <= frames.sent.keys()
+    assert {record.headers[0] for record in letters} == {("trace", None)}
     assert await frames.committed() == 300
 
 
@@ -100,6 +103,65 @@ async def test_a_document_says_which_record_it_is_of(way: tuple[str, str]) -> No
         assert dict(record.headers)["ce_id"].decode() == f"{place.topic}-{place.partition}-{place.offset}"
 
 
+async def test_a_partition_that_ends_before_what_was_committed_is_begun_again(
+    way: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a broker was restored from a backup, or a topic made anew."""
+    servers, delivery = way
+    frames = Frames(servers, partitions=1)
+    await frames.create()
+    await frames.send(frames.pictures(20, keys=3))
+    await frames.commit(172)
+    async with running(frames.configuration(delivery)) as app:
+        await until(lambda: ended(app) == 20, timeout_s=60)
+        (partition,) = consumer(app)["partitions"].values()
+        assert (partition["error"], partition["reopened"], partition["offsets_lost"]) == (None, 1, 0)
+    assert await frames.committed() == 20
+    assert tally(frames.sent, await frames.results()) == Tally(0, 0, 0, 0)
+    assert f"{frames.source}-0: committed 172, the partition ends at 20: going on at 0" in caplog.messages
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_where_a_group_starts_with_the_latest_it_goes_on_at_the_end(
+    way: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    servers, delivery = way
+    frames = Frames(servers, partitions=1)
+    await frames.create()
+    await frames.send(frames.pictures(20, keys=3))
+    await frames.commit(172)
+    async with running(frames.configuration(delivery, start="latest")) as app:
+        await until(lambda: "the partition ends at 20: going on at 20" in caplog.text, timeout_s=60)
+        await until(lambda: all(partition["open"] for partition in consumer(app)["partitions"].values()))
+    assert await frames.committed() == 20  # without a record: what comes while no daemon runs is not passed over
+    frames.sent.clear()
+    await frames.send(frames.pictures(10, keys=3))
+    async with running(frames.configuration(delivery, start="latest")) as app:
+        await until(lambda: ended(app) == 10, timeout_s=60)
+    assert tally(frames.sent, await frames.results()) == Tally(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+@pytest.mark.parametrize("start", ["earliest", "latest"])
+async def test_records_that_were_deleted_before_their_turn_are_counted(
+    apache_kafka: ApacheKafka, delivery: str, start: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = Frames(apache_kafka.address(), partitions=1)
+    await frames.create()
+    await frames.send(frames.pictures(30, keys=3))
+    await frames.commit(5)
+    await frames.delete_before(12)
+    async with running(frames.configuration(delivery, start=start)) as app:
+        await until(lambda: ended(app) == 18, timeout_s=60)
+        (partition,) = consumer(app)["partitions"].values()
+        assert (partition["error"], partition["offsets_lost"]) == (None, 7)
+    assert await frames.committed() == 30
+    left = {place: key for place, key in frames.sent.items() if place.offset >= 12}
+    assert tally(left, await frames.results()) == Tally(0, 0, 0, 0)
+    said = f"{frames.source}-0: committed 5, the partition begins at 12, 7 offsets are lost: going on at 12"
+    assert said in caplog.messages
+
+
 async def test_topics_are_created_with_the_asked_partitions(way: tuple[str, str]) -> None:
     servers, delivery = way
     frames = Frames(servers, partitions=3)
@@ -110,6 +172,28 @@ async def test_topics_are_created_with_the_asked_partitions(way: tuple[str, str]
         await frames.send(frames.pictures(30, keys=5))
         await until(lambda: ended(app) == 30, timeout_s=30)
     assert tally(frames.sent, await frames.results()) == Tally(0, 0, 0, 0)
+
+
+async def test_a_consumer_runs_when_it_has_its_partitions_and_not_while_the_broker_is_away(
+    apache_kafka: ApacheKafka,
+) -> None:
+    frames = Frames(apache_kafka.address(), partitions=1)
+    await frames.create()
+    async with apache_kafka.proxy() as between:
+        configuration = frames.configuration("exactly_once")
+        configuration["clusters"]["own"]["bootstrap_servers"] = between.address
+        between.cut()
+        async with running(configuration) as app:
+            await until(lambda: consumer(app)["state"] == "waiting")
+            await between.restore()
+            await until(lambda: consumer(app)["state"] == "running", timeout_s=60)
+            assert consumer(app)["error"] is None
+            between.cut()
+            await until(lambda: consumer(app)["state"] == "connecting")
+            assert consumer(app)["error"] == f"{between.address}: connection refused"
+            await between.restore()
+            await until(lambda: consumer(app)["state"] == "running")
+            assert consumer(app)["error"] is None
 
 
 async def test_a_missing_topic_is_named_and_waited_for(way: tuple[str, str]) -> None:

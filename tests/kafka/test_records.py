@@ -16,7 +16,7 @@ from tests.kafka_frames import strip
 
 
 def record(
-    key: bytes | None = b"door", value: bytes | None = b"", headers: Sequence[tuple[str, bytes]] = ()
+    key: bytes | None = b"door", value: bytes | None = b"", headers: Sequence[tuple[str, bytes | None]] = ()
 ) -> ConsumerRecord:
     return ConsumerRecord("frames", 3, 42, 1_700_000_000_250, 0, key, value, 0, 0, 0, tuple(headers))
 
@@ -70,7 +70,9 @@ def test_a_dead_letter_is_the_record_with_what_was_wrong() -> None:
 
 
 def test_a_dead_letter_of_little_and_of_much() -> None:
-    assert dead_letter(record(value=None), "door", "", "E").value == b""
+    letter = dead_letter(record(value=None, headers=[("trace", None)]), "door", "", "E")
+    assert (letter.tombstone, letter.value, letter.headers[0]) == (True, b"", ("trace", None))
+    assert not dead_letter(record(value=b""), "door", "", "E").tombstone
     assert dict(dead_letter(record(), "door", "ä" * 5000, "E").headers)["visaged-error"] == ("ä" * 1000).encode()
 
 

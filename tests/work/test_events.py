@@ -41,7 +41,7 @@ def values(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def event_ids(records: Sequence[Record]) -> list[str]:
-    return [dict(record.headers)["ce_id"].decode() for record in records]
+    return [(dict(record.headers)["ce_id"] or b"").decode() for record in records]
 
 
 @pytest.fixture
