@@ -76,10 +76,10 @@ def crop_matrix(centre: Floats, side: float, angle: float, size: int) -> Floats:
     The crop is the square of `side` about `centre`, turned so that a line at `angle` (radians, clockwise as seen) is
     level in it.
     """
-    scale = side / size
-    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-    turn = np.array([[cos, -sin], [sin, cos]])
-    return np.column_stack([turn, centre - turn @ (size / 2, size / 2)])
+    scale, half = side / size, size / 2
+    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    x, y = centre.tolist()
+    return np.array([(cos, -sin, x - (cos - sin) * half), (sin, cos, y - (sin + cos) * half)])
 
 
 def cropped(
@@ -124,15 +124,16 @@ def _reach(row: Floats, size: int, length: int) -> slice:
 
 def scaled(matrix: Floats, factors: float | Floats) -> Floats:
     """A crop's matrix in the picture scaled by this, or by these across and down."""
-    result: Floats = (matrix.T * factors).T
-    result[:, 2] += (np.asarray(factors) - 1) / 2  # the centre of the first pixel of both is half a pixel in
+    by_row = np.reshape(factors, (-1, 1))
+    result: Floats = matrix * by_row
+    result[:, 2:] += (by_row - 1) / 2  # the centre of the first pixel of both is half a pixel in
     return result
 
 
 def angle_of(a_xy: Floats, b_xy: Floats) -> float:
     """Direction from a to b in radians, clockwise as seen (y is down)."""
     dx, dy = b_xy - a_xy
-    return float(np.arctan2(dy, dx))
+    return math.atan2(dy, dx)
 
 
 def similarity(from_xy: Floats, to_xy: Floats) -> Floats:
@@ -146,8 +147,10 @@ def similarity(from_xy: Floats, to_xy: Floats) -> Floats:
 
 def levelled_square(points_xy: Floats, angle: float, scale: float) -> tuple[Floats, float]:
     """Centre and side of the square about the points' bounding box, `scale` times as large, turned level by `angle`."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[cos, -sin], [sin, cos]])  # from the level frame to the picture
-    level = points_xy @ turn
-    low, high = level.min(axis=0), level.max(axis=0)
-    return turn @ ((low + high) / 2), float((high - low).max() * scale)
+    cos, sin = math.cos(angle), math.sin(angle)
+    x, y = points_xy.T
+    level = x * cos + y * sin, y * cos - x * sin
+    (low_x, high_x), (low_y, high_y) = ((float(along.min()), float(along.max())) for along in level)
+    middle_x, middle_y = (low_x + high_x) / 2, (low_y + high_y) / 2
+    centre = np.array([middle_x * cos - middle_y * sin, middle_x * sin + middle_y * cos])
+    return centre, max(high_x - low_x, high_y - low_y) * scale

@@ -122,9 +122,9 @@ class FaceFitter(Estimator):
         face = cropped(pyramid, matrix, CROP, replicate=True)
         outputs = self._session.run({"input": blob(face, scale=1 / 255, rgb=True)})
         points = outputs["conv2d_21"].reshape(-1, 3).astype(np.float64)
-        points_xy = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-        presence = 1 / (1 + np.exp(-float(outputs["conv2d_31"].item())))
-        return FaceMesh(np.column_stack([points_xy, points[:, 2] * (crop.side / CROP)]), float(presence))
+        points[:, :2] = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+        points[:, 2] *= crop.side / CROP
+        return FaceMesh(points, 1 / (1 + math.exp(-outputs["conv2d_31"].item())))
 
 
 def landmarks(mesh_xyz: Floats) -> Landmarks:

