@@ -12,11 +12,11 @@ from daemon.http.services import services
 from daemon.sources.folder import pictures_in
 from daemon.sources.url import scheme_of
 from daemon.sources.video import expect_device
-from daemon.work.settings import by_processor
+from daemon.work.plan import Plan
 from models.store import ModelStore
 from processors.chain import Chain
 from processors.matcher import Matcher
-from processors.registry import build, build_chain
+from processors.registry import build_chain
 from sinks.file import FileSettings
 
 
@@ -50,7 +50,7 @@ def built(config: Config) -> ModelStore:
         return build_chain(names, config.processor_settings(), models)
 
     for work in (*config.streams.values(), *config.consumers.values()):
-        build(work.chain, by_processor(config.processors, work.processors), models)
+        Plan(work, config.processors, models)
     if config.http is not None:
         for service in services(config.http.liveness_module).values():
             list(answers(service, chain, lambda: Matcher(models), config.http))

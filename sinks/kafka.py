@@ -57,8 +57,7 @@ class _Part:
 
     @property
     def size(self) -> int:
-        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
-        return len(self.key) + len(self.value or b"") + headers
+        return size_of(self.key, self.value, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +233,11 @@ class KafkaSink:
             return [part]  # which is now found too large before it is sent
         refused.append((part.record, "refused by the broker"))
         return []
+
+
+def size_of(key: bytes, value: bytes | None, headers: Iterable[Header]) -> int:
+    """Bytes of a record, without what a batch adds."""
+    return len(key) + len(value or b"") + sum(len(name) + len(of_name or b"") for name, of_name in headers)
 
 
 def _part(record: Record) -> _Part:

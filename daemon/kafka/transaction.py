@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
-from aiokafka.errors import KafkaConnectionError
 
 from daemon.kafka.partition import Commits, Entry, Message, Session
 from daemon.kafka.records import dead_letter
@@ -20,7 +19,7 @@ from daemon.kafka.settings import ConsumerSettings
 from daemon.pipeline import STOPPED, Outgoing
 from daemon.receipts import Counts, Receipt
 from sinks.base import Record
-from sinks.kafka import WITHOUT_PICTURES, check_connection, client_arguments, end_producer
+from sinks.kafka import WITHOUT_PICTURES, check_connection, client_arguments, end_producer, size_of
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -99,7 +98,7 @@ class _Transactions:
         try:
             async with asyncio.timeout(outlet.cluster.request_timeout):
                 await self._producer.start()  # fences the one before
-        except (KafkaConnectionError, TimeoutError):
+        except (kafka_errors.KafkaConnectionError, TimeoutError):
             await check_connection(outlet.cluster, arguments, idempotent=False)  # raises with the reason, if it lasts
             raise
 
@@ -221,5 +220,4 @@ class _Topic:
 
 
 def _size(message: Message) -> int:
-    headers = sum(len(name) + len(value or b"") for name, value in message.headers)
-    return len(message.key) + len(message.value or b"") + headers
+    return size_of(message.key, message.value, message.headers)

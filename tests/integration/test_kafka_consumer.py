@@ -72,6 +72,25 @@ class Fickle:
         return [int(dict(record.headers)["visaged-source-offset"] or -1) for record in self.records]
 
 
+class Holding(Fickle):
+    """Answers for no record until release()."""
+
+    def __init__(self) -> None:
+        super().__init__(self._hold)
+        self.held: list[Receipt] = []
+        self._holding = True
+
+    def _hold(self, count: int, receipt: Receipt) -> bool:
+        if self._holding:
+            self.held.append(receipt)
+        return self._holding
+
+    def release(self) -> None:
+        self._holding = False
+        for receipt in self.held:
+            receipt.acknowledge()
+
+
 @contextlib.asynccontextmanager
 async def consuming(
     frames: Frames,
@@ -189,22 +208,12 @@ async def test_records_wait_while_a_sink_does_not_answer(embedded: str) -> None:
     frames = Frames(embedded, partitions=1)
     await frames.create()
     await frames.send(frames.pictures(200, keys=3))
-    held: list[Receipt] = []
-    holding = True
-
-    def spoil(count: int, receipt: Receipt) -> bool:
-        if holding:
-            held.append(receipt)
-        return holding
-
-    sink = Fickle(spoil)
+    sink = Holding()
     carrying = asyncio.create_task(carry(frames, sink, 200))
-    await until(lambda: len(held) == 64)  # max_pending
+    await until(lambda: len(sink.held) == 64)  # max_pending
     await asyncio.sleep(0.5)
-    assert len(held) == 64
-    holding = False
-    for receipt in held:
-        receipt.acknowledge()
+    assert len(sink.held) == 64
+    sink.release()
     await carrying
     assert len(sink.records) == 200 - 64
 
@@ -218,17 +227,10 @@ async def test_a_broker_that_is_gone_is_told_and_one_that_is_back(
     frames = Frames(embedded, partitions=1)
     await frames.create()
     await frames.send(frames.pictures(pending * 2, keys=3))
-    held: list[Receipt] = []
-    holding = True
-
-    def spoil(count: int, receipt: Receipt) -> bool:
-        if holding:
-            held.append(receipt)
-        return holding
-
-    async with consuming(frames, to_sink(Fickle(spoil)), embedded_proxy.address) as consumer:
+    sink = Holding()
+    async with consuming(frames, to_sink(sink), embedded_proxy.address) as consumer:
         assert consumer.state == "connecting"
-        await until(lambda: consumer.state == "running" and len(held) == pending, timeout_s=30)
+        await until(lambda: consumer.state == "running" and len(sink.held) == pending, timeout_s=30)
         await asyncio.sleep(WATCH_S + SILENCE_S)
         assert (consumer.state, consumer.error) == ("running", None)
         embedded_proxy.cut()
@@ -239,9 +241,7 @@ async def test_a_broker_that_is_gone_is_told_and_one_that_is_back(
         await embedded_proxy.restore()
         await until(lambda: consumer.state == "running", timeout_s=30)
         assert consumer.error is None
-        holding = False
-        for receipt in held:
-            receipt.acknowledge()
+        sink.release()
         await frames.send(frames.pictures(10, keys=3))
         await until_committed(frames, pending * 2 + 10)
     told = [record.getMessage() for record in caplog.records if record.name == "daemon.kafka.consumer"]

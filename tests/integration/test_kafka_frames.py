@@ -103,15 +103,21 @@ async def test_a_document_says_which_record_it_is_of(way: tuple[str, str]) -> No
         assert dict(record.headers)["ce_id"].decode() == f"{place.topic}-{place.partition}-{place.offset}"
 
 
+async def committed_at(offset: int, servers: str, records: int) -> Frames:
+    """A partition of so many, whose group has committed this."""
+    frames = Frames(servers, partitions=1)
+    await frames.create()
+    await frames.send(frames.pictures(records, keys=3))
+    await frames.commit(offset)
+    return frames
+
+
 async def test_a_partition_that_ends_before_what_was_committed_is_begun_again(
     way: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """As after a broker was restored from a backup, or a topic made anew."""
     servers, delivery = way
-    frames = Frames(servers, partitions=1)
-    await frames.create()
-    await frames.send(frames.pictures(20, keys=3))
-    await frames.commit(172)
+    frames = await committed_at(172, servers, records=20)
     async with running(frames.configuration(delivery)) as app:
         await until(lambda: ended(app) == 20, timeout_s=60)
         (partition,) = consumer(app)["partitions"].values()
@@ -126,10 +132,7 @@ async def test_where_a_group_starts_with_the_latest_it_goes_on_at_the_end(
     way: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     servers, delivery = way
-    frames = Frames(servers, partitions=1)
-    await frames.create()
-    await frames.send(frames.pictures(20, keys=3))
-    await frames.commit(172)
+    frames = await committed_at(172, servers, records=20)
     async with running(frames.configuration(delivery, start="latest")) as app:
         await until(lambda: "the partition ends at 20: going on at 20" in caplog.text, timeout_s=60)
         await until(lambda: all(partition["open"] for partition in consumer(app)["partitions"].values()))
@@ -146,10 +149,7 @@ async def test_where_a_group_starts_with_the_latest_it_goes_on_at_the_end(
 async def test_records_that_were_deleted_before_their_turn_are_counted(
     apache_kafka: ApacheKafka, delivery: str, start: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    frames = Frames(apache_kafka.address(), partitions=1)
-    await frames.create()
-    await frames.send(frames.pictures(30, keys=3))
-    await frames.commit(5)
+    frames = await committed_at(5, apache_kafka.address(), records=30)
     await frames.delete_before(12)
     async with running(frames.configuration(delivery, start=start)) as app:
         await until(lambda: ended(app) == 18, timeout_s=60)
