@@ -99,43 +99,43 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from daemon.config import load
+    from daemon.config.load import load
 
     config = load(arguments.config)
-    from daemon.app import main
+    from daemon.commands.run import main
 
     return main(config)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from daemon.config import load
+    from daemon.config.load import load
 
     config = load(arguments.config)
-    from daemon.check import main
+    from daemon.commands.check import main
 
     return main(config, arguments.config)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from daemon.demo.run import main
+    from daemon.commands.demo.run import main
 
     return main(broker=arguments.broker, seconds=arguments.seconds)
 
 
 def _process(arguments: argparse.Namespace) -> int:
-    from daemon.config import load
+    from daemon.config.load import load
 
     config = load(arguments.config)
-    from daemon.process import main
+    from daemon.commands.process import main
 
     return main(arguments.inputs, chain=arguments.chain, draw=arguments.draw, config=config)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from daemon.config import load
+    from daemon.config.load import load
 
     config = load(arguments.config)
-    from daemon.evaluate.run import main
+    from daemon.commands.evaluate.run import main
 
     return main(
         arguments.folders,
@@ -163,7 +163,7 @@ def _models(arguments: argparse.Namespace) -> int:
 
     if arguments.cards is not None:
         import models
-        from daemon.evaluate.cards import main
+        from daemon.commands.evaluate.cards import main
 
         return main(arguments.cards, Path(models.__file__).parent)
     rows = listing(ModelStore())
@@ -172,7 +172,7 @@ def _models(arguments: argparse.Namespace) -> int:
 
 
 def _schema(arguments: argparse.Namespace) -> int:
-    from daemon.reference import reference
+    from daemon.commands.schema import reference
 
     sys.stdout.write(reference())
     return 0

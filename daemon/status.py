@@ -5,11 +5,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from daemon.delivery import Delivery
-from daemon.engine import Engine
-from daemon.receipts import Counts
-from daemon.stream import Stream
-from daemon.supervisor import Supervisor
+from daemon.flow.delivery import Delivery
+from daemon.flow.engine import Engine
+from daemon.flow.receipts import Counts
+from daemon.flow.stream import Stream
+from daemon.flow.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from daemon.kafka.consumer import Consumer  # with aiokafka

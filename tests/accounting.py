@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daemon.receipts import Counts
+from daemon.flow.receipts import Counts
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from daemon.demo.broker import embedded_broker, free_port
+from daemon.commands.demo.broker import embedded_broker, free_port
 
 HERE = Path(__file__).parent
 APACHE_KAFKA = HERE / "apache_kafka"

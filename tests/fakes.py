@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from daemon.receipts import Counts, Receipt
+from daemon.flow.receipts import Counts, Receipt
 from daemon.sources.base import Feed
 from processors.types import Frame, Label, Sample
 from sinks.base import Record

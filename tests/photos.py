@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-import daemon.demo
+import daemon.simulator
 
-FOLDER = Path(daemon.demo.__file__).parent / "pictures"
+FOLDER = Path(daemon.simulator.__file__).parent / "pictures"
 PEOPLE = Path(__file__).parent / "data" / "pictures"
 ORIENTATION = 0x0112
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockingError
 
-from daemon.config import load
+from daemon.config.load import load
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ MAY_IMPORT = {
 
 HOMES = {
     "json": ("daemon/wire/",),
-    "yaml": ("daemon/config.py", "models/manifest.py"),
+    "yaml": ("daemon/config/load.py", "models/manifest.py"),
     "onnxruntime": ("models/session.py",),
-    "av": ("daemon/sources/video.py", "daemon/sources/planes.py", "daemon/demo/"),
+    "av": ("daemon/sources/video.py", "daemon/sources/planes.py", "daemon/simulator/"),
     "aiohttp": ("daemon/http/",),
-    "aiokafka": ("sinks/kafka.py", "daemon/kafka/", "daemon/demo/"),
+    "aiokafka": ("sinks/kafka.py", "daemon/kafka/", "daemon/commands/demo/"),
 }
 """Where an outside library is known."""
 
@@ -86,7 +86,7 @@ def test_every_file_keeps_the_rules() -> None:
 @pytest.mark.parametrize(
     ("path", "source", "expected"),
     [
-        ("processors/a.py", "import daemon.engine", "processors must not import daemon"),
+        ("processors/a.py", "import daemon.flow.engine", "processors must not import daemon"),
         ("processors/a.py", "def f():\n    from sinks.base import Record", "a.py:2: processors must not import sinks"),
         ("sinks/a.py", "if TYPE_CHECKING:\n    from processors import types", "sinks must not import processors"),
         ("models/a.py", "from processors.types import Frame", "models must not import processors"),
@@ -137,4 +137,4 @@ def test_the_command_line_is_light() -> None:
 
 
 def test_a_configuration_loads_without_the_libraries_of_what_it_configures() -> None:
-    assert loaded_by("import daemon.config") & {"av", "aiohttp", "aiokafka", "onnxruntime"} == set()
+    assert loaded_by("import daemon.config.load") & {"av", "aiohttp", "aiokafka", "onnxruntime"} == set()

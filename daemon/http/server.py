@@ -10,11 +10,11 @@ from functools import partial
 from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from daemon.engine import Engine
 from daemon.errors import ConfigError, DeadlineExceeded, InvalidDocument, Overloaded, Problem, TooManyBytes
-from daemon.http.endpoints import Answer, ChainOf, MatcherOf, answers
+from daemon.flow.engine import Engine
 from daemon.http.errors import json_response, refuses
-from daemon.http.services import Detection, Service
+from daemon.http.services.catalogue import Detection, Service
+from daemon.http.services.endpoints import Answer, ChainOf, MatcherOf, answers
 from daemon.http.settings import HttpSettings
 from daemon.http.tracing import traces
 from daemon.wire.blob import TOO_MANY_BYTES

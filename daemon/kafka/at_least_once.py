@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from daemon.delivery import Delivery
+from daemon.flow.delivery import Delivery
+from daemon.flow.pipeline import Outgoing
+from daemon.flow.receipts import Counts, Ending
 from daemon.kafka.partition import Commits, Entry, Session
 from daemon.kafka.records import dead_letter
 from daemon.kafka.settings import ConsumerSettings
-from daemon.pipeline import Outgoing
-from daemon.receipts import Counts, Ending
 from sinks.base import SinkError
 from sinks.kafka import KafkaSink
 from sinks.kafka_settings import KafkaCluster, KafkaSettings

@@ -10,12 +10,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from daemon.engine import Lane
 from daemon.errors import SourceError
+from daemon.flow.engine import Lane
+from daemon.flow.pipeline import Work
+from daemon.flow.receipts import Counts
 from daemon.kafka.partition import Commits, Partition, RecordCounts, Session
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
-from daemon.pipeline import Work
-from daemon.receipts import Counts
 from sinks.base import SinkError
 from sinks.kafka import check_connection, client_arguments, create_topic, end_consumer, words
 from sinks.kafka_settings import KafkaCluster

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple, Protocol
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from daemon.engine import Lane
 from daemon.errors import SourceError, VisagedError
+from daemon.flow.engine import Lane
+from daemon.flow.pipeline import STOPPED, Outgoing, Pipeline, Work
+from daemon.flow.queues import BoundedQueue, QueueClosed
+from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
 from daemon.kafka.records import RecordFrame, RecordWork, id_of, stream_of
 from daemon.kafka.settings import ConsumerSettings
-from daemon.pipeline import STOPPED, Outgoing, Pipeline, Work
-from daemon.queues import BoundedQueue, QueueClosed
-from daemon.receipts import Counts, Ending, Ledger, Receipt
 from sinks.base import Header, SinkError
 from sinks.kafka import IN_DOUBT, words
 

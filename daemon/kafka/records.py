@@ -8,8 +8,8 @@ from typing import Final
 from aiokafka import ConsumerRecord
 
 from daemon.errors import UnsupportedImage
+from daemon.flow.pipeline import Work
 from daemon.pictures import decode
-from daemon.pipeline import Work
 from daemon.wire.request import read
 from daemon.wire.v2 import V2
 from processors.types import Frame, Image, Sample

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
+from daemon.flow.pipeline import STOPPED, Outgoing
+from daemon.flow.receipts import Counts, Receipt
 from daemon.kafka.partition import Commits, Entry, Message, Session
 from daemon.kafka.records import dead_letter
 from daemon.kafka.settings import ConsumerSettings
-from daemon.pipeline import STOPPED, Outgoing
-from daemon.receipts import Counts, Receipt
 from sinks.base import Record
 from sinks.kafka import WITHOUT_PICTURES, check_connection, client_arguments, end_producer, size_of
 from sinks.kafka_settings import KafkaCluster, KafkaSettings

@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 
 from daemon.errors import DamagedImage, ImageTooLarge, SourceEnded, SourceError, UnsupportedImage
-from daemon.memory import keep_freed_memory
+from daemon.prepare import keep_freed_memory
 from daemon.sources.base import TELL_INTERVAL_S, Feed, Reader, Stopped
 from daemon.sources.planes import Bytes, Decoded, Layout, Pixels, read_bgr
 from processors.types import Frame, Image

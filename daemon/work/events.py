@@ -10,9 +10,9 @@ it was and under the same `ce_id`.
 from collections.abc import Sequence, Set
 from enum import StrEnum
 
-from daemon.documents import TrackEvents, jpeg
 from daemon.wire.v2 import StreamInfo, rfc3339, track_object
 from daemon.wire.version import Size
+from daemon.work.documents import TrackEvents, jpeg
 from daemon.work.followed import Followed
 from daemon.work.journal import Entry, Journal
 from sinks.base import Record

@@ -6,12 +6,12 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from daemon.documents import Documents, TrackEvents
-from daemon.pipeline import Work
-from daemon.regions import InRegions, Regions
+from daemon.flow.pipeline import Work
+from daemon.work.documents import Documents, TrackEvents
 from daemon.work.emission import Emission
 from daemon.work.events import Events
 from daemon.work.journal import Journal
+from daemon.work.regions import InRegions, Regions
 from daemon.work.settings import WorkSettings, by_processor, often
 from daemon.work.tracked import Schedule, Tracked
 from daemon.work.untracked import Untracked

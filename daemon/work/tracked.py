@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daemon.documents import crop_of, stream_info
 from daemon.wire.v2 import StreamInfo
+from daemon.work.documents import crop_of, stream_info
 from daemon.work.emission import Emission
 from daemon.work.events import Events, Reason
 from daemon.work.followed import Followed, Sight

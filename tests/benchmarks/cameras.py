@@ -25,8 +25,8 @@ from typing import Any
 import aiohttp
 import cv2
 
-from daemon.demo.broker import embedded_broker
-from daemon.demo.clip import PEOPLE, Scene, make_clip
+from daemon.commands.demo.broker import embedded_broker
+from daemon.simulator.clip import PEOPLE, Scene, make_clip
 from tests.benchmarks.cost import CHAINS, Figures, configuration, looped, median, per_frame, run_json
 
 CORES = os.cpu_count() or 1
@@ -38,7 +38,7 @@ FITTED = CHAINS["detector+fitter"]
 @contextmanager
 def camera_of(clip: Path) -> Iterator[str]:
     """The URL of a simulator in a process of its own."""
-    command = [sys.executable, "-m", "daemon.demo.camera", str(clip), "--port", "0"]
+    command = [sys.executable, "-m", "daemon.simulator.camera", str(clip), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as camera:
         try:
             assert camera.stdout is not None

@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from daemon.app import App, prepare
-from daemon.config import Config
-from daemon.delivery import Item
+from daemon.commands.run import App, prepare
+from daemon.config.load import Config
+from daemon.flow.delivery import Item
 from daemon.sources.base import Out
 from daemon.sources.video import VideoReader
 from processors.chain import Chain

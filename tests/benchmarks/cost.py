@@ -24,9 +24,9 @@ import av
 import cv2
 import psutil
 
-from daemon.demo.broker import embedded_broker
-from daemon.demo.clip import Scene, make_clip
-from daemon.engine import Engine
+from daemon.commands.demo.broker import embedded_broker
+from daemon.flow.engine import Engine
+from daemon.simulator.clip import Scene, make_clip
 from models.store import ModelStore
 from processors.registry import build_chain
 from processors.types import Frame, Sample
@@ -115,7 +115,7 @@ def parts_and_by_hand(clip: Path, sink: dict[str, Any], rounds: int) -> None:
 
 
 def cameras(clip: Path, sink: dict[str, Any], count: int, seconds: float) -> None:
-    command = [sys.executable, "-m", "daemon.demo.camera", str(clip), "--port", "0"]
+    command = [sys.executable, "-m", "daemon.simulator.camera", str(clip), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as camera:
         try:
             assert camera.stdout is not None

@@ -24,9 +24,9 @@ from typing import Any
 import cv2
 import psutil
 
-from daemon.app import SWITCH_INTERVAL_S
-from daemon.demo.clip import make_clip
-from daemon.memory import keep_freed_memory
+from daemon.commands.run import SWITCH_INTERVAL_S
+from daemon.prepare import keep_freed_memory
+from daemon.simulator.clip import make_clip
 from daemon.sources.base import InThread, Out, Reader, Source
 from daemon.sources.isolated import Isolated
 from daemon.sources.planes import Decoded
@@ -182,7 +182,7 @@ def main() -> None:
         long = looped(clip, 5, Path(folder) / "long.mp4")
         measure_all("a clip, all frames converted", str(long), 1000, 1, arguments.rounds)
         measure_all("a clip, every third frame converted", str(long), 1000, 3, arguments.rounds)
-        command = [sys.executable, "-m", "daemon.demo.camera", str(clip), "--port", "0"]
+        command = [sys.executable, "-m", "daemon.simulator.camera", str(clip), "--port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as camera:
             try:
                 assert camera.stdout is not None

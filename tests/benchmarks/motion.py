@@ -19,8 +19,8 @@ import av
 import cv2
 import numpy as np
 
-from daemon.config import load
-from daemon.demo.clip import Scene
+from daemon.config.load import load
+from daemon.simulator.clip import Scene
 from daemon.sources.settings import MotionSettings, SourceSettings
 from daemon.sources.video import VideoReader
 from models.store import ModelStore

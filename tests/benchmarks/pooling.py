@@ -18,12 +18,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from daemon.config import Config
-from daemon.evaluate.figures import Figure
-from daemon.evaluate.labels import Picture, find_sets, read_set
-from daemon.evaluate.metrics import auc, equal_error_rate, proportion, tpr_at_fpr
-from daemon.evaluate.run import DETECTOR, chosen
-from daemon.evaluate.verification import embedding
+from daemon.commands.evaluate.figures import Figure
+from daemon.commands.evaluate.labels import Picture, find_sets, read_set
+from daemon.commands.evaluate.metrics import auc, equal_error_rate, proportion, tpr_at_fpr
+from daemon.commands.evaluate.run import DETECTOR, chosen
+from daemon.commands.evaluate.verification import embedding
+from daemon.config.load import Config
 from daemon.pictures import decode
 from daemon.work.shots import shot_score
 from models.store import ModelStore

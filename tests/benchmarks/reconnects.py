@@ -15,10 +15,10 @@ from pathlib import Path
 
 import psutil
 
-from daemon.demo.camera import Camera
-from daemon.demo.clip import Scene, make_clip
-from daemon.demo.rtp import Clip
 from daemon.errors import SourceError
+from daemon.simulator.camera import Camera
+from daemon.simulator.clip import Scene, make_clip
+from daemon.simulator.rtp import Clip
 from daemon.sources.base import InThread
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader

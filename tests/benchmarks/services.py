@@ -28,11 +28,11 @@ import cv2
 import numpy as np
 import psutil
 
-import daemon.demo
-from daemon.app import prepare
-from daemon.config import Config
-from daemon.http.endpoints import answers
-from daemon.http.services import services
+import daemon.simulator
+from daemon.commands.run import prepare
+from daemon.config.load import Config
+from daemon.http.services.catalogue import services
+from daemon.http.services.endpoints import answers
 from daemon.http.settings import HttpSettings
 from daemon.wire import blob
 from models.session import Session
@@ -40,7 +40,7 @@ from models.store import ModelStore
 from processors.matcher import Matcher
 from processors.registry import build_chain
 
-PORTRAIT = Path(daemon.demo.__file__).parent / "pictures" / "obama.jpg"
+PORTRAIT = Path(daemon.simulator.__file__).parent / "pictures" / "obama.jpg"
 SIZE = (1080, 1920)
 
 

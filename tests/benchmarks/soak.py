@@ -22,8 +22,8 @@ from typing import Any
 import aiohttp
 import psutil
 
-from daemon.demo.broker import embedded_broker, free_port
-from daemon.demo.clip import make_clip
+from daemon.commands.demo.broker import embedded_broker, free_port
+from daemon.simulator.clip import make_clip
 
 CAMERAS = 8
 WARM_UP = 0.25
@@ -105,7 +105,7 @@ def _configuration(mount: str, ports: Sequence[int], http: int, broker: str, fol
 
 
 def _camera(clip: Path, port: int) -> "subprocess.Popen[bytes]":
-    return _started("daemon.demo.camera", str(clip), "--port", str(port))
+    return _started("daemon.simulator.camera", str(clip), "--port", str(port))
 
 
 def _started(*module: str) -> "subprocess.Popen[bytes]":

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from daemon.demo.clip import PEOPLE, Scene, make_clip
+from daemon.simulator.clip import PEOPLE, Scene, make_clip
 from daemon.wire.blob import decode_base64
 from daemon.wire.v2 import TEMPLATE
 from models.store import ModelStore

@@ -5,9 +5,9 @@ from typing import Any, Protocol
 import aiohttp
 import pytest
 
-from daemon.engine import Engine
+from daemon.flow.engine import Engine
 from daemon.http.server import HttpServer
-from daemon.http.services import Detection, Service, services
+from daemon.http.services.catalogue import Detection, Service, services
 from daemon.http.settings import HttpSettings
 from models.store import ModelStore
 from processors.matcher import Matcher

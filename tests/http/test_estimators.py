@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from daemon.http.services import Estimation, services
+from daemon.http.services.catalogue import Estimation, services
 from tests.http.calls import document, post, send
 from tests.http.test_refusals import problem
 from tests.photos import encoded, file_of

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from daemon.http.errors import UNREADABLE_BODY
-from daemon.http.services import Detection, services
+from daemon.http.services.catalogue import Detection, services
 from tests.http.calls import SERVICE, document, post, send
 from tests.http.conftest import Served
 from tests.photos import encoded, file_of, opened

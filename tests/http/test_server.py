@@ -9,10 +9,10 @@ import aiohttp
 import psutil
 import pytest
 
-from daemon.engine import Engine
 from daemon.errors import ConfigError
+from daemon.flow.engine import Engine
 from daemon.http.server import HttpServer
-from daemon.http.services import services
+from daemon.http.services.catalogue import services
 from daemon.http.settings import HttpSettings
 from models.errors import ModelError
 from models.store import ModelStore

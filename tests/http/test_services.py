@@ -2,7 +2,7 @@ from typing import Any, get_args
 
 import pytest
 
-from daemon.http.services import (
+from daemon.http.services.catalogue import (
     LIVENESS_MODULES,
     Comparison,
     Detection,

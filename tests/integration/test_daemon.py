@@ -15,11 +15,11 @@ import psutil
 import pytest
 from aiokafka import ConsumerRecord
 
-from daemon.app import App
-from daemon.config import Config
-from daemon.demo.camera import Camera
-from daemon.demo.clip import Scene, make_clip
-from daemon.demo.rtp import Clip
+from daemon.commands.run import App
+from daemon.config.load import Config
+from daemon.simulator.camera import Camera
+from daemon.simulator.clip import Scene, make_clip
+from daemon.simulator.rtp import Clip
 from tests.brokers import ApacheKafka, Proxy, new_topic, records_of
 from tests.waiting import until
 

@@ -9,14 +9,14 @@ from functools import partial
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from daemon.engine import Engine
+from daemon.flow.engine import Engine
+from daemon.flow.pipeline import Outgoing, Work
+from daemon.flow.receipts import Counts, Receipt
 from daemon.kafka.at_least_once import AtLeastOnce
 from daemon.kafka.consumer import SILENCE_S, WATCH_S, Consumer, Outlet
 from daemon.kafka.partition import READ_AGAIN, REOPEN_S
 from daemon.kafka.settings import ConsumerSettings
 from daemon.kafka.transaction import ExactlyOnce
-from daemon.pipeline import Outgoing, Work
-from daemon.receipts import Counts, Receipt
 from processors.types import Frame, Sample
 from sinks.base import Record
 from sinks.kafka import IN_DOUBT

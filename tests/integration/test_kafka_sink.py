@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from daemon.delivery import Delivery
-from daemon.receipts import Counts
+from daemon.flow.delivery import Delivery
+from daemon.flow.receipts import Counts
 from sinks.base import Record, SinkError
 from sinks.kafka import WITHOUT_PICTURES, KafkaSink
 from sinks.kafka_settings import KafkaCluster, KafkaSettings

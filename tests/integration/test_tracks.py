@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.app import App
-from daemon.config import Config
-from daemon.demo.camera import Camera
-from daemon.demo.clip import PEOPLE, Scene, make_clip
-from daemon.demo.rtp import Clip
+from daemon.commands.run import App
+from daemon.config.load import Config
+from daemon.simulator.camera import Camera
+from daemon.simulator.clip import PEOPLE, Scene, make_clip
+from daemon.simulator.rtp import Clip
 from daemon.wire.blob import decode_base64
 from daemon.wire.v2 import TEMPLATE
 from models.store import ModelStore

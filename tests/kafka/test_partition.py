@@ -4,8 +4,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, NotCoordinatorForGroupError
 
 from daemon.errors import SourceError
+from daemon.flow.receipts import Ending
 from daemon.kafka.partition import READ_AGAIN, RecordCounts, words_of
-from daemon.receipts import Ending
 from sinks.base import SinkError
 
 

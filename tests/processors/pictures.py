@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-import daemon.demo
+import daemon.simulator
 from processors.types import Floats, Image
 
 PORTRAITS = ("astronaut", "biden", "obama")
@@ -16,7 +16,7 @@ PORTRAITS = ("astronaut", "biden", "obama")
 @cache
 def portrait(name: str) -> Image:
     """Read-only: it is shared."""
-    picture = cv2.imread(str(Path(daemon.demo.__file__).parent / "pictures" / f"{name}.jpg"))
+    picture = cv2.imread(str(Path(daemon.simulator.__file__).parent / "pictures" / f"{name}.jpg"))
     assert picture is not None, name
     picture.flags.writeable = False
     return picture  # type: ignore[return-value]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import pytest
 
-from daemon.demo.clip import Scene
+from daemon.simulator.clip import Scene
 from processors.tracker import Track, Tracker, TrackerSettings
 from processors.types import Floats, Frame, Image, Object, Sample
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from daemon.delivery import Delivery
-from daemon.receipts import Counts
+from daemon.flow.delivery import Delivery
+from daemon.flow.receipts import Counts
 from sinks.base import Record, Sink, SinkError
 from tests.sinks.benches import Bench
 from tests.waiting import until

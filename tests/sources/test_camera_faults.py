@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from daemon.demo.camera import Camera
-from daemon.demo.clip import Scene, make_clip
-from daemon.demo.mount import Mount
-from daemon.demo.rtp import CLOCK_HZ, Clip
-from daemon.demo.rtsp import Credentials
 from daemon.errors import DamagedImage, SourceEnded, SourceError
+from daemon.simulator.camera import Camera
+from daemon.simulator.clip import Scene, make_clip
+from daemon.simulator.mount import Mount
+from daemon.simulator.rtp import CLOCK_HZ, Clip
+from daemon.simulator.rtsp import Credentials
 from daemon.sources.base import InThread
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import FRAME_RATE, NO_MOTION, NOT_A_KEYFRAME, VideoReader

@@ -15,24 +15,24 @@ import numpy as np
 import psutil
 import pytest
 
-from daemon.config import StreamSettings
-from daemon.demo.camera import Camera
-from daemon.demo.rtp import Clip
-from daemon.demo.rtsp import Credentials
-from daemon.engine import Engine
+from daemon.config.load import StreamSettings
 from daemon.errors import DamagedImage, ImageTooLarge, SourceError
+from daemon.flow.engine import Engine
+from daemon.flow.stream import Stream
+from daemon.flow.supervisor import Supervisor
+from daemon.simulator.camera import Camera
+from daemon.simulator.rtp import Clip
+from daemon.simulator.rtsp import Credentials
 from daemon.sources import make_source
 from daemon.sources.base import InThread
 from daemon.sources.isolated import PUTS, SLOTS, STOP_S, Isolated
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
-from daemon.stream import Stream
-from daemon.supervisor import Supervisor
 from processors.types import Frame
 from tests.fakes import CollectingFeed, CollectingSink
+from tests.flow.test_stream import stream_of
 from tests.sources.readers import Breaks, Deaf, Garbles, Offers, Prints, Puts, Sizes, Tells, TooLarge
 from tests.sources.videos import make_video, numbers
-from tests.test_stream import stream_of
 from tests.waiting import until
 
 NAME = "door"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from daemon.documents import TrackEvents
 from daemon.wire.v2 import StreamInfo
+from daemon.work.documents import TrackEvents
 from daemon.work.events import Events, Reason
 from daemon.work.followed import Followed, Sight
 from daemon.work.journal import Journal

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from daemon.documents import Documents, TrackEvents
+from daemon.work.documents import Documents, TrackEvents
 from daemon.work.emission import Emission, Policy
 from daemon.work.events import Events
 from daemon.work.tracked import Schedule, Tracked

@@ -1,0 +1,132 @@
+"""`visaged demo`: a simulated camera, a broker, the daemon, and a consumer that prints each document as one line."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import configs
+import daemon.simulator
+from daemon.commands.demo.broker import embedded_broker
+from daemon.commands.run import App, prepare
+from daemon.config.load import Config, load
+from daemon.errors import ConfigError
+from daemon.simulator.camera import Camera
+from daemon.simulator.clip import make_clip
+from daemon.simulator.rtp import Clip
+from daemon.wire.codec import Members, parse
+from sinks.kafka_settings import KafkaSettings
+
+CONFIG = Path(configs.__file__).parent / "demo.yaml"
+PHOTO = Path(daemon.simulator.__file__).parent / "pictures" / "obama.jpg"
+HOST = "127.0.0.1"
+
+
+def main(*, broker: str | None, seconds: float | None) -> int:
+    """Until Ctrl-C, SIGTERM or the given time."""
+    config = _with_free_ports(broker)
+    prepare(config)
+    asyncio.run(_demo(config, own_broker=broker is None, seconds=seconds))
+    return 0
+
+
+async def _demo(config: Config, *, own_broker: bool, seconds: float | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    source = urlsplit(config.streams["camera"].source)
+    kafka, cluster = config.sinks["kafka"], config.clusters["demo"]
+    assert isinstance(kafka, KafkaSettings) and config.http  # noqa: S101  # the shipped file has them
+    async with contextlib.AsyncExitStack() as stack:
+        _say("drawing the clip that the camera shows: three portraits that move about a plain room")
+        clip = await asyncio.to_thread(_clip)
+        if own_broker:
+            await stack.enter_async_context(embedded_broker(int(cluster.bootstrap_servers.rpartition(":")[2])))
+        await stack.enter_async_context(Camera({source.path.strip("/"): clip}, port=source.port or 554))
+        url = f"http://{config.http.host}:{config.http.port}"
+        service = f"{url}/face-detector-face-fitter/v2/process/image"
+        _say(f"camera    {source.geturl()}  (any player shows it, or: ffplay -rtsp_transport tcp URL)")
+        _say(f"broker    {cluster.bootstrap_servers}, topic {kafka.topic}")
+        _say(f"status    {url}/status")
+        _say(f"a photo   curl -s -F image=@{PHOTO} {service} | python3 -c {SHOW_OBJECTS!r}")
+        _say("Ctrl-C ends all of it. Documents, as a consumer of the topic gets them:")
+        if seconds is not None:
+            loop.call_later(seconds, stop.set)
+        async with asyncio.TaskGroup() as group:
+            consuming = group.create_task(_print_documents(kafka.topic, cluster.bootstrap_servers))
+            await App(config).run(stop)
+            consuming.cancel()
+
+
+SHOW_OBJECTS = "import json, sys; print(json.dumps(json.load(sys.stdin)['objects'], indent=1))"
+
+
+def _clip() -> Clip:
+    with tempfile.TemporaryDirectory(prefix="visaged-demo-") as folder:
+        path = Path(folder) / "faces.mp4"
+        make_clip(path)
+        return Clip.read(path)
+
+
+async def _print_documents(topic: str, servers: str) -> None:
+    from aiokafka import AIOKafkaConsumer
+
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    async with consumer:
+        async for message in consumer:
+            _say(_line(parse(message.value)))
+
+
+def _line(document: Members) -> str:
+    """A document in one readable line."""
+    stream = document["stream"]
+    faces = "; ".join(_face(obj) for obj in document["objects"]) or "no face"
+    return f"{stream['captured_at']} {stream['id']} frame {stream['frame']}: {faces}"
+
+
+def _face(obj: Members) -> str:
+    left, top, right, bottom = obj["bbox"]
+    pose = obj["pose"]
+    return (
+        f"{obj['class']} {obj['id']} {obj['confidence']:.2f} at {(left + right) / 2:.2f},{(top + bottom) / 2:.2f} "
+        f"yaw {pose['yaw']:+.0f} pitch {pose['pitch']:+.0f} roll {pose['roll']:+.0f}"
+    )
+
+
+def _with_free_ports(broker: str | None) -> Config:
+    """The shipped configuration; where another program has one of its ports, with a free one."""
+    config = load(CONFIG)
+    cluster, source = config.clusters["demo"], urlsplit(config.streams["camera"].source)
+    assert config.http and source.port  # noqa: S101  # the shipped file has them
+    camera_port = _free_port(source.port)
+    broker_port = _free_port(int(cluster.bootstrap_servers.rpartition(":")[2]))
+    overrides: dict[str, Any] = {
+        "http": {"port": _free_port(config.http.port)},
+        "streams": {"camera": {"source": source._replace(netloc=f"{HOST}:{camera_port}").geturl()}},
+        "clusters": {"demo": {"bootstrap_servers": broker or f"{HOST}:{broker_port}"}},
+    }
+    return load(CONFIG, overrides)
+
+
+def _free_port(wanted: int) -> int:
+    """`wanted`, or one that is free."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            free: int = probe.getsockname()[1]
+            return free
+    raise ConfigError(f"no port of {HOST} is free")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

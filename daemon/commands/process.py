@@ -1,0 +1,104 @@
+"""`visaged process`: a chain over pictures and videos, one after the other, documents to standard output."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from daemon.commands.draw import drawn
+from daemon.config.load import Config
+from daemon.errors import ConfigError, SourceError
+from daemon.sources.folder import PicturesReader, is_picture, pictures_in
+from daemon.sources.settings import SourceSettings
+from daemon.sources.video import VideoReader
+from daemon.work.documents import Documents
+from daemon.work.settings import mistakes_of_chain
+from models.store import ModelStore
+from processors.chain import Chain
+from processors.registry import build_chain
+from processors.types import Frame, Image, Sample
+
+DRAWN_VIDEO_FPS = 25.0
+
+
+def main(inputs: Sequence[str], *, chain: Sequence[str], draw: Path | None, config: Config) -> int:
+    """0 if every input could be read whole; what could not is named on standard error and the others go on."""
+    if mistakes := list(mistakes_of_chain(chain)):
+        raise ConfigError("\n".join(f"--chain: {mistake}" for mistake in mistakes))
+    if draw is not None:
+        try:
+            draw.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise ConfigError(f"--draw: expected a folder for the drawings, got {draw}: {err.strerror}") from err
+    models = ModelStore(config.models.directory, config.models.provider)
+    built = build_chain(chain, config.processor_settings(), models)
+    failed = 0
+    # The bar is for people at a terminal; documents go to standard output.
+    for name in tqdm(_expanded(inputs), disable=None, unit="file", file=sys.stderr):
+        out = _Output(name, built, draw)
+        try:
+            _reader(name).read(out)
+        except SourceError as err:
+            out.fail(err)
+        finally:
+            out.close()
+        failed += out.failed > 0
+    return 1 if failed else 0
+
+
+def _expanded(inputs: Sequence[str]) -> list[str]:
+    """Folders replaced by the pictures in them."""
+    return [str(path) for name in inputs for path in (pictures_in(Path(name)) if Path(name).is_dir() else [name])]
+
+
+def _reader(name: str) -> PicturesReader | VideoReader:
+    path = Path(name)
+    return PicturesReader(lambda: [path]) if is_picture(path) else VideoReader(SourceSettings(source=name))
+
+
+class _Output:
+    """Takes the frames of one input as a source's outlet does, and works on each at once."""
+
+    stopped = False
+
+    def __init__(self, name: str, chain: Chain, draw: Path | None) -> None:
+        self.failed = 0
+        self._name = name
+        self._chain = chain
+        self._documents = Documents(name, chain.makes, "none")
+        self._draw = draw
+        self._video: cv2.VideoWriter | None = None
+
+    def put(self, frame: Frame) -> None:
+        sample = Sample(frame)
+        self._chain([sample])
+        sys.stdout.buffer.write(self._documents(sample, self._name).value + b"\n")
+        sys.stdout.buffer.flush()
+        if self._draw is not None:
+            self._write(self._draw / Path(self._name).name, drawn(sample))
+
+    offer = put
+
+    def fail(self, error: Exception) -> None:
+        self.failed += 1
+        text = str(error)
+        sys.stderr.write(f"{text}\n" if self._name in text else f"{self._name}: {text}\n")
+
+    def skip(self, reason: str) -> None:
+        raise AssertionError(f"nothing was to be skipped: {reason}")
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._video.release()
+
+    def _write(self, path: Path, image: Image) -> None:
+        if is_picture(path):
+            cv2.imwrite(str(path), image)
+            return
+        if self._video is None:
+            fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+            size = (image.shape[1], image.shape[0])
+            self._video = cv2.VideoWriter(str(path.with_suffix(".mp4")), fourcc, DRAWN_VIDEO_FPS, size)
+        self._video.write(image)

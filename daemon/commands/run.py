@@ -1,0 +1,225 @@
+"""Builds everything from the configuration, starts it, and stops it in the order that loses nothing."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from daemon.config.load import Config
+from daemon.errors import EngineStuck
+from daemon.flow.delivery import Delivery
+from daemon.flow.engine import Engine
+from daemon.flow.stream import Stream
+from daemon.flow.supervisor import Supervisor
+from daemon.http.server import HttpServer
+from daemon.http.services.catalogue import services
+from daemon.http.tracing import RequestIdFilter
+from daemon.kafka.settings import EXACTLY_ONCE
+from daemon.prepare import keep_freed_memory
+from daemon.sources import make_source
+from daemon.status import Status, summary
+from daemon.work.plan import Plan
+from daemon.work.settings import WorkSettings
+from models.store import ModelStore
+from processors.chain import Chain
+from processors.matcher import Matcher
+from processors.registry import build_chain
+from sinks import make_sink
+from sinks.base import SinkError
+from sinks.kafka_settings import KafkaSettings, cluster_of
+
+if TYPE_CHECKING:
+    from daemon.kafka.consumer import Consumer
+
+log = logging.getLogger(__name__)
+
+SWITCH_INTERVAL_S = 0.0005  # with Python's 5 ms a busy thread keeps the decoders waiting for the GIL
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
+FLUSH_SHARE = 0.5  # of stop_timeout, at least, is the sinks'
+CLOSING_S = 4.0  # that a sink whose broker is away may take to close, when its time to write is over
+
+
+def main(config: Config) -> int:
+    """Runs until SIGTERM or SIGINT, or until all that was to be read has been; a second signal ends at once."""
+    prepare(config)
+    asyncio.run(_run_until_signal(config))
+    return 0
+
+
+def prepare(config: Config) -> None:
+    """Sets up what belongs to the whole process: logging, the allocator, the interpreter."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    keep_freed_memory()
+    cv2.setNumThreads(1)  # the engine's workers use the cores; OpenCV's own threads only take turns with them
+    handler = logging.StreamHandler(sys.stderr)  # standard output is a sink's
+    handler.addFilter(RequestIdFilter())
+    logging.basicConfig(level=config.log.level.upper(), format=LOG_FORMAT, handlers=[handler])
+
+
+async def _run_until_signal(config: Config) -> None:
+    stop = asyncio.Event()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            log.warning("%s again: ending at once", number.name)
+            os._exit(128 + number)
+        log.info("%s: stopping; once more ends at once", number.name)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    await App(config).run(stop)
+
+
+class App:
+    """The daemon of a configuration. Belongs to the event loop's thread."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._models = ModelStore(config.models.directory, config.models.provider)
+        self._workers = config.engine.workers or os.cpu_count() or 1
+        self._engine = Engine(self._workers, config.engine.hang_timeout)
+        self._deliveries = {
+            name: Delivery(name, make_sink(sink, config.clusters), linger=sink.linger)
+            for name, sink in config.sinks.items()
+        }
+        self._supervisors: dict[str, Supervisor[Stream]] = {}
+        self._consumers: dict[str, Supervisor[Consumer]] = {}
+        self.status = Status(self._engine, self._supervisors, self._deliveries, self._consumers)
+        self.http: HttpServer | None = None
+        if config.http is not None:
+            self.http = HttpServer(
+                config.http,
+                self._engine,
+                services=services(config.http.liveness_module),
+                chain_of=self.chain,
+                matcher_of=lambda: Matcher(self._models),
+                status=self.status,
+            )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set, or every stream has ended where HTTP is off. Once.
+
+        Raises SinkError when a sink refuses for good, EngineStuck when models hang time and again, ModelError and
+        ConfigError before anything has been read.
+        """
+        async with contextlib.AsyncExitStack() as cleanup:
+            cleanup.push_async_callback(self._engine.close)
+            if self.http is not None:
+                await self.http.start()
+                cleanup.push_async_callback(self.http.stop)
+                log.info("HTTP on %s", self.http.url)
+            streams = await asyncio.to_thread(self._plans, self._config.streams, "streams")
+            consumers = await asyncio.to_thread(self._plans, self._config.consumers, "consumers")
+            self._supervisors |= {name: Supervisor(self._stream(name, plan)) for name, plan in streams.items()}
+            self._consumers |= {name: Supervisor(self._consumer(name, plan)) for name, plan in consumers.items()}
+            try:
+                await self._carry(stop)
+            except BaseExceptionGroup as group:
+                if known := group.subgroup((SinkError, EngineStuck)):
+                    raise _first(known) from None
+                raise
+            finally:
+                self._report()
+
+    def chain(self, names: Sequence[str]) -> Chain:
+        return build_chain(names, self._config.processor_settings(), self._models)
+
+    def _plans(self, settings: Mapping[str, WorkSettings], kind: str) -> Mapping[str, Plan]:
+        folder = self._config.state_dir
+        journals = None if folder is None else folder / "tracks" / kind
+        processors = self._config.processors
+        return {name: Plan(work, processors, self._models, journals) for name, work in settings.items()}
+
+    def _stream(self, name: str, plan: Plan) -> Stream:
+        settings = self._config.streams[name]
+        return Stream(
+            name,
+            make_source(settings, name),
+            partial(plan.work, name),
+            self._engine.lane(name, settings.weight),
+            [self._deliveries[sink] for sink in settings.sinks or self._deliveries],
+            settings.window or self._workers,
+        )
+
+    def _consumer(self, name: str, plan: Plan) -> "Consumer":
+        from daemon.kafka.at_least_once import AtLeastOnce  # with aiokafka, which only those load who use it
+        from daemon.kafka.consumer import Consumer
+        from daemon.kafka.transaction import ExactlyOnce
+
+        settings = self._config.consumers[name]
+        cluster = cluster_of(settings.cluster, self._config.clusters)
+        sinks = settings.sinks or tuple(self._config.sinks)
+
+        def make_outlet() -> AtLeastOnce | ExactlyOnce:
+            if settings.delivery == EXACTLY_ONCE:
+                topics = [sink for sink in map(self._config.sinks.get, sinks) if isinstance(sink, KafkaSettings)]
+                return ExactlyOnce(settings, cluster, topics, [self._deliveries[sink].counts for sink in sinks])
+            return AtLeastOnce(name, settings, cluster, [self._deliveries[sink] for sink in sinks])
+
+        return Consumer(
+            name,
+            settings,
+            cluster,
+            make_work=lambda stream, run, partition: plan.work(stream, run, place=f"{name}/{partition}"),
+            make_outlet=make_outlet,
+            lane=self._engine.lane(name, settings.weight),
+            window=settings.window or self._workers,
+        )
+
+    async def _carry(self, stop: asyncio.Event) -> None:
+        """Runs streams and sinks; the sinks outlive the streams, which end first at a stop."""
+        async with asyncio.TaskGroup() as sinks:
+            watching = sinks.create_task(self._engine.watch())
+            for delivery in self._deliveries.values():
+                sinks.create_task(delivery.run())
+            async with asyncio.TaskGroup() as streams:
+                supervisors: list[Supervisor[Any]] = [*self._supervisors.values(), *self._consumers.values()]
+                running = [streams.create_task(supervisor.run()) for supervisor in supervisors]
+                await self._until_stopped(stop, running)
+                deadline = time.monotonic() + self._config.stop_timeout
+                for supervisor in supervisors:
+                    supervisor.stop()
+                if running:
+                    _, late = await asyncio.wait(running, timeout=self._config.stop_timeout * (1 - FLUSH_SHARE))
+                    for task in late:
+                        task.cancel()
+            left = max(deadline - time.monotonic(), 0.0)
+            to_write = max(left - CLOSING_S, left / 2)
+            await asyncio.gather(*(delivery.close(to_write) for delivery in self._deliveries.values()))
+            watching.cancel()
+
+    def _report(self) -> None:
+        """What became of everything, for those whom /status can no longer tell."""
+        supervisors: Mapping[str, Supervisor[Any]] = {**self._supervisors, **self._consumers}
+        streams = {name: supervisor.stream.counts for name, supervisor in supervisors.items()}
+        records = {name: delivery.counts for name, delivery in self._deliveries.items()}
+        for noun, counted in (("frames", streams), ("records", records)):
+            for name, counts in counted.items():
+                level = logging.WARNING if counts.dropped or counts.failed else logging.INFO
+                log.log(level, "%s: %s", name, summary(counts, noun))
+
+    async def _until_stopped(self, stop: asyncio.Event, running: Sequence["asyncio.Task[None]"]) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            if self.http is not None:
+                await stopped
+            while not stopped.done() and not all(task.done() for task in running):
+                unfinished = [task for task in running if not task.done()]
+                await asyncio.wait([stopped, *unfinished], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error

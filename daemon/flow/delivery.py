@@ -1,0 +1,190 @@
+"""A sink's queue and the one task that writes to it: in batches, again where that may succeed later."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, NamedTuple
+
+from daemon.flow.queues import BoundedQueue, QueueClosed
+from daemon.flow.receipts import Counts, Receipt
+from sinks.base import Record, Sink, SinkError
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1000
+BATCH = 500
+FIRST_DELAY_S = 0.1
+LONGEST_DELAY_S = 5.0
+
+State = Literal["opening", "writing", "waiting", "closed"]
+
+
+class Item(NamedTuple):
+    """A record on its way; both receipts get its ending: the frame's, which other sinks may share, and the record's."""
+
+    record: Record
+    frame: Receipt
+    own: Receipt
+
+    def acknowledge(self) -> None:
+        self.own.acknowledge()
+        self.frame.acknowledge()
+
+    def drop(self, reason: str) -> None:
+        self.own.drop(reason)
+        self.frame.drop(reason)
+
+    def fail(self, reason: str) -> None:
+        self.own.fail(reason)
+        self.frame.fail(reason)
+
+
+class Delivery:
+    """What is handed in is written in that order, or counted as dropped or failed. For the event loop's thread.
+
+    While the sink cannot be written to, at most `backlog` records wait, and a batch of them that is being written. A
+    record waits up to `linger` seconds for others to be written with it: one write of many costs little more than one.
+    """
+
+    def __init__(self, name: str, sink: Sink, backlog: int = BACKLOG, batch: int = BATCH, linger: float = 0.0) -> None:
+        self.name = name
+        self.sink = sink
+        self.counts = Counts()
+        self.state: State = "opening"
+        self.retries = 0
+        self.error: str | None = None
+        """Why the last attempt failed; None once one has succeeded."""
+        self._overflowing = False
+        self._batch = batch
+        self._linger = linger
+        self._queue = BoundedQueue[Item](backlog, self._drop_oldest)
+        self._in_hand: Sequence[Item] = ()
+        self._limit = asyncio.timeout(None)  # of run(), once close() has set one
+        self._began = False
+        self._writing_over = False
+        self._ended = asyncio.Event()
+
+    def offer(self, record: Record, receipt: Receipt) -> None:
+        """Never waits: when the backlog is full the oldest offered record is dropped."""
+        item = Item(record, receipt, self.counts.open())
+        try:
+            self._queue.offer(item)
+        except QueueClosed:
+            item.drop(self._stopped)
+
+    async def put(self, record: Record, receipt: Receipt) -> None:
+        """Waits while the backlog is full; the receipt gets its answer even if this is cancelled."""
+        item = Item(record, receipt, self.counts.open())
+        try:
+            await self._queue.put(item)
+        except QueueClosed:
+            item.drop(self._stopped)
+        except asyncio.CancelledError:
+            item.drop(self._stopped)
+            raise
+
+    async def run(self) -> None:
+        """Opens the sink and writes until close(). Raises SinkError when the sink has ended for good. Once."""
+        if self._ended.is_set():
+            return
+        self._began = True
+        try:
+            async with self._limit:
+                await self._until_done(self.sink.open)
+                while True:
+                    self._in_hand = await self._queue.get_batch(self._batch, self._linger)
+                    await self._until_done(self._write)
+                    self._overflowing = False
+        except QueueClosed:
+            pass
+        except TimeoutError:
+            if not self._limit.expired():
+                raise
+        except Exception as err:
+            self._fail(self._in_hand, type(err).__name__)
+            self._in_hand = ()
+            raise
+        finally:
+            self._writing_over = True
+            self._drop_all()
+            try:
+                await self.sink.close()
+            finally:
+                self.state = "closed"
+                self._ended.set()
+
+    async def close(self, timeout: float) -> None:
+        """Takes no more, writes what is in within `timeout`, drops the rest and closes the sink."""
+        self._queue.close()
+        if not self._began:
+            self._drop_all()
+            self.state = "closed"
+            self._ended.set()
+        elif not self._writing_over:
+            self._limit.reschedule(asyncio.get_running_loop().time() + timeout)
+        await self._ended.wait()
+
+    @property
+    def _stopped(self) -> str:
+        return f"{self.name}: stopped"
+
+    async def _write(self) -> None:
+        items, left = self._in_hand, []
+        try:
+            await self.sink.write([item.record for item in items])
+        except SinkError as err:
+            refused = {id(record): reason for record, reason in err.refused}
+            unwritten = {id(record) for record in err.unwritten}
+            for item in items:
+                if reason := refused.get(id(item.record)):
+                    self._fail([item], reason)
+                elif id(item.record) in unwritten or not (refused or unwritten):  # one that names none speaks of all
+                    left.append(item)
+                else:
+                    item.acknowledge()
+            self._in_hand = left
+            if left:
+                raise
+        else:
+            for item in items:
+                item.acknowledge()
+            self._in_hand = ()
+
+    async def _until_done(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        delay = FIRST_DELAY_S
+        while True:
+            try:
+                await attempt()
+            except SinkError as err:
+                if not err.retriable:
+                    raise
+                if self.error is None:
+                    log.warning("%s: %s; trying again", self.name, err)
+                self.error, self.state = str(err), "waiting"
+                self.retries += 1
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LONGEST_DELAY_S)
+            else:
+                if self.error is not None:
+                    log.info("%s: writing again", self.name)
+                self.error, self.state = None, "writing"
+                return
+
+    def _fail(self, items: Sequence[Item], reason: str) -> None:
+        reason = f"{self.name}: {reason}"
+        if items and reason not in self.counts.failed:
+            log.error("%s: the first record to fail (counters have the rest)", reason)
+        for item in items:
+            item.fail(reason)
+
+    def _drop_oldest(self, item: Item) -> None:
+        if not self._overflowing:
+            log.warning("%s: the backlog of %d records is full: the oldest are dropped", self.name, self._queue.size)
+        self._overflowing = True
+        item.drop(f"{self.name}: backlog full")
+
+    def _drop_all(self) -> None:
+        self._queue.close()
+        items, self._in_hand = self._in_hand, ()
+        for item in (*items, *self._queue.drain()):
+            item.drop(self._stopped)

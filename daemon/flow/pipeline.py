@@ -1,0 +1,241 @@
+"""A stream's frames through the engine to its sinks, in their order: inbox -> lane -> window -> sinks.
+
+The inbox holds one frame of a camera, the latest; a file waits for room. A frame leaves it when the window has room and
+goes into the engine at once; the results are taken in turn: parallel work, order by construction. A camera's frame that
+still waits for a worker gives its place to a newer one, so that a busy machine looks at what is, not at what was. Each
+receipt ends once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from daemon.errors import EngineClosed, VisagedError
+from daemon.flow.engine import Lane
+from daemon.flow.queues import BoundedQueue, QueueClosed
+from daemon.flow.receipts import Counts, Receipt
+from processors.types import Frame, Sample
+from sinks.base import Record
+
+log = logging.getLogger(__name__)
+
+OVERLOAD = "overload"
+STOPPED = "stopped"
+NOTHING_TO_TELL = "nothing to tell"
+SETTLE_S = 5.0
+"""How long the end of a run waits for the sinks to have its last records."""
+
+
+class Outgoing(Protocol):
+    """A sink's queue (daemon/flow/delivery.py)."""
+
+    def offer(self, record: Record, receipt: Receipt) -> None: ...
+    async def put(self, record: Record, receipt: Receipt) -> None:
+        """Waits for room; the receipt gets its answer even if this is cancelled."""
+
+
+class Work(Protocol):
+    """What is done with the frames of one run, in the engine's workers."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether tell() is to see the samples one at a time in their order; if not it follows look() at once."""
+
+    def begin(self) -> Sequence[Record]:
+        """What the sinks are to get before that of any frame."""
+
+    def look(self, frame: Frame) -> Sample:
+        """Beside the looks at other frames."""
+
+    def tell(self, sample: Sample) -> Sequence[Record]:
+        """What the sinks are to get of it; nothing: the frame is skipped, as its policy says."""
+
+    def end(self) -> Sequence[Record]:
+        """What the sinks are to get after that of all frames. Not called where the run is cancelled."""
+
+    def settle(self) -> None:
+        """Called when the sinks have what end() gave. Not called where that takes too long."""
+
+
+class Passage(NamedTuple):
+    """A frame on its way; `live`: what has no room for it drops it."""
+
+    frame: Frame
+    receipt: Receipt
+    live: bool
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A place in the window. Which frame it works on is settled when a worker begins."""
+
+    passage: Passage
+    begun: bool = False
+    result: "asyncio.Future[Sample | Sequence[Record]]" = field(init=False)
+
+
+class Pipeline:
+    """Carries the frames of one run. Belongs to the event loop's thread."""
+
+    def __init__(self, name: str, work: Work, lane: Lane, sinks: Sequence[Outgoing], window: int) -> None:
+        self.name = name
+        self._work = work
+        self._lane = lane
+        self._sinks = sinks
+        self._window = window
+        self._inbox = BoundedQueue[Passage](1, self._make_way)
+        self._jobs: deque[Job] = deque()
+        self._beginning = threading.Lock()  # guards which frame a job has, and whether it is begun
+        self._changed = asyncio.Event()  # something that _next() looks at
+        self._engine_closed: EngineClosed | None = None
+        self._frameless = Counts()  # records of begin() and end(); the sinks count them too
+        self._reported: set[type[BaseException]] = set()
+
+    def offer(self, frame: Frame, receipt: Receipt) -> None:
+        """Never waits: of two frames that no worker has begun the older is dropped."""
+        try:
+            self._inbox.offer(Passage(frame, receipt, live=True))
+        except QueueClosed:  # it was on its way from the reader's thread
+            receipt.drop(STOPPED)
+        else:
+            self._admit()
+
+    async def put(self, frame: Frame, receipt: Receipt) -> None:
+        """Waits for room; raises QueueClosed. The receipt gets its answer even if this is cancelled."""
+        try:
+            await self._inbox.put(Passage(frame, receipt, live=False))
+        except (QueueClosed, asyncio.CancelledError):
+            receipt.drop(STOPPED)
+            raise
+        self._admit()
+
+    def close(self) -> None:
+        """Takes no more; run() returns when all that is in has been handed to the sinks."""
+        self._inbox.close()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until close(). Cancelled, it drops what is under way. Once."""
+        try:
+            await self._hand_over_all(await self._lane.submit(self._work.begin))
+            while (job := await self._next()) is not None:
+                try:
+                    await self._finish(job)
+                finally:
+                    self._jobs.popleft()
+                self._admit()
+            await self._hand_over_all(await self._lane.submit(self._work.end))
+            if await self._is_settled():
+                await self._lane.submit(self._work.settle)
+        finally:
+            self._inbox.close()
+            for passage in self._inbox.drain():
+                passage.receipt.drop(STOPPED)
+            for job in self._jobs:
+                job.result.cancel()
+                job.passage.receipt.drop(STOPPED)
+            self._jobs.clear()
+
+    def report(self, what: str, err: BaseException) -> None:
+        """The first of its kind; the counters have the rest."""
+        kind = type(err)
+        if kind not in self._reported:
+            self._reported.add(kind)
+            trace = None if isinstance(err, VisagedError) else err  # where a picture broke is not in our code
+            log.error("%s: %s: %r", self.name, what, err, exc_info=trace)
+
+    def _admit(self) -> None:
+        while len(self._jobs) < self._window and (passage := self._inbox.get_nowait()) is not None:
+            job = Job(passage)
+            try:
+                job.result = self._lane.submit(self._begin, job)
+            except EngineClosed as err:
+                passage.receipt.drop(STOPPED)
+                self._engine_closed = err
+                self._changed.set()
+                return
+            job.result.add_done_callback(lambda _: self._changed.set())
+            self._jobs.append(job)
+
+    def _make_way(self, passage: Passage) -> None:
+        """Moves the inbox's frame up into the window, for a newer one; the oldest that no worker has begun goes."""
+        with self._beginning:
+            for job in reversed(self._jobs):
+                if not job.begun and job.passage.live:
+                    job.passage, passage = passage, job.passage
+        passage.receipt.drop(OVERLOAD)
+
+    def _begin(self, job: Job) -> Sample | Sequence[Record]:
+        with self._beginning:
+            job.begun = True
+        sample = self._work.look(job.passage.frame)
+        return sample if self._work.in_order else self._work.tell(sample)
+
+    async def _next(self) -> Job | None:
+        """The first job, once it is done; None: there will be none."""
+        while True:
+            if self._engine_closed is not None:
+                raise self._engine_closed
+            if self._jobs and self._jobs[0].result.done():
+                return self._jobs[0]
+            if self._inbox.closed and not self._jobs:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _finish(self, job: Job) -> None:
+        """Ends the frame's receipt, or hands it to the sinks."""
+        passage = job.passage
+        try:
+            told = job.result.result()
+            if isinstance(told, Sample):
+                told = await self._lane.submit(self._work.tell, told)
+        except asyncio.CancelledError:
+            passage.receipt.drop(STOPPED)
+            if not job.result.cancelled():
+                raise
+        except EngineClosed:
+            passage.receipt.drop(STOPPED)
+            raise
+        except BaseException as err:  # noqa: BLE001  # one bad frame fails alone, whatever its error
+            passage.receipt.fail(type(err).__name__)
+            self.report(f"frame {passage.frame.index}", err)
+        else:
+            await self._hand_over(passage, told)
+
+    async def _hand_over(self, passage: Passage, records: Sequence[Record]) -> None:
+        if not records:
+            passage.receipt.skip(NOTHING_TO_TELL)
+            return
+        receipt = passage.receipt
+        receipt.expect(len(records) * len(self._sinks))
+        ways = [(record, sink) for record in records for sink in self._sinks]
+        for index, (record, sink) in enumerate(ways):
+            if passage.live and not record.durable:
+                sink.offer(record, receipt)
+                continue
+            try:
+                await sink.put(record, receipt)
+            except asyncio.CancelledError:
+                for _ in ways[index + 1 :]:
+                    receipt.drop(STOPPED)
+                raise
+
+    async def _hand_over_all(self, records: Sequence[Record]) -> None:
+        for record in records:
+            for sink in self._sinks:
+                await sink.put(record, self._frameless.open(lambda *_: self._changed.set()))
+
+    async def _is_settled(self) -> bool:
+        """Whether the sinks have all records of no frame, or have them soon."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                while self._frameless.pending:
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self._frameless.acknowledged == self._frameless.received

@@ -1,0 +1,75 @@
+"""`visaged demo` as a newcomer runs it: the real broker, camera, daemon and consumer, in one process and its child."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from aiohttp import ClientSession, FormData
+
+from tests.brokers import records_of
+
+DOCUMENT = re.compile(
+    r"\S+Z camera frame \d+: face 0 0\.\d\d at 0\.\d\d,0\.\d\d yaw [+-]\d+ pitch [+-]\d+ roll [+-]\d+"
+)
+COMMAND = [str(Path(sys.executable).with_name("visaged")), "demo"]
+PORTRAIT = Path(__file__).parents[3] / "daemon" / "simulator" / "pictures" / "biden.jpg"
+
+
+@pytest.fixture
+def demo(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
+    arguments: list[str] = getattr(request, "param", [])
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def lines_until(demo: "subprocess.Popen[str]", pattern: re.Pattern[str]) -> list[str]:
+    assert demo.stdout is not None
+    lines = []
+    for line in demo.stdout:
+        lines.append(line.rstrip())
+        if pattern.match(line):
+            return lines
+    pytest.fail(f"it ended without a line like {pattern.pattern}: {lines} {demo.stderr and demo.stderr.read()}")
+
+
+def said(lines: list[str], what: str) -> str:
+    """What the demo says of itself: the word after `what`."""
+    return next(line.split()[1] for line in lines if line.startswith(what)).rstrip(",")
+
+
+async def test_documents_come_a_photo_is_answered_and_ctrl_c_ends_all(demo: "subprocess.Popen[str]") -> None:
+    lines = lines_until(demo, DOCUMENT)
+    broker, status = said(lines, "broker"), said(lines, "status")
+    children = psutil.Process(demo.pid).children(recursive=True)
+    assert children  # the broker
+    async with ClientSession() as session:
+        photo = FormData()
+        photo.add_field("image", PORTRAIT.read_bytes(), filename="biden.jpg")
+        url = status.replace("/status", "/face-detector-face-fitter/v2/process/image")
+        async with session.post(url, data=photo) as answer:
+            assert len((await answer.json())["objects"]) == 1
+        async with session.get(status) as answer:
+            assert (await answer.json())["streams"]["camera"]["state"] == "running"
+    records = await records_of(broker, "visaged")
+    assert json.loads(records[0].value)["stream"]["id"] == "camera"
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(timeout=15) == 0
+    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert demo.stderr is not None
+    assert "Traceback" not in demo.stderr.read()
+
+
+def test_a_broker_of_one_s_own(embedded: str) -> None:
+    process = subprocess.run(
+        [*COMMAND, "--broker", embedded, "--seconds", "6"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (process.returncode, "Traceback" in process.stderr) == (0, False), process.stderr
+    assert f"broker    {embedded}" in process.stdout
+    assert DOCUMENT.search(process.stdout)

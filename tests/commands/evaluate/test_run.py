@@ -1,0 +1,235 @@
+"""`visaged evaluate` on small labelled folders, made of the demo's portraits."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from daemon.cli import main
+from daemon.commands.evaluate.figures import Run, read_run
+from processors.types import Image
+from tests.processors.pictures import portrait
+
+DATA = Path(__file__).parents[2] / "data" / "pictures"
+
+BOXES = {"astronaut": (140, 60, 230, 180), "obama": (210, 70, 400, 340), "biden": (210, 90, 410, 370)}
+"""Drawn by hand, in pixels of the demo's pictures."""
+
+FLAT = portrait("obama")[:60, :60]
+"""A corner of a wall."""
+
+
+def write_set(folder: Path, columns: str, lines: Iterable[tuple[str, Image, str]]) -> Path:
+    """A labelled set: name, picture and the rest of the line of each."""
+    folder.mkdir(parents=True)
+    text = [f"path,{columns}"]
+    for name, picture, rest in lines:
+        cv2.imwrite(str(folder / f"{name}.png"), picture)
+        text.append(f"{name}.png,{rest}")
+    (folder / "labels.csv").write_text("\n".join(text) + "\n")
+    return folder
+
+
+def box(name: str) -> str:
+    return ",".join(map(str, BOXES[name]))
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """Three faces, a wall without one, and a face that is labelled where there is none."""
+    return write_set(
+        tmp_path / "labelled" / "detection" / "portraits",
+        "x1,y1,x2,y2,ignore",
+        [
+            *((name, portrait(name), f"{box(name)},0") for name in BOXES),
+            ("wall", FLAT, ",,,,"),
+            ("nobody", FLAT, "5,5,45,45,0"),
+        ],
+    )
+
+
+def run_of(path: Path, *arguments: str | Path) -> Run:
+    assert main(["evaluate", *map(str, arguments), "--json", str(path)]) == 0
+    return read_run(path)
+
+
+def of_whole(run: Run, task: str) -> dict[str, float]:
+    one = next(one for one in run.measured if one.task == task)
+    return {name: figure.value for name, figure in one.report.rows[0].figures.items()}
+
+
+def test_faces_are_measured(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(tmp_path / "run.json", faces)
+    whole = of_whole(run, "faces")
+    assert whole["recall"] == 3 / 4
+    assert whole["precision"] == 1
+    assert whole["AP50"] == pytest.approx(76 / 101)
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].startswith("FACES")
+    assert table[1].split()[:2] == ["detection/portraits", "4"]
+    assert [line.strip().split("  ")[0] for line in table[2:]] == ["32 to 64 px", "64 to 128 px", "from 128 px"]
+
+
+def test_average_precision_looks_below_the_threshold(tmp_path: Path) -> None:
+    """At a threshold that no face reaches nothing is found, but the order of all scores is what it was."""
+    folder = write_set(
+        tmp_path / "detection" / "one", "x1,y1,x2,y2,ignore", [("obama", portrait("obama"), f"{box('obama')},0")]
+    )
+    config = tmp_path / "strict.yaml"
+    config.write_text("processors: {face_detector: {score_threshold: 0.999}}\n")
+    whole = of_whole(run_of(tmp_path / "run.json", folder, "--config", config), "faces")
+    assert (whole["AP50"], whole["recall"]) == (1, 0)
+
+
+def test_pose_and_landmarks_are_measured(tmp_path: Path) -> None:
+    """The portraits look at the camera, within 11 degrees (tests/processors/pictures.py)."""
+    folder = write_set(
+        tmp_path / "pose" / "portraits",
+        "yaw,pitch,roll",
+        [*((name, portrait(name), "0,0,0") for name in BOXES), ("wall", FLAT, "0,0,0")],
+    )
+    whole = of_whole(run_of(tmp_path / "run.json", folder), "pose")
+    assert whole["missed"] == 1 / 4
+    assert 0 < whole["yaw"] < 8
+    assert 0 < whole["pitch"] < 8
+    assert 0 < whole["roll"] < 8
+
+
+def test_sets_of_a_task_are_also_measured_together(faces: Path, tmp_path: Path) -> None:
+    write_set(faces.parent / "walls", "x1,y1,x2,y2,ignore", [("wall", FLAT, ",,,,")])
+    run = run_of(tmp_path / "run.json", faces.parent.parent)
+    assert [(one.task, one.set) for one in run.measured] == [
+        ("faces", "detection/portraits"),
+        ("faces", "detection/walls"),
+        ("faces", "all 2 sets"),
+    ]
+    assert run.measured[2].report.rows[0].figures["recall"].value == 3 / 4
+
+
+def test_a_second_run_is_compared(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_of(tmp_path / "old.json", faces)
+    capsys.readouterr()
+    run_of(tmp_path / "same.json", faces, "--compare", tmp_path / "old.json")
+    assert "NOTHING CHANGED" in capsys.readouterr().out
+    run_of(tmp_path / "two.json", faces, "--limit", "2", "--compare", tmp_path / "old.json")
+    said = capsys.readouterr().out
+    assert re.search(r"faces detection/portraits recall +0.750 ±\S+ +0.500 ±\S+ +-0.250", said)
+    assert "the limits differ: none before, 2 now" in said
+
+
+def test_what_cannot_be_measured_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_set(tmp_path / "labelled" / "pose" / "bare", "yaw", [("wall", FLAT, "0")])
+    write_set(tmp_path / "labelled" / "weather" / "rain", "drops", [("wall", FLAT, "0")])
+    run = run_of(tmp_path / "run.json", tmp_path / "labelled")
+    assert [(left.set, left.why.split(", ")[0]) for left in run.left_out] == [
+        ("pose/bare", "pose: expected the columns pitch"),
+        ("weather/rain", "expected a folder named after a task"),
+    ]
+    assert "NOT MEASURED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("path,yaw,pitch,roll\nnone.png,0,0,0\n", "labels.csv:2: .*none.png: .*No such file"),
+        ("path,yaw,pitch,roll\nlabels.csv,0,0,0\n", "labels.csv:2: .*labels.csv: This image format is not supported"),
+        ("path,yaw,pitch,roll\nwall.png,0,x,0\n", "labels.csv:2: pitch: expected a number, got 'x'"),
+    ],
+)
+def test_mistakes_in_the_labels_are_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], labels: str, expected: str
+) -> None:
+    folder = write_set(tmp_path / "pose" / "x", "yaw", [("wall", FLAT, "0")])
+    (folder / "labels.csv").write_text(labels)
+    assert main(["evaluate", str(folder)]) == 2
+    assert re.search(expected, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("argument", ["--compare", "--json"])
+def test_files_are_looked_at_before_anything_is_measured(
+    faces: Path, tmp_path: Path, argument: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(faces), argument, str(tmp_path / "none" / "run.json")]) == 2
+    said = capsys.readouterr()
+    assert "run.json" in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x"])
+def test_a_limit_is_a_number_of_pictures(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "x", "--limit", limit])
+    assert "argument --limit: expected a whole number of 1 or more, got" in capsys.readouterr().err
+
+
+def test_every_estimator_of_a_face_is_measured(tmp_path: Path) -> None:
+    """The portraits are of a woman of 36 years and men of 48 and 71, unmasked, smiling and there when photographed."""
+    about = {"astronaut": "female,36", "obama": "male,48", "biden": "male,71"}
+    labels = "x1,y1,x2,y2,gender,age,emotion,mask,live,attack_type"
+    for task in ("age", "emotion", "mask", "liveness"):
+        lines = [(name, portrait(name), f"{box(name)},{of},happy,0,1,live") for name, of in about.items()]
+        write_set(tmp_path / "labelled" / task / "portraits", labels, lines)
+    run = run_of(tmp_path / "run.json", tmp_path / "labelled", "--pictures", tmp_path / "drawn")
+    assert of_whole(run, "gender")["accuracy"] == 1
+    assert of_whole(run, "age")["MAE"] < 15
+    assert of_whole(run, "emotion")["accuracy"] >= 2 / 3
+    assert of_whole(run, "mask")["FPR"] == 0
+    assert of_whole(run, "masked faces found")["recall"] == 1
+    assert of_whole(run, "liveness")["BPCER"] == 0
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [
+        "emotion-emotion-portraits.confusion.png",
+        "gender-age-portraits.confusion.png",
+    ]
+
+
+def test_bodies_are_measured(tmp_path: Path) -> None:
+    """Obama, from the waist up, fills his portrait."""
+    folder = write_set(
+        tmp_path / "body" / "x",
+        "x1,y1,x2,y2,ignore",
+        [("obama", portrait("obama"), "20,20,600,576,0"), ("wall", FLAT, ",,,,")],
+    )
+    whole = of_whole(run_of(tmp_path / "run.json", folder), "bodies")
+    assert (whole["AP50"], whole["recall"], whole["precision"]) == (1, 1, 1)
+    assert 0 < whole["AP50:95"] <= 1
+
+
+def test_crops_of_eyes_are_measured(tmp_path: Path) -> None:
+    """Both eyes of a portrait; from corner to corner they are 37 pixels."""
+    eyes = {"left": (266, 172), "right": (350, 172)}
+    crops = {name: portrait("obama")[y - 22 : y + 22, x - 30 : x + 30] for name, (x, y) in eyes.items()}
+    lines = [(name, crop, "1") for name, crop in crops.items()]
+    folder = write_set(tmp_path / "eyes" / "x", "open", lines)
+    assert of_whole(run_of(tmp_path / "run.json", folder), "crops of eyes")["accuracy"] == 1
+
+
+def test_open_eyes_are_measured_on_faces(tmp_path: Path) -> None:
+    lines = [(name, portrait(name), f"{box(name)},1") for name in ("obama", "biden")]
+    folder = write_set(tmp_path / "quality" / "x", "x1,y1,x2,y2,good", lines)
+    run = run_of(tmp_path / "run.json", folder)
+    assert of_whole(run, "open eyes")["open called closed"] == 0
+    assert run.measured[0].report.rows[0].count == 4
+
+
+def test_people_are_told_apart(tmp_path: Path) -> None:
+    """Two photographs of one president and one of another."""
+    photos = {name: str(DATA / f"{name}.jpg") for name in ("obama", "obama2", "biden")}
+    folder = write_set(
+        tmp_path / "verification" / "x",
+        "identity",
+        [(name, cv2.imread(path), name.rstrip("2")) for name, path in photos.items()],  # type: ignore[misc]
+    )
+    run = run_of(tmp_path / "run.json", folder, "--pictures", tmp_path / "drawn")
+    whole = of_whole(run, "verification")
+    assert whole == {
+        "missed": 0,
+        "TPR at 1e-03": 1,
+        "TPR at 1e-04": 1,
+        "EER": 0,
+        "FPR / fa_r at 1e-03": 0,
+        "FPR / fa_r at 1e-04": 0,
+    }
+    assert (tmp_path / "drawn" / "verification-verification-x.roc.png").is_file()
+    assert [left.why for left in run.left_out] == ["gender: expected the columns gender"]

@@ -1,0 +1,220 @@
+"""The command as people run it: a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import configs
+from daemon.simulator.clip import Scene, make_clip
+from processors.types import LANDMARK_NAMES
+
+CONFIGS = Path(configs.__file__).parent
+PORTRAIT = Path(configs.__file__).parent.parent / "daemon" / "simulator" / "pictures" / "obama.jpg"
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [str(Path(sys.executable).with_name("visaged")), *map(str, arguments)]
+
+
+def visaged(*arguments: str | Path, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def test_version_is_quick() -> None:
+    def run() -> float:
+        began = time.monotonic()
+        assert visaged("--version").stdout.startswith("visaged ")
+        return time.monotonic() - began
+
+    assert min(run() for _ in range(3)) < 0.4
+
+
+@pytest.mark.parametrize("name", ["run", "check", "demo", "process", "evaluate", "models", "schema"])
+def test_every_command_has_help(name: str) -> None:
+    assert visaged(name, "--help").returncode == 0
+
+
+def test_models_are_listed_and_whole() -> None:
+    listed = visaged("models")
+    assert listed.returncode == 0
+    assert "yunet_2023mar_dyn" in listed.stdout
+    assert "changed" not in listed.stdout
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_are_right(path: Path) -> None:
+    checked = visaged("check", path)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_a_mistake_in_a_configuration_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("http:\n  prot: 80\n")
+    checked = visaged("run", path)
+    assert checked.returncode == 2
+    assert checked.stderr == f"{path}:2: http.prot: unknown key; did you mean port?\n"
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    return dict(os.environ) | {"VISAGED_HTTP__PORT": "0"}
+
+
+@pytest.fixture
+def server(environment: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    """`visaged run configs/http.yaml`, on a free port."""
+    run = command("run", CONFIGS / "http.yaml")
+    with subprocess.Popen(run, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        yield process
+        process.kill()
+
+
+def address(server: "subprocess.Popen[str]") -> str:
+    assert server.stderr is not None
+    return next(line for line in server.stderr if "HTTP on" in line).split()[-1]
+
+
+def test_the_services_are_ready_soon_and_end_well(server: "subprocess.Popen[str]") -> None:
+    began = time.monotonic()
+    url = address(server)
+    with urllib.request.urlopen(f"{url}/readyz") as answer:
+        assert answer.status == 200
+    assert time.monotonic() - began < 5
+    with urllib.request.urlopen(f"{url}/status") as answer:
+        assert json.load(answer)["streams"] == {}
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(timeout=10) == 0
+
+
+def test_a_port_that_is_taken_is_named(environment: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        run = subprocess.run(
+            command("run", CONFIGS / "http.yaml"),
+            env=environment | {"VISAGED_HTTP__PORT": port},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert run.returncode == 2
+    assert f"127.0.0.1:{port}" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def without_broker(folder: Path, stop_timeout: float) -> Path:
+    """A configuration whose one sink cannot be reached."""
+    clip = folder / "clip.mp4"
+    make_clip(clip, Scene(width=320, height=180, fps=5, seconds=1))
+    path = folder / "mine.yaml"
+    path.write_text(
+        f"http: null\nstop_timeout: {stop_timeout}\nstreams: {{a: {{source: {clip}}}}}\n"
+        "clusters: {c: {bootstrap_servers: '127.0.0.1:1'}}\nsinks: {k: {type: kafka, topic: t}}\n"
+    )
+    return path
+
+
+def test_what_was_lost_is_said_at_the_end_which_comes_in_time(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command("run", without_broker(tmp_path, stop_timeout=4)), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "127.0.0.1:1" in line)
+        time.sleep(1)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+        assert process.wait(timeout=1) == 0
+        assert time.monotonic() - began < 5
+    assert "WARNING daemon.commands.run [-] a: 5 frames, 0 acknowledged, 5 dropped (k: stopped: 5)\n" in rest
+    assert "WARNING daemon.commands.run [-] k: 5 records, 0 acknowledged, 5 dropped (k: stopped: 5)\n" in rest
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    """The sink's broker is away, so that the first alone would wait for `stop_timeout`."""
+    path = without_broker(tmp_path, stop_timeout=60)
+    with subprocess.Popen(command("run", path), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "127.0.0.1:1" in line)
+        process.send_signal(signal.SIGTERM)
+        next(line for line in process.stderr if "stopping" in line)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=5) == 128 + signal.SIGINT
+
+
+def test_process_writes_documents_and_drawings(tmp_path: Path) -> None:
+    processed = visaged("process", PORTRAIT, "--draw", tmp_path / "out")
+    assert (processed.returncode, processed.stderr) == (0, "")
+    document = json.loads(processed.stdout)
+    (face,) = document["objects"]
+    assert set(face["keypoints"]) == {*LANDMARK_NAMES, "fitter_type"}
+    assert document["stream"]["id"] == str(PORTRAIT)
+    drawn, plain = cv2.imread(str(tmp_path / "out" / PORTRAIT.name)), cv2.imread(str(PORTRAIT))
+    assert drawn is not None and plain is not None
+    assert drawn.shape == plain.shape
+    height, width = plain.shape[:2]
+    x1, y1, _, y2 = (np.array(face["bbox"]) * (width, height, width, height)).round().astype(int)
+    changed = (drawn != plain).any(axis=2)
+    assert changed[y1:y2, x1 - 2 : x1 + 3].any(axis=1).mean() > 0.9  # the box's left side
+
+
+def test_process_goes_on_after_what_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(PORTRAIT.read_bytes()[:2000])
+    (tmp_path / "b.jpg").write_bytes(PORTRAIT.read_bytes())
+    processed = visaged("process", tmp_path, tmp_path / "none.mp4")
+    assert processed.returncode == 1
+    assert len(processed.stdout.splitlines()) == 1
+    damaged, missing = processed.stderr.splitlines()
+    assert damaged.startswith(f"{tmp_path / 'a.jpg'}: The image is damaged")
+    assert missing == f"{tmp_path / 'none.mp4'}: No such file or directory"
+
+
+def test_process_draws_videos(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    make_clip(clip, Scene(width=320, height=180, fps=5, seconds=1))
+    processed = visaged("process", clip, "--chain", "face-detector", "--draw", tmp_path / "out")
+    assert (processed.returncode, processed.stderr) == (0, "")
+    assert [json.loads(line)["stream"]["frame"] for line in processed.stdout.splitlines()] == list(range(5))
+    assert (tmp_path / "out" / "clip.mp4").stat().st_size > 1000
+
+
+def test_process_names_an_unknown_processor() -> None:
+    processed = visaged("process", PORTRAIT, "--chain", "face-detecter")
+    assert processed.returncode == 2
+    assert processed.stderr == "--chain: unknown processor face-detecter; did you mean face-detector?\n"
+
+
+@pytest.mark.parametrize("chain", ["", ",", " , "])
+def test_process_wants_a_processor(chain: str) -> None:
+    processed = visaged("process", PORTRAIT, "--chain", chain)
+    assert (processed.returncode, processed.stdout) == (2, "")
+    assert processed.stderr == "--chain: expected a processor at least, got none\n"
+
+
+def test_process_takes_a_chain_with_spaces() -> None:
+    processed = visaged("process", PORTRAIT, "--chain", "face-detector, mask-estimator")
+    assert (processed.returncode, processed.stderr) == (0, "")
+    assert "has_medical_mask" in processed.stdout
+
+
+@pytest.mark.parametrize(("below", "reason"), [("", "File exists"), ("/out", "Not a directory")])
+def test_process_cannot_draw_into_a_file(tmp_path: Path, below: str, reason: str) -> None:
+    (tmp_path / "t.txt").write_text("")
+    processed = visaged("process", PORTRAIT, "--draw", f"{tmp_path}/t.txt{below}")
+    assert (processed.returncode, processed.stdout) == (2, "")
+    expected = f"--draw: expected a folder for the drawings, got {tmp_path}/t.txt{below}: {reason}\n"
+    assert processed.stderr == expected

@@ -1,0 +1,550 @@
+import os
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import configs
+from daemon.config.load import Config, load
+from daemon.errors import ConfigError
+from processors.registry import PROCESSORS
+from sinks import SINKS
+
+Load = Callable[[str], Config]
+
+STDOUT = """
+sinks:
+  out: {type: stdout}
+"""
+KAFKA = """
+clusters:
+  own:
+    bootstrap_servers: broker:9092
+    sasl:
+      username: visaged
+      password: hunter2
+sinks:
+  broker:
+    type: kafka
+    topic: faces
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_variables_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in os.environ:
+        if variable.upper().startswith("VISAGED_"):
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def load_text(tmp_path: Path) -> Load:
+    def load_it(text: str) -> Config:
+        path = tmp_path / "my.yaml"
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return load(path)
+
+    return load_it
+
+
+def mistakes(load_text: Load, text: str) -> list[str]:
+    """The lines of the error, without the folder of the file."""
+    with pytest.raises(ConfigError) as error:
+        load_text(text)
+    return [line[line.index("my.yaml") :] for line in str(error.value).splitlines()]
+
+
+class TestWhatLoads:
+    def test_nothing_is_the_defaults(self, load_text: Load) -> None:
+        assert load(None) == load_text("") == load_text("# nothing\n") == load_text("{}")
+        assert (load(None).http is not None, load(None).streams, load(None).sinks) == (True, {}, {})
+
+    def test_values_of_a_file(self, load_text: Load) -> None:
+        config = load_text(
+            """
+            log: {level: debug}
+            engine: {workers: 3}
+            http: {port: 8081}
+            processors:
+              face_detector: {smallest_face: 20}
+            streams:
+              door:
+                source: rtsp://user:hunter2@door/1
+                chain: [face-detector]
+                sinks: [out]
+                weight: 2.5
+              hall: {source: /videos/hall.mp4}
+            sinks:
+              out: {type: stdout}
+              log: {type: file, path: /tmp/log.jsonl}
+            """
+        )
+        assert (config.log.level, config.engine.workers, config.http and config.http.port) == ("debug", 3, 8081)
+        door, hall = config.streams["door"], config.streams["hall"]
+        assert (door.chain, door.sinks, door.weight) == (("face-detector",), ("out",), 2.5)
+        assert (hall.chain, hall.sinks) == (("face-detector", "face-fitter"), None)
+        assert config.processor_settings()["face-detector"].model_dump()["smallest_face"] == 20
+
+    def test_settings_of_every_processor(self, load_text: Load) -> None:
+        settings = load_text("").processor_settings()
+        assert {name: type(value) for name, value in settings.items()} == {
+            name: cls.Settings for name, cls in PROCESSORS.items()
+        }
+
+    def test_http_off(self, load_text: Load) -> None:
+        assert load_text(STDOUT + "http: null\nstreams: {door: {source: a.mp4}}").http is None
+
+    @pytest.mark.parametrize("name", sorted(path.name for path in Path(configs.__path__[0]).glob("*.yaml")))
+    def test_every_shipped_file(self, name: str) -> None:
+        load(Path(configs.__path__[0]) / name)
+
+    def test_overrides_win_over_the_file_and_the_environment_over_both(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "my.yaml"
+        path.write_text("http: {port: 1, host: 0.0.0.0, share: 0.3}")
+        monkeypatch.setenv("VISAGED_HTTP__SHARE", "0.6")
+        http = load(path, {"http": {"port": 2, "share": 0.4}}).http
+        assert http is not None
+        assert (http.host, http.port, http.share) == ("0.0.0.0", 2, 0.6)  # noqa: S104
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize("variable", ["VISAGED_HTTP__PORT", "visaged_http__port"])
+    def test_it_wins_over_the_file(self, load_text: Load, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+        monkeypatch.setenv(variable, "8081")
+        http = load_text("http: {port: 1, host: 0.0.0.0}").http
+        assert http is not None
+        assert (http.host, http.port) == ("0.0.0.0", 8081)  # noqa: S104
+
+    def test_a_secret(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_CLUSTERS__OWN__SASL__PASSWORD", "from the environment")
+        sasl = load_text(KAFKA).clusters["own"].sasl
+        assert sasl is not None
+        assert sasl.password.get_secret_value() == "from the environment"
+
+    def test_a_list_and_a_section_are_json(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_STREAMS__DOOR__CHAIN", '["face-detector"]')
+        monkeypatch.setenv("VISAGED_HTTP", '{"port": 8081}')
+        config = load_text(STDOUT + "streams: {door: {source: a.mp4}}")
+        assert config.streams["door"].chain == ("face-detector",)
+        assert config.http is not None
+        assert config.http.port == 8081
+
+    def test_null(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_HTTP", "null")
+        assert load_text(STDOUT + "http: {port: 1}\nstreams: {door: {source: a.mp4}}").http is None
+
+    @pytest.mark.parametrize(
+        ("variable", "value", "expected"),
+        [
+            ("VISAGED_HTTP__PORT", "abc", "expected a whole number, got 'abc'$"),
+            ("VISAGED_HTTP__PROT", "1", r"unknown key; did you mean port\?"),
+            ("VISAGED_HTPP__PORT", "1", r"unknown key; did you mean http\?"),
+            ("VISAGED_CONFIG", "my.yaml", "unknown key; expected one of log, engine, "),
+            ("VISAGED_STOP_TIMEOUT__SECONDS", "1", "unknown key$"),
+            ("VISAGED_SINKS__BROKER__TOPIC", "a b", "string should match pattern .*, got 'a b'"),
+            ("VISAGED_CLUSTERS__OWN__SASL", "hunter2", "expected a mapping, got text$"),
+        ],
+    )
+    def test_a_mistake_is_named_by_its_variable(
+        self, load_text: Load, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: str
+    ) -> None:
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(ConfigError, match=f"^{variable}: {expected}"):
+            load_text(KAFKA)
+
+    def test_json_that_is_none(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_STREAMS", "hunter2")
+        with pytest.raises(ConfigError, match=r'VISAGED_ .*"streams".*JSON') as error:
+            load_text("")
+        assert "hunter2" not in str(error.value)
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("http:\n  prot: 1", "my.yaml:2: http.prot: unknown key; did you mean port?"),
+            ("\nhtpp: {port: 1}", "my.yaml:2: htpp: unknown key; did you mean http?"),
+            ("log: {port: 1}", "my.yaml:1: log.port: unknown key; expected one of level"),
+            (
+                "processors: {face-detector: {}}",
+                "my.yaml:1: processors.face-detector: unknown key; did you mean face_detector?",
+            ),
+            (
+                "processors:\n  face_detector:\n    smalest_face: 3",
+                "my.yaml:3: processors.face_detector.smalest_face: unknown key; did you mean smallest_face?",
+            ),
+            (
+                KAFKA.replace("username", "usrname"),
+                "my.yaml:6: clusters.own.sasl.usrname: unknown key; did you mean username?",
+            ),
+            ("http:\n  port: 1\n  port: 2", "my.yaml:3: http.port: stands here a second time, after line 2"),
+            ("http: {}\nlog: {}\nhttp: {}", "my.yaml:3: http: stands here a second time, after line 1"),
+            ("http:\n  port: 99999", "my.yaml:2: http.port: input should be less than or equal to 65535, got 99999"),
+            ("engine: {workers: many}", "my.yaml:1: engine.workers: expected a whole number, got 'many'"),
+            ("log: {level: loud}", "my.yaml:1: log.level: input should be 'debug', 'info', 'warning' or 'error', got"),
+            ("http: [1]", "my.yaml:1: http: expected a mapping, got a list"),
+            ("stop_timeout: .nan", "my.yaml:1: stop_timeout: input should be greater than 0, got nan"),
+            ("- http", "my.yaml: expected a mapping of settings, got a list"),
+            ("1: 2", "my.yaml: 1: expected a name, got a number"),
+            ("http:\n  port: [", "my.yaml:2: not YAML: expected the node content"),
+            ("http: null", "my.yaml: streams: expected a stream where http is null"),
+            (
+                "sinks:\n  out: {type: kafak}",
+                "my.yaml:2: sinks.out.type: unknown type kafak; did you mean kafka?",
+            ),
+            ("sinks:\n  out: stdout", "my.yaml:2: sinks.out: expected a mapping, got text"),
+            ("streams: {door: null}", "my.yaml:1: streams.door: expected a mapping, got nothing"),
+            ("sinks:\n  out: {path: a}", "my.yaml:2: sinks.out.type: expected one of kafka, file, stdout, got nothing"),
+            ("sinks:\n  out:\n    type: file", "my.yaml:2: sinks.out.path: expected a value, got nothing"),
+        ],
+    )
+    def test_place_key_expectation_and_what_came(self, load_text: Load, text: str, expected: str) -> None:
+        found = mistakes(load_text, text)
+        assert any(line.startswith(expected) for line in found), found
+
+    @pytest.mark.parametrize(
+        ("stream", "expected"),
+        [
+            ("source: ftp://door/1", "source: expected rtsp://, rtsps://, http://, https:// or a path, got ftp://"),
+            ("source: ''", "source: string should have at least 1 character"),
+            ("source: a.mp4, chain: []", "chain: expected a processor at least, got none"),
+            ("source: a.mp4, chain: null", "chain: expected a list, got nothing"),
+            (
+                "source: a.mp4, chain: [face-detektor]",
+                "chain: unknown processor face-detektor; did you mean face-detector?",
+            ),
+            ("source: a.mp4, chain: [face-fitter]", "chain: face-fitter needs face-detector before it"),
+            ("source: a.mp4, chain: [face-fitter, face-detector]", "chain: face-fitter needs face-detector before it"),
+            ("source: a.mp4, chain: [body-detector, face-fitter]", "chain: face-fitter needs face-detector before it"),
+            (
+                "source: a.mp4, chain: [face-detector, age-estimator]",
+                "chain: age-estimator needs face-fitter before it",
+            ),
+            (
+                "source: a.mp4, chain: [face-detector, face-fitter, quality-assessment-estimator]",
+                "chain: quality-assessment-estimator needs emotion-estimator, mask-estimator before it",
+            ),
+            (
+                "source: a.mp4, chain: [face-detector, face-detector]",
+                "chain: expected each processor once, got face-detector 2 times",
+            ),
+            ("source: 'rtsp:///stream1'", "source: expected a host after rtsp://, got 'rtsp:///stream1'"),
+            ("source: 'rtsp://'", "source: expected a host after rtsp://, got 'rtsp://"),
+            ("source: 'rtsp://user:secret@[::1/a'", "source: expected a host after rtsp://, got 'rtsp://***'"),
+            ("source: a.mp4, hardware: bogus", "hardware: input should be 'amf', 'cuda', "),
+            ("source: a.mp4, motion: yes", "motion: expected a mapping, got true"),
+            ("source: a.mp4, fps: fast", "fps: expected a number, got 'fast'"),
+            ("source: a.mp4, isolate: 3", "isolate: expected true or false, got 3"),
+            ("source: a.mp4, topic: 20", "topic: expected text (a number in quotes), got 20"),
+            ("source: a.mp4, sinks: [ouf]", "sinks: unknown sink ouf; did you mean out?"),
+            ("source: a.mp4, window: 0", "window: input should be greater than or equal to 1, got 0"),
+            ("source: a.mp4, transport: quic", "transport: input should be 'tcp' or 'udp', got 'quic'"),
+            ("chain: [face-detector]", "source: expected a value, got nothing"),
+        ],
+    )
+    def test_a_stream(self, load_text: Load, stream: str, expected: str) -> None:
+        (mistake,) = mistakes(load_text, STDOUT + f"streams:\n  door: {{{stream}}}")
+        assert mistake.startswith(f"my.yaml:5: streams.door.{expected}")
+
+    @pytest.mark.parametrize(
+        ("tracking", "expected"),
+        [
+            ("per: {age-estimate: track}", "per: age-estimate is not in the chain; did you mean age-estimator?"),
+            ("per: {face-fiter: frame}", "per: face-fiter is not in the chain; did you mean face-fitter?"),
+            ("per: {face-detector: track}", "per: expected face-detector on every frame: it finds what is elsewhere"),
+            ("per: {face-fitter: 5}", "per: expected face-fitter on every frame: it finds what is elsewhere"),
+            (
+                "per: {mask-estimator: track, emotion-estimator: track, quality-assessment-estimator: 3}",
+                "per: where what runs more often goes first, quality-assessment-estimator needs emotion-",
+            ),
+            (
+                "per: {quality-assessment-estimator: frame}",
+                "per: where what runs more often goes first, quality-assessment-estimator needs mask-estimator before",
+            ),
+            (
+                "per: {age-estimator: 1}",
+                "per.age-estimator: expected frame, track, or a number of frames of 2 or more, got 1",
+            ),
+            ("shots: 0", "shots: input should be greater than or equal to 1, got 0"),
+            ("lost_after: 0", "lost_after: input should be greater than 0, got 0"),
+            ("events: {topic: a b}", "events.topic: string should match pattern"),
+            ("event: {}", "event: unknown key; did you mean events?"),
+        ],
+    )
+    def test_tracking(self, load_text: Load, tracking: str, expected: str) -> None:
+        estimators = "age-estimator, mask-estimator, emotion-estimator, quality-assessment-estimator"
+        stream = f"source: a.mp4, chain: [face-detector, face-fitter, {estimators}], tracking: {{{tracking}}}"
+        found = mistakes(load_text, STDOUT + f"streams:\n  door: {{{stream}}}")
+        assert any(line.startswith(f"my.yaml:5: streams.door.tracking.{expected}") for line in found), found
+
+    def test_tracking_of_a_chain_that_is_wrong_itself(self, load_text: Load) -> None:
+        stream = "source: a.mp4, chain: [face-detektor, age], tracking: {per: {age: track, face-detektor: 3}}"
+        found = mistakes(load_text, STDOUT + f"streams:\n  door: {{{stream}}}")
+        assert {line.split(": ", 3)[1] for line in found} == {"streams.door.chain"}
+
+    @pytest.mark.parametrize(
+        ("regions", "expected"),
+        [
+            ("include: [[[0, 0], [1, 1]]]", ["include.0: expected 3 or more, got 2"]),
+            (
+                "exclude: [[[0, 0], [1, 1], [2, 3]]]",
+                [
+                    "exclude.0.2.0: input should be less than or equal to 1, got 2",
+                    "exclude.0.2.1: input should be less than or equal to 1, got 3",
+                ],
+            ),
+            ("include: [[[0, 0], [1, 0, 0], [0, 1]]]", ["include.0.1: expected 2 at most, got 3"]),
+            (
+                "include: [[[0, 0], [1, 1], [1, 0], [0, 1]]]",
+                ["include.0: expected corners in their order round the polygon, got sides that cross"],
+            ),
+            ("outside: []", ["outside: unknown key; expected one of include, exclude"]),
+        ],
+    )
+    def test_regions(self, load_text: Load, regions: str, expected: list[str]) -> None:
+        found = mistakes(load_text, STDOUT + f"streams:\n  door: {{source: a.mp4, regions: {{{regions}}}}}")
+        assert found == [f"my.yaml:5: streams.door.regions.{line}" for line in expected]
+
+    def test_a_stream_without_a_sink(self, load_text: Load) -> None:
+        (mistake,) = mistakes(load_text, "streams: {door: {source: a.mp4}}")
+        assert mistake == "my.yaml:1: streams.door: expected a sink to send its documents to, got no sinks"
+
+    @pytest.mark.parametrize(
+        ("clusters", "consumer", "expected"),
+        [
+            ("{}", "topics: [in]", "cluster: expected a cluster (`clusters` has none), got nothing"),
+            (
+                "{a: &c {bootstrap_servers: 'b:1'}, b: *c}",
+                "topics: [in]",
+                "cluster: expected one of a, b, got nothing",
+            ),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: [in], cluster: c", "cluster: unknown cluster c; expected"),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: [a b]", "topics.0: string should match pattern"),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: []", "topics: expected 1 or more, got 0"),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: [in], sinks: [ouf]", "sinks: unknown sink ouf; did you"),
+            ("{a: {bootstrap_servers: 'b:1'}}", "topics: [in], chain: [face-fitter]", "chain: face-fitter needs"),
+            (
+                "{a: {bootstrap_servers: 'b:1'}}",
+                "topics: [in], delivery: exactly_once",
+                "delivery: expected sinks of type kafka for exactly_once, got out of type stdout",
+            ),
+            (
+                "{a: &c {bootstrap_servers: 'b:1'}, b: *c}",
+                "topics: [in], cluster: b, sinks: [k], delivery: exactly_once",
+                "delivery: expected sinks in the consumer's cluster for exactly_once, got k",
+            ),
+        ],
+    )
+    def test_a_consumer(self, load_text: Load, clusters: str, consumer: str, expected: str) -> None:
+        sinks = "{out: {type: stdout}, k: {type: kafka, topic: t, cluster: a}}"
+        found = mistakes(load_text, f"clusters: {clusters}\nsinks: {sinks}\nconsumers:\n  c: {{{consumer}}}")
+        own = next(line for line in found if line.startswith("my.yaml:4: consumers.c."))
+        assert own.removeprefix("my.yaml:4: consumers.c.").startswith(expected)
+
+    @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+    def test_tracks_of_frames_from_kafka(self, load_text: Load, delivery: str) -> None:
+        consumer = load_text(
+            f"""
+            clusters: {{a: {{bootstrap_servers: 'b:1'}}}}
+            consumers: {{c: {{topics: [in], delivery: {delivery}, tracking: {{events: {{}}}}}}}}
+            sinks: {{k: {{type: kafka, topic: out}}}}
+            """
+        ).consumers["c"]
+        assert consumer.tracking is not None
+
+    @pytest.mark.parametrize("cluster", ["", ", cluster: a"])
+    def test_exactly_once_to_kafka_in_its_cluster(self, load_text: Load, cluster: str) -> None:
+        consumer = load_text(
+            f"""
+            clusters: {{a: {{bootstrap_servers: 'b:1'}}}}
+            consumers: {{c: {{topics: [in], delivery: exactly_once{cluster}}}}}
+            sinks: {{k: {{type: kafka, topic: out}}}}
+            http: null
+            """
+        ).consumers["c"]
+        assert consumer.delivery == "exactly_once"
+
+    @pytest.mark.parametrize(
+        ("consumers", "expected"),
+        [
+            ("{c: {topics: [in], dead_letter_topic: in}}", [("consumers.c.dead_letter_topic", "c", "in", "c")]),
+            ("{c: {topics: [x, out]}}", [("sinks.k.topic", "c", "out", "c")]),
+            ("{c: {topics: [x, out], cluster: same}}", [("sinks.k.topic", "c", "out", "c")]),
+            ("{c: {topics: [in], topic: in}}", [("consumers.c.topic", "c", "in", "c")]),
+            (
+                "{c: {topics: [in], tracking: {events: {topic: in}}}}",
+                [("consumers.c.tracking.events.topic", "c", "in", "c")],
+            ),
+            (
+                "{a: {topics: [x], topic: y}, b: {topics: [y], topic: z}, c: {topics: [z], topic: x}}",
+                [
+                    ("consumers.a.topic", "a", "y", "b"),
+                    ("consumers.b.topic", "b", "z", "c"),
+                    ("consumers.c.topic", "c", "x", "a"),
+                ],
+            ),
+        ],
+        ids=["dead letters", "documents", "brokers by two names", "a topic of its own", "events", "through others"],
+    )
+    def test_records_that_would_go_round(
+        self, load_text: Load, consumers: str, expected: list[tuple[str, str, str, str]]
+    ) -> None:
+        second = ", same: {bootstrap_servers: 'b:1'}" if "same" in consumers else ""
+        found = mistakes(
+            load_text,
+            f"""
+            consumers: {consumers}
+            clusters: {{own: {{bootstrap_servers: 'b:1'}}{second}}}
+            sinks: {{k: {{type: kafka, topic: out, cluster: own}}}}
+            """,
+        )
+        assert [line.split(": ", 1)[1] for line in found] == [
+            f"{key}: expected a topic that does not lead back to consumer {consumer}, got {topic}, "
+            f"which {reader} reads: a record would go round for ever"
+            for key, consumer, topic, reader in expected
+        ]
+
+    @pytest.mark.parametrize(
+        "consumers",
+        [
+            "{c: {topics: [in], cluster: own, sinks: [k]}}",
+            "{c: {topics: [out], cluster: own, sinks: [other]}}",
+            "{a: {topics: [in], cluster: own, sinks: [k], image: full}, b: {topics: [out], cluster: own, sinks: [k2]}}",
+            "{a: {topics: [in], cluster: own, dead_letter_topic: dead}, b: {topics: [dead], cluster: own}}",
+        ],
+        ids=["another topic", "another cluster", "one after the other", "dead letters of another"],
+    )
+    def test_records_that_do_not_go_round(self, load_text: Load, consumers: str) -> None:
+        load_text(
+            f"""
+            consumers: {consumers}
+            clusters: {{own: {{bootstrap_servers: 'b:1'}}, other: {{bootstrap_servers: 'b:2'}}}}
+            sinks:
+              k: {{type: kafka, topic: out, cluster: own}}
+              k2: {{type: kafka, topic: end, cluster: own}}
+              other: {{type: kafka, topic: out, cluster: other}}
+            """
+        )
+
+    def test_all_are_listed_at_once(self, load_text: Load) -> None:
+        assert mistakes(load_text, "log: {level: loud}\nhttp:\n  port: -1\n  prot: 2\nstop_timeout: 0") == [
+            "my.yaml:1: log.level: input should be 'debug', 'info', 'warning' or 'error', got 'loud'",
+            "my.yaml:3: http.port: input should be greater than or equal to 0, got -1",
+            "my.yaml:4: http.prot: unknown key; did you mean port?",
+            "my.yaml:5: stop_timeout: input should be greater than 0, got 0",
+        ]
+
+    def test_what_is_wrong_across_entries_is_listed_beside_what_is_wrong_in_others(self, load_text: Load) -> None:
+        found = mistakes(
+            load_text,
+            """
+            streams:
+              a: {source: a.mp4, chain: []}
+              b: {source: a.mp4, chain: [face-fitter]}
+              c: {source: a.mp4, chain: [face-detecter, body-detekter]}
+              d: {source: a.mp4, sinks: [ouf]}
+              e: {source: a.mp4, tracking: {per: {age: track}}, sinks: [file]}
+            clusters: {own: {bootstrap_servers: 'nohost,b:1,:2'}}
+            consumers:
+              f: {topics: [in, bad topic], cluster: owm}
+              g: {topics: [in], cluster: owm}
+              h: {topics: [in], dead_letter_topic: in}
+            sinks:
+              file: {type: file}
+              k: {type: kafka, topic: out, cluster: owm}
+            """,
+        )
+        assert found == [
+            "my.yaml:3: streams.a.chain: expected a processor at least, got none",
+            "my.yaml:4: streams.b.chain: face-fitter needs face-detector before it",
+            "my.yaml:5: streams.c.chain: unknown processor face-detecter; did you mean face-detector?",
+            "my.yaml:5: streams.c.chain: unknown processor body-detekter; did you mean body-detector?",
+            "my.yaml:8: clusters.own.bootstrap_servers: expected host:port, got 'nohost'",
+            "my.yaml:8: clusters.own.bootstrap_servers: expected host:port, got ':2'",
+            "my.yaml:10: consumers.f.topics.1: string should match pattern '^[a-zA-Z0-9._-]{1,249}$', got 'bad topic'",
+            "my.yaml:14: sinks.file.path: expected a value, got nothing",
+            "my.yaml:6: streams.d.sinks: unknown sink ouf; expected one of k, file",
+            "my.yaml:7: streams.e.tracking.per: age is not in the chain; expected one of face-detector, face-fitter",
+            "my.yaml:15: sinks.k.cluster: unknown cluster owm; did you mean own?",
+            "my.yaml:11: consumers.g.cluster: unknown cluster owm; did you mean own?",
+            "my.yaml:12: consumers.h.dead_letter_topic: expected a topic that does not lead back to consumer h, "
+            "got in, which h reads: a record would go round for ever",
+        ]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "streams: {a: {source: a.mp4, sinks: [k]}}\nclusters: {own: {}}\nsinks: {k: {type: kafka, topic: t}}",
+            "streams: {a: {source: a.mp4, sinks: [k]}}\nsinks: [k]",
+            "http: null\nstreams: {a: {}}",
+            STDOUT + "consumers: {a: {topics: [in]}}\nclusters: hunter2",
+            STDOUT + "streams: {a: {source: a.mp4, chain: [face-detecter], tracking: {per: {face-fitter: frame}}}}",
+            STDOUT + "streams: {a: {source: a.mp4, topic: bad topic}}",
+        ],
+    )
+    def test_nothing_that_only_follows_is_listed(self, load_text: Load, text: str) -> None:
+        assert len(mistakes(load_text, text)) == 1
+
+    def test_a_variable_s_mistake_beside_the_file_s(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_HTPP__PORT", "1")
+        monkeypatch.setenv("VISAGED_STREAMS__DOOR__WINDOW", "0")
+        with pytest.raises(ConfigError) as error:
+            load_text(STDOUT + "streams: {door: {source: a.mp4}}\nhttp: {prot: 1}")
+        assert [line.split(": ")[-2] for line in str(error.value).splitlines()] == [
+            "http.prot",
+            "VISAGED_STREAMS__DOOR__WINDOW",
+            "VISAGED_HTPP__PORT",
+        ]
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"none\.yaml: No such file or directory"):
+            load(tmp_path / "none.yaml")
+
+    @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00"])
+    def test_a_file_that_is_no_text(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "my.yaml"
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"my\.yaml: not YAML: "):
+            load(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KAFKA.replace("password: hunter2", "password: [hunter2]"),
+        KAFKA.replace("password: hunter2", "password: {value: hunter2}"),
+        KAFKA.replace("password", "pasword"),
+        KAFKA.replace("password: hunter2", "password: hunter2\n      hunter3"),
+        KAFKA.replace("topic: faces", "topic: a b"),
+        KAFKA.replace("type: kafka", "type: kafak"),
+        KAFKA.replace("sasl:\n      username: visaged\n      password: hunter2", "sasl: hunter2"),
+        "sinks: hunter2",
+        STDOUT + "streams: {door: rtsp://user:hunter2@door/1}",
+        STDOUT + "streams: {door: [rtsp://user:hunter2@door/1]}",
+        STDOUT + "streams: {door: {source: [rtsp://user:hunter2@door/1]}}",
+        STDOUT + "streams: {door: {source: rtsp://user:hunter2@door/1, window: 0}}",
+        STDOUT + "streams: {door: {source: ftp://user:hunter2@door/1}}",
+        STDOUT + "streams: {door: {source: rtsp://user:hunter2@door/1, transport: rtsp://user:hunter2@door/1}}",
+        STDOUT + "streams: {door: {source: rtsp://user:hunter2@door/1, <<: [1]}}",
+        STDOUT + "streams: {door: {source: rtsp://user:hunter2@door/1, sources: rtsp://user:hunter2@door/2}}",
+        STDOUT + "streams:\n  door:\n    source: rtsp://user:hunter2@door/1: [",
+    ],
+)
+def test_no_password_in_a_message(load_text: Load, text: str) -> None:
+    assert "hunter" not in "\n".join(mistakes(load_text, text))
+
+
+def test_a_password_of_digits_alone_is_refused_and_not_shown(load_text: Load) -> None:
+    (mistake,) = mistakes(load_text, KAFKA.replace("hunter2", "31337"))
+    assert mistake == "my.yaml:7: clusters.own.sasl.password: expected text (a number in quotes), got a number"
+
+
+def test_every_sink_can_be_configured_by_its_type() -> None:
+    """SINKS and the union of their settings are written down apart."""
+    union = get_args(get_args(Config.model_fields["sinks"].annotation)[1])[0]
+    assert {get_args(settings.model_fields["type"].annotation)[0] for settings in get_args(union)} == set(SINKS)

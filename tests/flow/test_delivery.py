@@ -1,0 +1,341 @@
+import asyncio
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from daemon.flow import delivery as delivery_module
+from daemon.flow.delivery import Delivery
+from daemon.flow.receipts import Counts
+from sinks.base import Record, SinkError
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("accounts")
+
+Write = Callable[[Sequence[Record]], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_module, "FIRST_DELAY_S", 0.001)
+    monkeypatch.setattr(delivery_module, "LONGEST_DELAY_S", 0.004)
+
+
+def retriable(records: Sequence[Record] = (), refused: Sequence[tuple[Record, str]] = ()) -> SinkError:
+    return SinkError("the broker is away", retriable=True, unwritten=records, refused=refused)
+
+
+def final(records: Sequence[Record] = ()) -> SinkError:
+    return SinkError("gone for good", retriable=False, unwritten=records)
+
+
+class ScriptedSink:
+    """Raises what is scripted for its next calls, if anything; keeps what it has written."""
+
+    def __init__(self, *, opens: Sequence[Exception | None] = (), writes: Sequence[Write | None] = ()) -> None:
+        self.counts: Counter[str] = Counter()
+        self.written: list[bytes] = []
+        self.calls: list[str] = []
+        self._opens = iter(opens)
+        self._writes = iter(writes)
+
+    async def open(self) -> None:
+        self.calls.append("open")
+        if error := next(self._opens, None):
+            raise error
+
+    async def write(self, records: Sequence[Record]) -> None:
+        self.calls.append("write")
+        if script := next(self._writes, None):
+            await script(records)
+        self.keep(records)
+
+    async def close(self) -> None:
+        self.calls.append("close")
+
+    def keep(self, records: Sequence[Record]) -> None:
+        self.written += [record.value for record in records]
+
+
+class Rig:
+    """A delivery at work, and the frames that its records come from."""
+
+    def __init__(self, sink: ScriptedSink, backlog: int = 100, batch: int = 100) -> None:
+        self.sink = sink
+        self.delivery = Delivery("kafka", sink, backlog, batch)
+        self.frames = Counts()
+
+    async def start(self) -> "asyncio.Task[None]":
+        running = asyncio.create_task(self.delivery.run())
+        await asyncio.sleep(0)  # it has begun
+        return running
+
+    def offer(self, numbers: range) -> None:
+        for number in numbers:
+            self.delivery.offer(Record("door", b"%d" % number), self.frames.open())
+
+    async def put(self, numbers: range) -> None:
+        for number in numbers:
+            await self.delivery.put(Record("door", b"%d" % number), self.frames.open())
+
+    def ended(self) -> dict[str, int]:
+        """How the frames ended; the delivery's own counters must say the same."""
+        own = self.delivery.counts
+        assert vars(own) == vars(self.frames)
+        return {"acknowledged": own.acknowledged, **own.dropped, **own.failed}
+
+
+def numbers(values: Sequence[bytes]) -> list[int]:
+    return [int(value) for value in values]
+
+
+async def test_writes_what_is_put_and_offered_in_order() -> None:
+    rig = Rig(ScriptedSink())
+    await rig.start()
+    await rig.put(range(10))
+    rig.offer(range(10, 20))
+    await rig.delivery.close(1)
+    assert numbers(rig.sink.written) == list(range(20))
+    assert rig.ended() == {"acknowledged": 20}
+    assert rig.sink.calls[-1] == "close"
+    assert rig.delivery.state == "closed"
+
+
+async def test_what_was_taken_before_the_start_is_written() -> None:
+    rig = Rig(ScriptedSink())
+    rig.offer(range(5))
+    states = [rig.delivery.state]
+    await rig.start()
+    await until(lambda: rig.frames.acknowledged == 5)
+    states.append(rig.delivery.state)
+    await rig.delivery.close(1)
+    assert [*states, rig.delivery.state] == ["opening", "writing", "closed"]
+
+
+async def test_a_batch_has_at_most_its_size() -> None:
+    sizes = []
+
+    async def note(records: Sequence[Record]) -> None:
+        sizes.append(len(records))
+
+    rig = Rig(ScriptedSink(writes=[note] * 3), batch=4)
+    rig.offer(range(10))
+    await rig.start()
+    await rig.delivery.close(1)
+    assert sizes == [4, 4, 2]
+
+
+async def test_a_full_backlog_drops_the_oldest_offered(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(ScriptedSink(), backlog=3)
+    rig.offer(range(5))
+    assert caplog.messages == ["kafka: the backlog of 3 records is full: the oldest are dropped"]
+    await rig.start()
+    await rig.delivery.close(1)
+    assert numbers(rig.sink.written) == [2, 3, 4]
+    assert rig.ended() == {"acknowledged": 3, "kafka: backlog full": 2}
+
+
+async def test_put_waits_for_room() -> None:
+    rig = Rig(ScriptedSink(), backlog=2)
+    putting = asyncio.create_task(rig.put(range(6)))
+    await asyncio.sleep(0.01)
+    assert not putting.done()
+    await rig.start()
+    await putting
+    await rig.delivery.close(1)
+    assert numbers(rig.sink.written) == list(range(6))
+
+
+async def test_a_put_that_is_cancelled_ends_its_receipt() -> None:
+    rig = Rig(ScriptedSink(), backlog=1)
+    putting = asyncio.create_task(rig.put(range(2)))
+    await asyncio.sleep(0.01)
+    putting.cancel()
+    await rig.start()
+    await rig.delivery.close(1)
+    assert rig.ended() == {"acknowledged": 1, "kafka: stopped": 1}
+
+
+async def test_tries_again_what_was_not_written_and_keeps_the_order() -> None:
+    async def half(records: Sequence[Record]) -> None:
+        middle = len(records) // 2
+        rig.sink.keep(records[:middle])
+        raise retriable(records[middle:])
+
+    rig = Rig(ScriptedSink(writes=[half, half, None, half]), batch=10)
+    await rig.start()
+    await rig.put(range(30))
+    await rig.delivery.close(1)
+    assert numbers(rig.sink.written) == list(range(30))
+    assert rig.ended() == {"acknowledged": 30}
+    assert rig.delivery.retries == 3
+
+
+async def test_an_error_that_names_no_record_speaks_of_all() -> None:
+    async def fail(records: Sequence[Record]) -> None:
+        raise retriable()
+
+    rig = Rig(ScriptedSink(writes=[fail]))
+    rig.offer(range(3))
+    await rig.start()
+    await rig.delivery.close(1)
+    assert numbers(rig.sink.written) == [0, 1, 2]
+
+
+async def test_tells_why_it_waits_and_logs_an_outage_once(caplog: pytest.LogCaptureFixture) -> None:
+    back = asyncio.Event()
+
+    async def fail_until_back(records: Sequence[Record]) -> None:
+        if not back.is_set():
+            raise retriable(records)
+
+    caplog.set_level(logging.INFO)
+    rig = Rig(ScriptedSink(writes=itertools.repeat(fail_until_back)))  # type: ignore[arg-type]
+    rig.offer(range(1))
+    await rig.start()
+    await until(lambda: rig.delivery.retries >= 3)
+    assert (rig.delivery.state, rig.delivery.error) == ("waiting", "the broker is away")
+    back.set()
+    await rig.delivery.close(1)
+    assert rig.delivery.error is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "kafka: the broker is away; trying again",
+        "kafka: writing again",
+    ]
+
+
+async def test_the_delay_grows_to_its_longest_and_starts_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(delay: float) -> None:
+        delays.append(delay)
+        await sleep(0)
+
+    async def fail(records: Sequence[Record]) -> None:
+        raise retriable(records)
+
+    rig = Rig(ScriptedSink(writes=[fail, fail, fail, fail, None, fail]), batch=1)
+    await rig.start()
+    monkeypatch.setattr("daemon.flow.delivery.asyncio.sleep", note)
+    rig.offer(range(2))
+    await rig.delivery.close(1)
+    assert delays == [0.001, 0.002, 0.004, 0.004, 0.001]
+
+
+async def test_refused_records_fail_alone() -> None:
+    async def refuse(records: Sequence[Record]) -> None:
+        rig.sink.keep([records[0], records[2]])
+        raise SinkError("of three", retriable=False, refused=[(records[1], "too large")])
+
+    rig = Rig(ScriptedSink(writes=[refuse]))
+    rig.offer(range(3))
+    await rig.start()
+    await rig.delivery.close(1)
+    assert numbers(rig.sink.written) == [0, 2]
+    assert rig.ended() == {"acknowledged": 2, "kafka: too large": 1}
+    assert rig.delivery.retries == 0
+
+
+async def test_refused_and_unwritten_records_of_one_error() -> None:
+    async def both(records: Sequence[Record]) -> None:
+        rig.sink.keep(records[:1])
+        raise retriable(records[2:], refused=[(records[1], "too large")])
+
+    rig = Rig(ScriptedSink(writes=[both]))
+    rig.offer(range(4))
+    await rig.start()
+    await rig.delivery.close(1)
+    assert numbers(rig.sink.written) == [0, 2, 3]
+    assert rig.ended() == {"acknowledged": 3, "kafka: too large": 1}
+
+
+async def test_opens_again_until_it_can() -> None:
+    rig = Rig(ScriptedSink(opens=[retriable(), retriable()]))
+    rig.offer(range(2))
+    await rig.start()
+    await rig.delivery.close(1)
+    assert rig.sink.calls == ["open", "open", "open", "write", "close"]
+    assert rig.ended() == {"acknowledged": 2}
+
+
+async def test_a_sink_that_cannot_be_opened_ends_the_run() -> None:
+    rig = Rig(ScriptedSink(opens=[final()]))
+    rig.offer(range(2))
+    with pytest.raises(SinkError, match="gone for good"):
+        await (await rig.start())
+    rig.offer(range(2, 3))
+    await rig.put(range(3, 4))
+    await rig.delivery.close(1)
+    assert rig.ended() == {"acknowledged": 0, "kafka: stopped": 4}
+    assert rig.sink.calls == ["open", "close"]
+
+
+@pytest.mark.parametrize(("error", "reason"), [(final(), "SinkError"), (ZeroDivisionError(), "ZeroDivisionError")])
+async def test_a_sink_that_ends_or_breaks_ends_the_run(error: Exception, reason: str) -> None:
+    async def end(records: Sequence[Record]) -> None:
+        raise error
+
+    rig = Rig(ScriptedSink(writes=[None, end]), batch=2)
+    rig.offer(range(6))
+    with pytest.raises(type(error)):
+        await (await rig.start())
+    assert rig.ended() == {"acknowledged": 2, f"kafka: {reason}": 2, "kafka: stopped": 2}
+    assert rig.sink.calls[-1] == "close"
+
+
+async def hang(records: Sequence[Record]) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_close_drops_what_is_not_written_in_time() -> None:
+    rig = Rig(ScriptedSink(writes=[None, hang]), batch=2)
+    rig.offer(range(6))
+    running = await rig.start()
+    await until(lambda: rig.frames.acknowledged == 2)
+    await rig.delivery.close(0.05)
+    assert running.done()
+    assert rig.ended() == {"acknowledged": 2, "kafka: stopped": 4}
+    assert rig.sink.calls[-1] == "close"
+
+
+async def test_close_does_not_wait_for_a_sink_that_does_not_open() -> None:
+    rig = Rig(ScriptedSink(opens=[retriable()] * 10_000))
+    rig.offer(range(2))
+    await rig.start()
+    await until(lambda: rig.delivery.retries > 2)
+    await rig.delivery.close(0.05)
+    assert rig.ended() == {"acknowledged": 0, "kafka: stopped": 2}
+
+
+async def test_cancelled_it_drops_what_it_has_and_closes_the_sink() -> None:
+    rig = Rig(ScriptedSink(writes=[None, hang]), batch=2)
+    rig.offer(range(6))
+    running = await rig.start()
+    await until(lambda: rig.frames.acknowledged == 2)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert rig.ended() == {"acknowledged": 2, "kafka: stopped": 4}
+    assert rig.sink.calls[-1] == "close"
+    await rig.delivery.close(1)
+
+
+async def test_closed_before_it_began_it_drops_what_it_has() -> None:
+    rig = Rig(ScriptedSink())
+    rig.offer(range(2))
+    await rig.delivery.close(1)
+    await rig.start()
+    rig.offer(range(2, 3))
+    assert rig.ended() == {"acknowledged": 0, "kafka: stopped": 3}
+    assert rig.sink.calls == []
+
+
+async def test_closes_twice() -> None:
+    rig = Rig(ScriptedSink())
+    await rig.start()
+    await asyncio.gather(rig.delivery.close(1), rig.delivery.close(1))
+    await rig.delivery.close(1)
+    assert rig.sink.calls == ["open", "close"]

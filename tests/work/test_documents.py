@@ -1,0 +1,91 @@
+"""The records of a stream and what pictures they bring."""
+
+import base64
+import json
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from daemon.work.documents import Documents, Pictures, TrackEvents, crop_of
+from processors.types import Box, Frame, Object, Sample
+
+WIDTH, HEIGHT = 80, 60
+PICTURE = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+EMITS = frozenset({Box})
+
+
+def sample(*boxes: tuple[float, float, float, float]) -> Sample:
+    frame = Frame.of(PICTURE, index=3, pts=0.12, captured_at=1_700_000_000.25)
+    return Sample(frame, [Object("face", np.array(box, np.float64)) for box in boxes])
+
+
+def size_of(obj: dict[str, Any]) -> tuple[int, int]:
+    """(height, width) of its picture."""
+    encoded = np.frombuffer(base64.b64decode(obj["_image"]["blob"]), np.uint8)
+    height, width, _ = cv2.imdecode(encoded, cv2.IMREAD_COLOR).shape  # type: ignore[union-attr]
+    return height, width
+
+
+def test_a_record_says_what_it_is_without_being_parsed() -> None:
+    record = Documents("gate", EMITS, topic="faces")(sample(), "run-1")
+    headers = dict(record.headers)
+    assert (record.key, record.topic, record.timestamp, record.durable) == ("gate", "faces", 1_700_000_000.25, False)
+    assert headers.keys() == {
+        *("content-type", "schema_id", "schema_version", "traceparent"),
+        *("ce_specversion", "ce_type", "ce_source", "ce_id", "ce_time"),
+    }
+    assert (headers["schema_id"], headers["ce_id"], headers["ce_source"]) == (
+        b"visaged.frame",
+        b"run-1-3",
+        b"/streams/gate",
+    )
+
+
+@pytest.mark.parametrize("pictures", ["none", "crops", "full"])
+def test_what_a_document_brings_of_the_picture(pictures: Pictures) -> None:
+    record = Documents("gate", EMITS, pictures)(sample((20, 20, 32, 32), (60, 0, 80, 40)), "run-1")
+    document = json.loads(record.value)
+    assert ("_image" in document) == (pictures == "full")
+    assert ["_image" in obj for obj in document["objects"]] == [pictures == "crops"] * 2
+    if pictures == "full":
+        assert size_of(document) == (HEIGHT, WIDTH)
+    elif pictures == "crops":  # half as wide again as the longer side, as far as the picture goes
+        assert [size_of(obj) for obj in document["objects"]] == [(18, 18), (50, 40)]
+
+
+@pytest.mark.parametrize("pictures", ["none", "crops", "full"])
+def test_where_there_is_a_picture_there_is_a_smaller_document_without_it(pictures: Pictures) -> None:
+    bare = Documents("gate", EMITS)(sample((20, 20, 30, 30)), "run-1")
+    record = Documents("gate", EMITS, pictures)(sample((20, 20, 30, 30)), "run-1")
+    assert record.smaller == (None if pictures == "none" else bare.value)
+    nobody = Documents("gate", EMITS, pictures)(sample(), "run-1")
+    assert (nobody.smaller is None) == (pictures != "full")
+
+
+@pytest.mark.parametrize(
+    ("box", "shape"),
+    [
+        ((20, 20, 40, 30), (30, 30)),
+        ((-10, -10, 10, 10), (15, 15)),
+        ((70, 50, 90, 70), (15, 15)),
+        ((200, 200, 210, 210), (1, 1)),
+        ((-52, 10, -40, 22), (18, 1)),
+        ((30, 30, 30, 30), (1, 1)),
+    ],
+)
+def test_a_crop_is_what_there_is_of_the_picture(box: tuple[float, float, float, float], shape: tuple[int, int]) -> None:
+    crop = crop_of(PICTURE, np.array(box, np.float64))
+    assert crop.shape[:2] == shape
+
+
+def test_an_event_is_durable_and_brings_its_crop() -> None:
+    write = TrackEvents("gate", "tracks")
+    event = {"event": "left", "object": {"class": "face"}}
+    with_crop, without = write(event, "t-1-left", 5.0, b"jpeg"), write(event, "t-1-left", 5.0)
+    assert json.loads(without.value) == event
+    assert (with_crop.smaller, without.smaller) == (without.value, None)
+    assert with_crop.durable
+    assert without.durable
+    assert dict(without.headers)["ce_id"] == b"t-1-left"
