@@ -1,6 +1,7 @@
 """Who may import what, read from the source files; and what the command line imports, seen from outside."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,35 @@ MAY_IMPORT = {
     "configs": set(),
 }
 """Of our own packages, beside itself."""
+
+ROOMS = {
+    "__main__": "cli",
+    "cli": "commands config errors sinks models",
+    "commands": "config status kafka http work flow sources wire simulator pictures prepare errors "
+    "sinks processors models",
+    "config": "kafka http work sources nearest errors sinks processors",
+    "status": "kafka flow",
+    "kafka": "work flow wire pictures errors sinks processors",
+    "http": "flow wire errors processors",
+    "work": "flow sources wire nearest errors sinks processors models",
+    "flow": "sources errors sinks processors models",
+    "sources": "pictures prepare errors processors",
+    "wire": "pictures errors processors",
+    "simulator": "processors",
+    "pictures": "errors processors",
+    "prepare": "",
+    "nearest": "",
+    "errors": "",
+    "sinks": "",
+    "processors": "models",
+    "models": "",
+}
+"""What each room imports of the others. A room is a package of the daemon, one of its loose modules, or a package
+beside it. Each stands above all that it imports, so there is no circle. docs/architecture.md has the same table.
+"""
+
+MOST_ROOMS = 20
+MOST_ARROWS = 80
 
 HOMES = {
     "json": ("daemon/wire/",),
@@ -75,6 +105,48 @@ def broken_rules(path: Path, source: str) -> list[str]:
         if name in JSON_OF_PYDANTIC and not place.startswith(HOMES["json"]):
             broken.append(f"{place}:{node.lineno}: JSON ({name}) belongs to {', '.join(HOMES['json'])}")
     return broken
+
+
+def room_of(module: str) -> str:
+    """The room that a module of ours is in; a package, as `daemon` itself, is in none until a module of it is named."""
+    top, _, below = module.partition(".")
+    return below.partition(".")[0] if top == "daemon" else top
+
+
+def arrows() -> dict[str, set[str]]:
+    """Each room, and the others that it imports. `configs` is none: it holds what every room may build on."""
+    found: dict[str, set[str]] = {}
+    for path in sources():
+        room = room_of(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+        if room in ("", "configs"):
+            continue
+        ours = (module for module, _ in imports(ast.parse((ROOT / path).read_text(encoding="utf-8"))))
+        others = {room_of(module) for module in ours if module.partition(".")[0] in PACKAGES}
+        found.setdefault(room, set()).update(others - {room, "", "configs"})
+    return found
+
+
+def test_rooms_import_what_the_table_says() -> None:
+    assert arrows() == {room: set(imported.split()) for room, imported in ROOMS.items()}
+
+
+def test_every_room_stands_above_those_it_imports() -> None:
+    order = list(ROOMS)
+    for room, imported in ROOMS.items():
+        places = [order.index(other) for other in (room, *imported.split())]
+        assert places == sorted(places), room
+
+
+def test_there_are_few_rooms_and_few_arrows() -> None:
+    assert len(ROOMS) <= MOST_ROOMS
+    assert sum(len(imported.split()) for imported in ROOMS.values()) <= MOST_ARROWS
+
+
+def test_the_picture_of_the_architecture_shows_these_rooms() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w/]+)` \| [^|]+ \| ([^|]*) \|$", text.split("## The rooms")[1], re.MULTILINE)
+    shown = {room.removeprefix("daemon/"): " ".join(re.findall(r"`(\w+)`", imported)) for room, imported in rows}
+    assert list(shown.items()) == list(ROOMS.items())
 
 
 def test_every_file_keeps_the_rules() -> None:
