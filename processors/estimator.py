@@ -8,7 +8,20 @@ from processors.types import Box, Label, Object, Pyramid, Sample
 
 
 class Estimator(ABC):
-    """Puts what estimate() returns on every object of its label."""
+    """Puts what estimate() returns on every object of its label.
+
+    >>> import numpy as np
+    >>> from processors.types import Confidence, Frame
+    >>> class ByHeight(Estimator):
+    ...     makes = frozenset({Confidence})
+    ...     def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
+    ...         _, top, _, bottom = obj.box_xyxy
+    ...         return (Confidence(min(float(bottom - top) / pyramid.image.shape[0], 1.0)),)
+    >>> face = Object("face", np.array([10.0, 20.0, 50.0, 80.0]))
+    >>> ByHeight()([Sample(Frame.of(np.zeros((240, 320, 3), np.uint8)), [face])])
+    >>> face[Confidence]
+    Confidence(value=0.25)
+    """
 
     applies_to: ClassVar[Label] = "face"
     needs: ClassVar[frozenset[type]] = frozenset({Box})

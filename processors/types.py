@@ -31,7 +31,18 @@ class MissingResult(LookupError):
 
 
 class Results:
-    """At most one result of each type."""
+    """At most one result of each type.
+
+    >>> face = Object("face", np.array([10.0, 20.0, 50.0, 80.0]))
+    >>> face.put(Pose(yaw=6.2, pitch=-3.9, roll=-1.4))
+    >>> face[Pose].yaw
+    6.2
+    >>> Landmarks in face
+    False
+    >>> face[Landmarks]
+    Traceback (most recent call last):
+    processors.types.MissingResult: expected a result Landmarks, have Pose
+    """
 
     __slots__ = ("_results",)
 
@@ -208,6 +219,7 @@ class Processor(Protocol):
     `applies_to` is the label of the objects it reads or finds. On each of them it needs a result of every type in
     `needs` (a detector needs nothing and makes Box: the objects themselves) and puts one of every type in `makes`. It
     keeps no state between calls, so that a batch can be run again one sample at a time, from any thread.
+    docs/extending.md says what else it must do, and shows one from nothing.
     """
 
     @property

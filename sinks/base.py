@@ -1,16 +1,6 @@
 """What a sink is: where documents go. A sink knows nothing of frames, streams or the daemon.
 
-A sink MUST
-- write records in the order given, and return from write() only when it holds all of them as safely as its
-  docstring says;
-- raise SinkError, and nothing else, when it does not;
-- after a retriable SinkError of write() see to itself whatever it needs to go on (a new connection, the file opened
-  again) in the next write(); after one of open(), in the next open();
-- release everything in close(), in bounded time, also after an error, while a write() waits, or before open(); after
-  close() it may be opened again;
-- say in the first sentence of its class's docstring what it may lose, repeat or reorder.
-It never retries (but for what its client library does inside one call), logs nothing per record, and counts in `counts`
-what it did to a record beside writing it.
+docs/extending.md says what a sink must do, and shows one from nothing.
 """
 
 from collections import Counter
@@ -76,9 +66,32 @@ class SinkError(Exception):
 
 
 class Sink(Protocol):
+    """A place that records are written to; it belongs to the event loop's thread.
+
+    >>> import asyncio
+    >>> class InMemory:
+    ...     '''Loses all at the end of the process; repeats and reorders nothing.'''
+    ...     def __init__(self) -> None:
+    ...         self.counts: Counter[str] = Counter()
+    ...         self.values: list[bytes] = []
+    ...     async def open(self) -> None: ...
+    ...     async def write(self, records: Sequence[Record]) -> None:
+    ...         self.values += [record.value for record in records]
+    ...     async def close(self) -> None: ...
+    >>> sink = InMemory()
+    >>> asyncio.run(sink.write([Record("entrance", b'{"objects": []}')]))
+    >>> sink.values
+    [b'{"objects": []}']
+    """
+
     counts: Counter[str]
     """What it did to records beside writing them, e.g. `without_pictures`."""
 
-    async def open(self) -> None: ...
-    async def write(self, records: Sequence[Record]) -> None: ...
-    async def close(self) -> None: ...
+    async def open(self) -> None:
+        """Raises SinkError."""
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Returns when it holds all of them. Raises SinkError."""
+
+    async def close(self) -> None:
+        """In bounded time, whatever happened before; open() may follow."""

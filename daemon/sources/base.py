@@ -1,13 +1,6 @@
 """What a source is, and how one that blocks gets a thread of its own.
 
-A source MUST
-- hand every frame to its feed: offer() if it cannot wait (a camera), put() if it can (a file), fail() for one that came
-  but cannot be read, skip() for one that the configuration passes over; the feed counts, so that none goes missing;
-- number its frames from 0 in each run, and set pts and captured_at as Frame says;
-- return at its end, and raise SourceError when it cannot go on: it only reads and raises. Waiting and trying again is
-  the supervisor's alone. The end of a live source is SourceEnded: a camera has no end;
-- release everything before run() returns, raises or is cancelled;
-- name itself without credentials in errors and logs.
+docs/extending.md says what a source must do, and shows one from nothing.
 """
 
 import asyncio
@@ -41,7 +34,8 @@ class Feed(Protocol):
 
 
 class Source(Protocol):
-    async def run(self, feed: Feed) -> None: ...
+    async def run(self, feed: Feed) -> None:
+        """Until the source's end, or until it is cancelled. Raises SourceError when it cannot go on."""
 
 
 class Stopped(Exception):
@@ -143,7 +137,21 @@ class Reader(Protocol):
 
 
 class InThread:
-    """Runs a reader in a thread of its own; cancelled, it waits for the thread to end."""
+    """Runs a reader in a thread of its own; cancelled, it waits for the thread to end.
+
+    >>> import numpy as np
+    >>> class Grey:
+    ...     def read(self, out: Out) -> None:
+    ...         for index in range(3):
+    ...             out.put(Frame.of(np.full((4, 4, 3), 128, np.uint8), index=index, pts=float(index)))
+    >>> class Indices(list[int]):  # a feed, as far as this reader goes
+    ...     async def put(self, frame: Frame) -> None:
+    ...         self.append(frame.index)
+    >>> feed = Indices()
+    >>> asyncio.run(InThread(Grey(), "grey").run(feed))
+    >>> feed
+    [0, 1, 2]
+    """
 
     def __init__(self, reader: Reader, name: str) -> None:
         self._reader = reader

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import runpy
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from sinks.kafka import KafkaSink
 from sinks.kafka_settings import KafkaCluster, KafkaSettings, NewTopic
 from sinks.stdout import StdoutSettings, StdoutSink
 from tests.brokers import Proxy, new_topic, records_of
+from tests.worked import text_of
 
 
 class Bench(Protocol):
@@ -90,6 +92,38 @@ class FileBench:
 
     def hang(self) -> None:
         """Nothing makes a local disk hang: its writes are only slow when they are large."""
+
+
+class FolderBench:
+    """Of the sink that docs/extending.md shows, from the page."""
+
+    passes = True
+    bad = Record("door", b"", tombstone=True)
+
+    def __init__(self, folder: Path) -> None:
+        module = folder / "folder.py"
+        module.write_text(text_of("sinks/folder.py"), encoding="utf-8")
+        self._example = runpy.run_path(str(module))
+        self._path = folder / "documents"
+        self._path.mkdir()
+        self._limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def sink(self) -> Sink:
+        sink: Sink = self._example["FolderSink"](self._example["FolderSettings"](type="folder", path=self._path))
+        return sink
+
+    async def values(self) -> list[bytes]:
+        return [path.read_bytes() for path in sorted(self._path.glob("*.json"))]
+
+    async def break_(self) -> None:
+        """As on a full disk: only the start of a file gets in."""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3, self._limits[1]))
+
+    async def mend(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._limits)
+
+    def hang(self) -> None:
+        """As for a file."""
 
 
 class StdoutBench(asyncio.Protocol):

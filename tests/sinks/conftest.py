@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Proxy
-from tests.sinks.benches import Bench, FileBench, KafkaBench, StdoutBench
+from tests.sinks.benches import Bench, FileBench, FolderBench, KafkaBench, StdoutBench
 
 
 @pytest.fixture
@@ -25,6 +25,13 @@ async def file_bench(tmp_path: Path) -> AsyncIterator[FileBench]:
 
 
 @pytest.fixture
+async def folder_bench(tmp_path: Path) -> AsyncIterator[FolderBench]:
+    bench = FolderBench(tmp_path)
+    yield bench
+    await bench.mend()
+
+
+@pytest.fixture
 async def stdout_bench() -> AsyncIterator[StdoutBench]:
     bench = StdoutBench()
     await bench.start()
@@ -32,6 +39,6 @@ async def stdout_bench() -> AsyncIterator[StdoutBench]:
     await bench.stop()
 
 
-@pytest.fixture(params=["kafka_bench", "kafka_bench_without_idempotence", "file_bench", "stdout_bench"])
+@pytest.fixture(params=["kafka_bench", "kafka_bench_without_idempotence", "file_bench", "folder_bench", "stdout_bench"])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     yield request.getfixturevalue(request.param)

@@ -1,4 +1,4 @@
-"""What every sink must do (sinks/base.py): one suite for all of them, each with a real place to write to."""
+"""What every sink must do (docs/extending.md): one suite for all of them, each with a real place to write to."""
 
 import asyncio
 
