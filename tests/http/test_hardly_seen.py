@@ -1,4 +1,4 @@
-"""What every service says of faces that can hardly be seen: the README's table."""
+"""What every service says of faces that can hardly be seen: the table in docs/http.md."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,0 +1,82 @@
+"""What the documents say can be checked: links lead somewhere, configurations load, the README is short."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.config.load import load
+from tests.worked import PAGE, ROOT, blocks
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "models" / "README.md"])
+README_LINES = 200
+
+BESIDE = {
+    "sinks": {"shown": {"type": "kafka", "topic": "shown"}},
+    "clusters": {"own": {"bootstrap_servers": "broker.example:9092"}},
+}
+"""What a configuration that shows a part alone is loaded with."""
+LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FILE = re.compile(r"`((?:daemon|processors|models|sinks|configs|tests|docs)/[\w./-]*)`")
+YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def relative_links(path: Path) -> Iterator[tuple[Path, str]]:
+    """The files that links lead to, and the headings in these: an empty one is the whole file."""
+    for target in LINK.findall(path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            file, _, heading = target.partition("#")
+            yield (path.parent / file if file else path), heading
+
+
+def headings(path: Path) -> set[str]:
+    """As GitHub's anchors have them."""
+    texts = HEADING.findall(path.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in texts}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(path: Path) -> None:
+    links = list(relative_links(path))
+    assert [str(target) for target, _ in links if not target.exists()] == []
+    assert [heading for target, heading in links if heading and heading not in headings(target)] == []
+
+
+def test_every_document_can_be_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        path = waiting.pop().resolve()
+        if path not in reached and path.suffix == ".md":
+            reached.add(path)
+            waiting += [target for target, _ in relative_links(path)]
+    assert set(DOCUMENTS) <= reached
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < README_LINES
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_that_are_named_are_there(path: Path) -> None:
+    """Also modules, which a table may name without their ending; the examples' files are in a copy alone."""
+    named = set(FILE.findall(path.read_text(encoding="utf-8"))) - {block.path for block in blocks()}
+    assert {name for name in named if not (ROOT / name).exists() and not (ROOT / f"{name}.py").exists()} == set()
+
+
+def configurations() -> Iterator[tuple[str, str]]:
+    """But that of the worked examples, which tests/test_extending.py runs."""
+    for path in DOCUMENTS:
+        if path == PAGE:
+            continue
+        for number, text in enumerate(YAML.findall(path.read_text(encoding="utf-8"))):
+            yield f"{path.name}-{number}", text
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in configurations()])
+def test_configurations_load(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "shown.yaml"
+    path.write_text(text, encoding="utf-8")
+    load(path, BESIDE)
