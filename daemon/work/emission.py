@@ -12,7 +12,7 @@ Encode = Callable[[Sample, str], Record]
 
 
 class Emission:
-    """Of one run. `in_order`: it is to see the samples in their order."""
+    """Decides which frames of one run make a document. `in_order`: it must see the samples in their order."""
 
     def __init__(self, encode: Encode, policy: Policy, run: str) -> None:
         self.in_order = policy == "change"

@@ -27,7 +27,7 @@ class Reason(StrEnum):
 
 
 class Events:
-    """Of one run."""
+    """Makes the events of one run's tracks; each is in the journal before it is on its way."""
 
     def __init__(self, record: TrackEvents, emits: Set[type], journal: Journal | None) -> None:
         self._record = record

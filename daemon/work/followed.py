@@ -33,7 +33,7 @@ class Followed:
     appeared: bool = False
     """Whether it has been said."""
     latest: dict[type, object] = field(default_factory=dict)
-    """Results of what runs on every so manieth frame."""
+    """Results of what runs on every nth frame of the track."""
     best: Sight | None = None
     bodies: Counter[str] = field(default_factory=Counter)
     """Of a face: the bodies that it was in, by the number of frames."""

@@ -150,6 +150,6 @@ def often(settings: WorkSettings, name: str) -> Often:
 
 
 def in_order_of_work(settings: WorkSettings) -> list[str]:
-    """The chain as it runs on a frame on which all is due: every frame's, every so manieth's, the shots'."""
+    """The chain in the order in which it runs: what is for every frame, for every nth frame, for a track's shots."""
     ranks: dict[Often, int] = {"frame": 0, "track": 2}
     return sorted(settings.chain, key=lambda name: ranks.get(often(settings, name), 1))

@@ -37,7 +37,7 @@ def body(x: float, y: float = 180, height: float = 240) -> Object:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a Namer says of an object: the how manieth call it was."""
+    """What a Namer says of an object: the number of the call."""
 
     value: int
 

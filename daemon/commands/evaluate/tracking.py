@@ -30,7 +30,7 @@ RATES = (12.5, 5.0, 2.0)
 """Frames a second at which clips are looked at beside their own rate."""
 
 Identity = tuple[str, int]
-"""A labelled track, and the how manieth time that it is in the picture: who comes back may be somebody new."""
+"""A labelled track, and how many times it has come into the picture: who comes back may be somebody new."""
 
 
 @dataclass(frozen=True, slots=True)
