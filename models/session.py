@@ -88,7 +88,7 @@ class Run:
 
 
 def run_in(thread: int) -> Run | None:
-    """What the thread of this identifier is in the middle of."""
+    """The run that the thread of this identifier is in; None: it is in none."""
     return _runs.get(thread)
 
 

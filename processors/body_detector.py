@@ -30,11 +30,11 @@ MOVENET_SIDE = 256
 MOVENET_MULTIPLE = 32
 
 LOWEST_SCORE = 0.05
-"""What scores less takes no part in the fusion."""
+"""Boxes that score less take no part in the fusion."""
 SAME_PERSON = 0.55
 """Boxes with a larger IoU are one person's."""
 TRUST = 0.8
-"""What each network's scores weigh in the fusion."""
+"""The weight of each network's scores in the fusion."""
 FUSED_NMS = 0.6
 
 

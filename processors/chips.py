@@ -41,6 +41,6 @@ def about_box(pyramid: Pyramid, box_xyxy: Floats, scale: float, size: int, *, re
 
 
 def _inverse(matrix: Floats) -> Floats:
-    """Of a (2, 3) affine matrix."""
+    """The inverse of a (2, 3) affine matrix."""
     turn = np.linalg.inv(matrix[:, :2])
     return np.column_stack([turn, -turn @ matrix[:, 2]])

@@ -85,7 +85,7 @@ class FaceDetector:
         return faces
 
     def _look(self, picture: Image, width: int, height: int) -> Candidates:
-        """In pixels of a frame of `width` x `height`."""
+        """The faces of one look, in pixels of a frame of `width` x `height`."""
         net = padded(picture, STRIDES[-1])
         outputs = self._session.run({"input": blob(net)})
         found = [_decode(outputs, stride, net.shape[1] // stride, self._settings.score_threshold) for stride in STRIDES]

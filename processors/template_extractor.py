@@ -104,6 +104,6 @@ def beside(
 
 
 def unit(vectors: Floats) -> Floats:
-    """Of length 1, along the last axis."""
+    """The vectors, along the last axis, scaled to length 1."""
     units: Floats = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
     return units

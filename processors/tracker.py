@@ -118,7 +118,7 @@ class _Open:
 
 
 class _Moment(NamedTuple):
-    """What is kept of the last frame; its picture would hold memory."""
+    """When the last frame was, and its size. The frame itself is not kept: its picture would hold memory."""
 
     pts: float
     captured_at: float

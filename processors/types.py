@@ -109,7 +109,7 @@ class Pyramid:
 
 
 class _Level(NamedTuple):
-    """Of a pyramid; within `rows` and `columns` its pixels are made."""
+    """A level of a pyramid; its pixels are made within `rows` and `columns` only."""
 
     pixels: Image
     rows: slice
@@ -183,7 +183,7 @@ class Frame:
 
     @property
     def pyramid(self) -> Pyramid:
-        """Of the image."""
+        """The image and its halves; made on first use and kept."""
         if self._pyramid is None:
             assert self._load is not None  # noqa: S101  # cleared only once the image is kept
             self._pyramid = Pyramid(self._load())
@@ -278,7 +278,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class TrackId:
-    """Of the track that the object is part of; unique across runs."""
+    """The id of the track that the object is part of; unique across runs."""
 
     value: str
 

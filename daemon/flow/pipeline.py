@@ -47,16 +47,16 @@ class Work(Protocol):
         """Whether tell() is to see the samples one at a time in their order; if not it follows look() at once."""
 
     def begin(self) -> Sequence[Record]:
-        """What the sinks are to get before that of any frame."""
+        """The records that go to the sinks before those of any frame."""
 
     def look(self, frame: Frame) -> Sample:
-        """Beside the looks at other frames."""
+        """Finds what is on a frame; called from several workers at once."""
 
     def tell(self, sample: Sample) -> Sequence[Record]:
-        """What the sinks are to get of it; nothing: the frame is skipped, as its policy says."""
+        """The records of a sample for the sinks; none: the frame is skipped, as `emit` says."""
 
     def end(self) -> Sequence[Record]:
-        """What the sinks are to get after that of all frames. Not called where the run is cancelled."""
+        """The records that go to the sinks after those of all frames. Not called where the run is cancelled."""
 
     def settle(self) -> None:
         """Called when the sinks have what end() gave. Not called where that takes too long."""

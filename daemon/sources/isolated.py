@@ -48,7 +48,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Kind(IntEnum):
-    """What the process has to say."""
+    """The kinds of messages that the process writes to its standard output."""
 
     OFFER = 0
     PUT = 1
@@ -251,7 +251,7 @@ def child() -> None:
 
 
 class _Out:
-    """What a reader in the process gives its frames to."""
+    """The outlet of a reader that runs in the process: puts frames into shared memory, and says so."""
 
     def __init__(self, told: FileIO, said: FileIO, memory: Bytes) -> None:
         self._told = told

@@ -27,7 +27,7 @@ class Timeline:
         self._alike = 0
 
     def advance(self, pts: float) -> None:
-        """To the next frame in the order of presentation."""
+        """Goes on to the next frame in the order of presentation, at `pts` seconds."""
         if self._last is None or pts < self._last:
             self.now += 0 if self._last is None else self.interval
             self._start = pts - self.now

@@ -80,7 +80,7 @@ class Decoded:
 
     @property
     def layout(self) -> Layout | None:
-        """Of its planes; None where they cannot be carried as they are."""
+        """The format, size and colours of its planes; None where they cannot be carried as they are."""
         picture = self._picture
         width, height = picture.width, picture.height
         pixels = PLANAR.get(picture.format.name)
@@ -101,7 +101,7 @@ class Decoded:
 
 
 def read_bgr(memory: Bytes, layout: Layout) -> Image:
-    """What Decoded would have made, from what it wrote; a copy."""
+    """The BGR picture of what Decoded wrote, as Decoded itself would have made it; a copy."""
     array = memory[: layout.size].reshape(layout.shape)
     if layout.pixels == Pixels.BGR24:
         return array.copy()

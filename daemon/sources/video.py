@@ -257,7 +257,7 @@ class _Reading:
         return arrived_at - self._began if self._live else 0.0
 
     def _decode(self, packet: "av.Packet[VideoStream] | None") -> Sequence["av.VideoFrame"]:
-        """What is complete; with None all that is left."""
+        """The pictures that are complete after this packet; with None, all that are left."""
         import av
 
         try:
@@ -294,7 +294,7 @@ class _Reading:
         return pictures
 
     def _drained(self) -> Sequence["av.VideoFrame"]:
-        """What is left in the decoder, which then begins anew."""
+        """The pictures that are left in the decoder, which then begins anew."""
         pictures = self._decode(None)
         self._decoder.flush_buffers()
         return pictures

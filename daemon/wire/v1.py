@@ -80,7 +80,7 @@ def quality(obj: Object, _: Size) -> Members:
 
 
 def template(obj: Object, _: Size) -> Members:
-    """Its size is in words of 32 bits."""
+    """`template_size` is in words of 32 bits."""
     blob = obj[Template].blob
     return {TEMPLATE: encode_base64(blob), "template_size": len(blob) // 4}
 
@@ -101,7 +101,7 @@ MEMBERS: Mapping[type, Write] = {
 
 
 def whole_score(score: float) -> int:
-    """Of 0..1 as 0..100."""
+    """A score of 0..1 as a whole number, 0..100."""
     return round(100 * score)
 
 

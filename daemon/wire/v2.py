@@ -205,7 +205,7 @@ class StreamInfo:
 
 
 def rfc3339(seconds: float) -> str:
-    """Of Unix seconds."""
+    """Unix seconds as UTC with microseconds: 2026-11-25T00:39:47.232882Z."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

@@ -16,7 +16,7 @@ from processors.types import Box, Object, Pose, Sample
 
 
 class Size(NamedTuple):
-    """Of the picture, in pixels."""
+    """The picture's, in pixels."""
 
     width: int
     height: int

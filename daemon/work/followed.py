@@ -36,7 +36,7 @@ class Followed:
     """Results of what runs on every nth frame of the track."""
     best: Sight | None = None
     bodies: Counter[str] = field(default_factory=Counter)
-    """Of a face: the bodies that it was in, by the number of frames."""
+    """The bodies that a face was in, each with its number of frames."""
 
     def lay_on(self, obj: Object) -> None:
         """Puts all that is known of the track on an object of it."""

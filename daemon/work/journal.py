@@ -49,7 +49,7 @@ class Journal:
         return [entry for entry in entries.values() if _is_open(entry, latest)]
 
     def replace(self, entries: Sequence[Entry]) -> None:
-        """By these alone."""
+        """Keeps these entries and no others."""
         self._entries = {entry.track: entry for entry in entries}
         self._attempt(self._rewrite)
 

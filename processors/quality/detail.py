@@ -84,7 +84,7 @@ def _mean_magnitude(response: npt.NDArray[Any], mask: Grey) -> float:
 
 
 def sharpness_score(blur: float) -> float:
-    """Of a blur's sigma in pixels."""
+    """0..1, of a blur whose sigma is `blur` pixels."""
     return falling(math.log2(blur), 1, 0.45) if blur < math.inf else 0.0
 
 

@@ -63,7 +63,7 @@ def histogram(levels: Grey, region: Region) -> Counts:
 
 
 def share(counts: Counts, low: int, high: int) -> float:
-    """Of the pixels whose level is `low` to `high`."""
+    """The share, 0..1, of the pixels whose level is `low` to `high`."""
     return float(counts[low : high + 1].sum() / max(counts.sum(), 1))
 
 
@@ -94,7 +94,7 @@ def entropy(luminances: Counts) -> float:
 
 
 def percentile(counts: Counts, percent: float) -> float:
-    """As np.percentile of the pixels. Of nothing: 0."""
+    """The level that np.percentile gives for the pixels; 0 where there are none."""
     position = (counts.sum() - 1) * percent / 100
     if position < 0:
         return 0.0

@@ -80,7 +80,7 @@ def background_gradient(pyramid: Pyramid, points_xy: Floats, people: People) -> 
 
 
 def uniformity(gradient: float | None) -> float:
-    """What can't be judged is not held against a face."""
+    """0..1; None, where it can't be judged, is not held against the face."""
     return 1.0 if gradient is None else clipped(1.9 * falling(gradient, 10, 100))
 
 

@@ -16,7 +16,7 @@ LEAST_SHARE = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Natives:
-    """What the total is made of, in the units of each measure."""
+    """The measures that the total is made of, each in its own unit."""
 
     confidence: float
     """The detector's, 0..1."""

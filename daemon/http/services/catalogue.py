@@ -27,7 +27,7 @@ def everything(found: Sequence[Object]) -> Sequence[Object]:
 
 
 def largest(found: Sequence[Object]) -> Sequence[Object]:
-    """By the area of its box."""
+    """The object with the largest box, if there is any."""
     return sorted(found, key=_area, reverse=True)[:1]
 
 
@@ -74,11 +74,11 @@ class Detection:
     """Runs on what is selected."""
     label: Label = "face"
     select: Callable[[Sequence[Object]], Sequence[Object]] = everything
-    """What is worked on of what was found; may refuse it all."""
+    """Chooses, of the objects that were found, those to work on; may refuse the request."""
     check: Callable[[Object, HttpSettings], None] = accept
     """May refuse an object by its results."""
     max_pixels: int | None = None
-    """Of an image; None: as many as the configuration allows."""
+    """The most pixels an image may have; None: as many as the configuration allows."""
     v2_of_v1_image: Version = V2
     """How a v2 request that holds its image as `$image` is answered."""
 
