@@ -19,6 +19,8 @@ BESIDE = {
 """What a configuration that shows a part alone is loaded with."""
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+NAMES = re.compile(r"((?:`[\w.]+`(?:,| and)? )+)in `([\w/]+\.py)`")
+"""E.g. "`one` and `Class.method` in `a/file.py`"."""
 FILE = re.compile(r"`((?:daemon|processors|models|sinks|configs|tests|docs)/[\w./-]*)`")
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -64,6 +66,18 @@ def test_files_that_are_named_are_there(path: Path) -> None:
     """Also modules, which a table may name without their ending; the examples' files are in a copy alone."""
     named = set(FILE.findall(path.read_text(encoding="utf-8"))) - {block.path for block in blocks()}
     assert {name for name in named if not (ROOT / name).exists() and not (ROOT / f"{name}.py").exists()} == set()
+
+
+def test_names_are_in_the_files_in_which_they_are_said_to_be() -> None:
+    missing = [
+        f"{name} in {file}"
+        for path in DOCUMENTS
+        for names, file in NAMES.findall(path.read_text(encoding="utf-8"))
+        for name in re.findall(r"[\w.]+", names.replace(" and ", " "))
+        for part in name.split(".")
+        if not re.search(rf"^ *(?:async def |def |class )?{part}\b", (ROOT / file).read_text("utf-8"), re.MULTILINE)
+    ]
+    assert missing == []
 
 
 def configurations() -> Iterator[tuple[str, str]]:
