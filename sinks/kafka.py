@@ -7,34 +7,33 @@ another form or by another producer. That is what keeps the order.
 
 import asyncio
 import logging
-import math
-import os
-import ssl
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin import NewTopic as AdminTopic
-from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
 from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
-from aiokafka.protocol.metadata import MetadataRequest
-from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from sinks.base import Header, Record, SinkError
-from sinks.kafka_settings import KafkaCluster, KafkaSettings, NewTopic
+from sinks.kafka_client import (
+    check_connection,
+    client_arguments,
+    create_topic,
+    end_producer,
+    is_missing,
+    keep_batches,
+    words,
+)
+from sinks.kafka_settings import KafkaCluster, KafkaSettings
 
 log = logging.getLogger(__name__)
 # It tells of each attempt at each broker, ten a second in an outage. What matters of them is in the SinkErrors.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 BATCH_BYTES = 128 * 1024
-PROBES = 3  # a broker that closes the connection at one question, and at none before, does so again
-CLOSE_TIMEOUT_S = 2.0
 IN_DOUBT = "in doubt"
 """Why a record was refused that may have been written or not."""
 WITHOUT_PICTURES = ("visaged-without-pictures", b"true")
@@ -184,7 +183,7 @@ class KafkaSink:
         try:
             partitions: set[int] = await producer.partitions_for(topic)
         except kafka_errors.UnknownTopicOrPartitionError as err:
-            if await _is_missing(producer, topic, cluster.request_timeout):
+            if await is_missing(producer, topic, cluster.request_timeout):
                 raise SinkError(_missing(topic), retriable=True) from err
             raise
         self._topics.add(topic)
@@ -269,111 +268,6 @@ def _not_written(error: BaseException) -> bool:
     return isinstance(error, BrokerResponseError) and not isinstance(error, kafka_errors.UnknownError)
 
 
-def words(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, KafkaConnectionError | ConnectionResetError):
-        return "it closed the connection (does it want another `tls` or `sasl`?)"
-    if isinstance(error, ConnectionError) and error.errno:
-        return os.strerror(error.errno).lower()  # asyncio's text repeats the address
-    return str(error) or type(error).__name__
-
-
-async def client_arguments(cluster: KafkaCluster) -> dict[str, Any]:
-    """Of aiokafka's clients; raises SinkError where certificates can't be read."""
-    try:
-        return await asyncio.to_thread(cluster.arguments)
-    except OSError as err:
-        raise SinkError(f"the certificates for {cluster.bootstrap_servers}: {err}", retriable=False) from err
-
-
-async def check_connection(cluster: KafkaCluster, arguments: dict[str, Any], *, idempotent: bool) -> None:
-    """Asks what AIOKafkaProducer.start() tries for ever: can one sign in, and take part as an idempotent producer.
-
-    Raises SinkError with the reason, which start() would only log.
-    """
-    refusal: type[Exception] | None = None
-    for _ in range(PROBES):
-        conn = await _connect(cluster, arguments)
-        try:
-            refusal = await _refusal(conn) if idempotent else None
-        except (KafkaError, TimeoutError) as err:
-            raise SinkError(f"{cluster.bootstrap_servers}: {words(err)}", retriable=True) from err
-        finally:
-            conn.close()
-        if refusal is None:
-            return
-        if refusal is not KafkaConnectionError:
-            break
-    assert refusal is not None  # noqa: S101  # as the loop runs at least once
-    message = (
-        f"expected brokers at {cluster.bootstrap_servers} that take idempotent producers, got {refusal.__name__}; "
-        "`idempotent: false` does without, and a lost connection may then repeat records"
-    )
-    raise SinkError(message, retriable=False)
-
-
-async def _refusal(conn: AIOKafkaConnection) -> type[Exception] | None:
-    """What a broker says to an idempotent producer, None where it takes it; raises what may pass."""
-    try:
-        answer = await conn.send(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000))
-    except (KafkaConnectionError, kafka_errors.IncompatibleBrokerVersion, NotImplementedError) as err:
-        return type(err)
-    error: type[BrokerResponseError] = kafka_errors.for_code(answer.error_code)
-    if error is kafka_errors.NoError:
-        return None
-    if error.retriable:
-        raise error()
-    return error
-
-
-async def _connect(cluster: KafkaCluster, arguments: dict[str, Any]) -> AIOKafkaConnection:
-    """To the first of the servers that takes us and answers."""
-    of_connection = {name: value for name, value in arguments.items() if name != "bootstrap_servers"}
-    reasons = []
-    final = False
-    for host, port, _ in collect_hosts(cluster.bootstrap_servers, randomize=False):
-        try:
-            conn = await create_conn(host, port, **of_connection)
-            try:
-                await conn.send(
-                    MetadataRequest([])
-                )  # one that wants us to sign in has answered the greeting all the same
-            except BaseException:
-                conn.close()
-                raise
-            return conn
-        except (OSError, KafkaError, ValueError) as err:  # ValueError: a broker that does not know the SCRAM password
-            reasons.append(f"{host}:{port}: {words(err)}")
-            final = final or _is_final(err)
-    raise SinkError("; ".join(reasons), retriable=not final)
-
-
-def _is_final(error: Exception) -> bool:
-    """Whether a connection failed for what waiting does not change: certificates and passwords."""
-    if isinstance(error, ssl.SSLError):
-        return not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
-    return not (isinstance(error, OSError) or getattr(error, "retriable", False))
-
-
-async def create_topic(name: str, new: NewTopic, cluster: KafkaCluster, arguments: dict[str, Any]) -> None:
-    """Where it is missing. Raises SinkError."""
-    admin = AIOKafkaAdminClient(**arguments)
-    try:
-        async with asyncio.timeout(cluster.request_timeout):
-            await admin.start()
-            answer = await admin.create_topics([AdminTopic(name, new.partitions, new.replication_factor)])
-    except (KafkaError, TimeoutError) as err:
-        raise SinkError(f"topic {name}: {words(err)}", retriable=True) from err
-    finally:
-        await admin.close()
-    for _, code, *explained in answer.topic_errors:
-        error = kafka_errors.for_code(code)
-        if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
-            reason = next((word for word in explained if word), error.__name__)
-            raise SinkError(f"topic {name} cannot be created: {reason}", retriable=error.retriable)
-
-
 async def _start_producer(
     settings: KafkaSettings, cluster: KafkaCluster, arguments: dict[str, Any]
 ) -> AIOKafkaProducer:
@@ -385,9 +279,7 @@ async def _start_producer(
         **arguments,
     )
     if settings.idempotent:
-        # aiokafka gives up a batch whose partition has had no leader for request_timeout, also where an earlier attempt
-        # may have been written: whoever sent it again would repeat it. Never given up, it keeps its sequence numbers.
-        producer._message_accumulator._batch_ttl = math.inf
+        keep_batches(producer)
     try:
         async with asyncio.timeout(cluster.request_timeout):
             await producer.start()
@@ -395,7 +287,7 @@ async def _start_producer(
     except BaseException as err:
         brokers = ", ".join(f"{broker.host}:{broker.port}" for broker in producer.client.cluster.brokers())
         unknown = isinstance(err, kafka_errors.UnknownTopicOrPartitionError)
-        missing = unknown and await _is_missing(producer, settings.topic, cluster.request_timeout)
+        missing = unknown and await is_missing(producer, settings.topic, cluster.request_timeout)
         await end_producer(producer)
         if missing:
             raise SinkError(_missing(settings.topic), retriable=False) from err
@@ -411,46 +303,3 @@ async def _start_producer(
 
 def _missing(topic: str) -> str:
     return f"topic {topic} is missing and the brokers do not make it: see `create_topic`"
-
-
-async def _is_missing(producer: AIOKafkaProducer, topic: str, timeout: float) -> bool:
-    """Whether brokers say so: aiokafka calls a topic unknown also when nobody has answered."""
-    try:
-        async with asyncio.timeout(timeout):
-            metadata = await producer.client.fetch_all_metadata()
-    except (KafkaError, TimeoutError):
-        return False
-    return metadata.partitions_for_topic(topic) is None
-
-
-async def end_producer(producer: AIOKafkaProducer) -> None:
-    """Closes it in bounded time. stop() waits until all is sent: for ever, where the broker is away."""
-    await _end(producer, producer.client, (producer._sender, producer._message_accumulator))
-
-
-async def end_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Closes it in bounded time, and leaves the group if the broker is there."""
-    await _end(consumer, consumer._client, (consumer._coordinator, consumer._fetcher))
-
-
-async def _end(ends: AIOKafkaProducer | AIOKafkaConsumer, client: Any, parts: Sequence[object]) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await ends.stop()
-    except (TimeoutError, KafkaError):
-        # Cut off, it leaves its tasks behind, which would connect again, and connections that wait to send.
-        owners = (*parts, client)
-        tasks = [task for task in asyncio.all_tasks() if _runs_method_of(task, owners)]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT_S)
-        for conn in client._conns.values():
-            if conn._writer is not None:
-                conn._writer.transport.abort()
-        await client.close()
-
-
-def _runs_method_of(task: "asyncio.Task[Any]", owners: Sequence[object]) -> bool:
-    frame = getattr(task.get_coro(), "cr_frame", None)
-    return frame is not None and any(frame.f_locals.get("self") is owner for owner in owners)

@@ -56,7 +56,7 @@ HOMES = {
     "onnxruntime": ("models/session.py",),
     "av": ("daemon/sources/video.py", "daemon/sources/planes.py", "daemon/simulator/"),
     "aiohttp": ("daemon/http/",),
-    "aiokafka": ("sinks/kafka.py", "daemon/kafka/", "daemon/commands/demo/"),
+    "aiokafka": ("sinks/kafka.py", "sinks/kafka_client.py", "daemon/kafka/", "daemon/commands/demo/"),
 }
 """Where an outside library is known."""
 

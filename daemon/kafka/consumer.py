@@ -17,7 +17,7 @@ from daemon.flow.receipts import Counts
 from daemon.kafka.partition import Commits, Partition, RecordCounts, Session
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from sinks.base import SinkError
-from sinks.kafka import check_connection, client_arguments, create_topic, end_consumer, words
+from sinks.kafka_client import all_topics, check_connection, client_arguments, create_topic, end_consumer, words
 from sinks.kafka_settings import KafkaCluster
 
 log = logging.getLogger(__name__)
@@ -139,15 +139,7 @@ class Consumer:
             for topic in topics:
                 await create_topic(topic, settings.create_topics, self._cluster, arguments)
             return
-        probe = AIOKafkaConsumer(**arguments)
-        try:
-            async with asyncio.timeout(self._cluster.request_timeout):
-                await probe.start()
-                known = await probe.topics()
-        except TimeoutError as err:
-            raise SourceError(f"{self._cluster.bootstrap_servers}: {words(err)}") from err
-        finally:
-            await end_consumer(probe)
+        known = await all_topics(self._cluster, arguments)
         if missing := [topic for topic in topics if topic not in known]:
             names = ", ".join(missing)
             raise SourceError(f"expected topics that are there, got {names}: see `create_topics`")

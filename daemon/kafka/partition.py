@@ -22,7 +22,8 @@ from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
 from daemon.kafka.records import RecordFrame, RecordWork, id_of, stream_of
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import Header, SinkError
-from sinks.kafka import IN_DOUBT, words
+from sinks.kafka import IN_DOUBT
+from sinks.kafka_client import words
 
 log = logging.getLogger(__name__)
 

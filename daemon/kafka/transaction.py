@@ -19,7 +19,8 @@ from daemon.kafka.partition import Commits, Entry, Message, Session
 from daemon.kafka.records import dead_letter
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import Record
-from sinks.kafka import WITHOUT_PICTURES, check_connection, client_arguments, end_producer, size_of
+from sinks.kafka import WITHOUT_PICTURES, size_of
+from sinks.kafka_client import check_connection, client_arguments, end_producer
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
 
 log = logging.getLogger(__name__)
