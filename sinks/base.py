@@ -48,7 +48,8 @@ class SinkError(Exception):
 
     `retriable`: the same call may succeed later; the caller waits and makes it again, with `unwritten` alone. A sink
     whose error is not retriable has ended. `refused` records, each with a short reason (a name of counters: no figures
-    in it), will never be written; alone they do not end the sink, whatever `retriable` says.
+    in it), will never be written. `in_doubt` records may have been written or not, and the sink can't find out; it will
+    not write them again. Neither kind ends the sink, whatever `retriable` says, where there is no other.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class SinkError(Exception):
         retriable: bool,
         unwritten: Sequence[Record] = (),
         refused: Sequence[tuple[Record, str]] = (),
+        in_doubt: Sequence[Record] = (),
     ) -> None:
         super().__init__(message)
         self.retriable = retriable
         self.unwritten = tuple(unwritten)
         self.refused = tuple(refused)
+        self.in_doubt = tuple(in_doubt)
 
 
 class Sink(Protocol):

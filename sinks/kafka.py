@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 BATCH_BYTES = 128 * 1024
-IN_DOUBT = "in doubt"
-"""Why a record was refused that may have been written or not."""
 WITHOUT_PICTURES = ("visaged-without-pictures", b"true")
 
 _TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
@@ -65,6 +63,50 @@ class _Batch:
     sent: "asyncio.Future[object]"
 
 
+class _Outcome:
+    """What has become of the records of one write()."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._left = {id(record): record for record in records}
+        self._refused: list[tuple[Record, str]] = []
+        self._in_doubt: list[Record] = []
+
+    def written(self, part: _Part) -> None:
+        self._left.pop(id(part.record), None)
+
+    def refuse(self, part: _Part, reason: str) -> None:
+        self._left.pop(id(part.record), None)
+        self._refused.append((part.record, reason))
+
+    def doubt(self, part: _Part) -> None:
+        self._left.pop(id(part.record), None)
+        self._in_doubt.append(part.record)
+
+    def interrupted(self, error: Exception) -> SinkError:
+        """Of what the error has stopped: all that is left is to be written again."""
+        retriable = error.retriable if isinstance(error, SinkError) else True
+        return SinkError(
+            words(error),
+            retriable=retriable,
+            unwritten=list(self._left.values()),
+            refused=self._refused,
+            in_doubt=self._in_doubt,
+        )
+
+    def error(self) -> SinkError | None:
+        """Of a write that came to its end; None: all is written."""
+        said = []
+        if self._refused:
+            reasons = ", ".join(sorted({reason for _, reason in self._refused}))
+            largest = max(_part(record).size for record, _ in self._refused)
+            said.append(f"{len(self._refused)} records refused ({reasons}); the largest has {largest} bytes")
+        if self._in_doubt:
+            said.append(f"{len(self._in_doubt)} records may have been written or not: the broker did not say")
+        if not said:
+            return None
+        return SinkError("; ".join(said), retriable=False, refused=self._refused, in_doubt=self._in_doubt)
+
+
 class KafkaSink:
     """Loses nothing in silence and, with `idempotent`, neither repeats nor reorders; without, what was under way when
     a connection was lost may be repeated, also behind later records.
@@ -72,7 +114,7 @@ class KafkaSink:
     Acknowledged is what all in-sync replicas have (acks=all). A write that is not acknowledged in `request_timeout` is
     retriable: the records are then still with aiokafka's producer, which goes on trying, and the next write() waits for
     them and does not send them again. Those that were under way at close() may have been written or not, and with
-    `idempotent` so may those refused as "in doubt".
+    `idempotent` so may those that an error names as in doubt.
     """
 
     def __init__(self, settings: KafkaSettings, cluster: KafkaCluster) -> None:
@@ -95,25 +137,19 @@ class KafkaSink:
         self._spent = False
 
     async def write(self, records: Sequence[Record]) -> None:
-        left = {id(record): record for record in records}
-        refused: list[tuple[Record, str]] = []
+        outcome = _Outcome(records)
         with_producer = {id(part.record) for batch in self._under_way for part in batch.parts}
         waiting = deque(_part(record) for record in records if id(record) not in with_producer)
         try:
             while waiting or self._under_way:
                 if not self._under_way:
-                    waiting = await self._send(await self._ready(), self._fitting(waiting, refused))
-                waiting.extendleft(reversed(await self._settle(left, refused)))
+                    waiting = await self._send(await self._ready(), self._fitting(waiting, outcome))
+                waiting.extendleft(reversed(await self._settle(outcome)))
         except (SinkError, KafkaError) as err:
-            for record, _ in refused:
-                left.pop(id(record), None)
             self._spent = self._spent or isinstance(err, KafkaError)
-            retriable = err.retriable if isinstance(err, SinkError) else True
-            raise SinkError(words(err), retriable=retriable, unwritten=list(left.values()), refused=refused) from err
-        if refused:
-            reasons = ", ".join(sorted({reason for _, reason in refused}))
-            message = f"{len(refused)} records refused ({reasons}); the largest has {_largest(refused)} bytes"
-            raise SinkError(message, retriable=False, refused=refused)
+            raise outcome.interrupted(err) from err
+        if error := outcome.error():
+            raise error
 
     async def close(self) -> None:
         producer, self._producer = self._producer, None
@@ -132,14 +168,14 @@ class KafkaSink:
         assert self._producer is not None  # noqa: S101  # open() raises or makes one
         return self._producer
 
-    def _fitting(self, parts: Iterable[_Part], refused: list[tuple[Record, str]]) -> deque[_Part]:
+    def _fitting(self, parts: Iterable[_Part], outcome: _Outcome) -> deque[_Part]:
         """What may be sent: parts within the limit, or what they are without their pictures."""
         fitting: deque[_Part] = deque()
         for part in parts:
             if part.size > self._most_bytes and part.record.smaller is not None:
                 part = _without_pictures(part.record)
             if part.size > self._most_bytes:
-                refused.append((part.record, "too large"))
+                outcome.refuse(part, "too large")
             else:
                 fitting.append(part)
         return fitting
@@ -189,7 +225,7 @@ class KafkaSink:
         self._topics.add(topic)
         return partitions
 
-    async def _settle(self, left: dict[int, Record], refused: list[tuple[Record, str]]) -> list[_Part]:
+    async def _settle(self, outcome: _Outcome) -> list[_Part]:
         """Waits for what is under way; what must be sent again comes back."""
         under_way = list(self._under_way)
         await asyncio.wait([batch.sent for batch in under_way], timeout=self._cluster.request_timeout)
@@ -204,14 +240,15 @@ class KafkaSink:
             error = batch.sent.exception()
             if error is None:
                 for part in batch.parts:
-                    left.pop(id(part.record), None)
+                    outcome.written(part)
                     self.counts["without_pictures"] += part.without_pictures
                 continue
             self._spent = True
             if isinstance(error, (*_TOO_LARGE, *_BAD_RECORD)):
-                again += self._apart(batch, error, refused)
+                again += self._apart(batch, error, outcome)
             elif self._settings.idempotent and not _not_written(error):
-                refused += [(part.record, IN_DOUBT) for part in batch.parts]
+                for part in batch.parts:
+                    outcome.doubt(part)
             else:
                 trouble = error if isinstance(error, KafkaError) else KafkaError(repr(error))
         if self._under_way:
@@ -221,7 +258,7 @@ class KafkaSink:
             raise trouble
         return again
 
-    def _apart(self, batch: _Batch, error: BaseException, refused: list[tuple[Record, str]]) -> list[_Part]:
+    def _apart(self, batch: _Batch, error: BaseException, outcome: _Outcome) -> list[_Part]:
         """Finds the record that a batch was refused for: each is sent alone, and what is then refused is the one."""
         if len(batch.parts) > 1:
             return [replace(part, alone=True) for part in batch.parts]
@@ -230,7 +267,7 @@ class KafkaSink:
             self._most_bytes = min(self._most_bytes, part.size - 1)
             log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", part.size)
             return [part]  # which is now found too large before it is sent
-        refused.append((part.record, "refused by the broker"))
+        outcome.refuse(part, "refused by the broker")
         return []
 
 
@@ -253,10 +290,6 @@ def _append(builder: Any, part: _Part) -> bool:
     """Whether there was room; the first record of a batch always has it."""
     timestamp = None if part.record.timestamp is None else round(part.record.timestamp * 1000)
     return builder.append(timestamp=timestamp, key=part.key, value=part.value, headers=part.headers) is not None
-
-
-def _largest(refused: Iterable[tuple[Record, str]]) -> int:
-    return max(_part(record).size for record, _ in refused)
 
 
 def _not_written(error: BaseException) -> bool:

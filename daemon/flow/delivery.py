@@ -15,6 +15,7 @@ BACKLOG = 1000
 BATCH = 500
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
+IN_DOUBT = "in doubt"
 
 State = Literal["opening", "writing", "waiting", "closed"]
 
@@ -37,6 +38,10 @@ class Item(NamedTuple):
     def fail(self, reason: str) -> None:
         self.own.fail(reason)
         self.frame.fail(reason)
+
+    def doubt(self, reason: str) -> None:
+        self.own.doubt(reason)
+        self.frame.doubt(reason)
 
 
 class Delivery:
@@ -101,7 +106,8 @@ class Delivery:
             if not self._limit.expired():
                 raise
         except Exception as err:
-            self._fail(self._in_hand, type(err).__name__)
+            for item in self._in_hand:
+                item.fail(self._failure(type(err).__name__))
             self._in_hand = ()
             raise
         finally:
@@ -134,11 +140,15 @@ class Delivery:
             await self.sink.write([item.record for item in items])
         except SinkError as err:
             refused = {id(record): reason for record, reason in err.refused}
+            in_doubt = {id(record) for record in err.in_doubt}
             unwritten = {id(record) for record in err.unwritten}
+            speaks_of_all = not (refused or in_doubt or unwritten)
             for item in items:
                 if reason := refused.get(id(item.record)):
-                    self._fail([item], reason)
-                elif id(item.record) in unwritten or not (refused or unwritten):  # one that names none speaks of all
+                    item.fail(self._failure(reason))
+                elif id(item.record) in in_doubt:
+                    item.doubt(self._failure(IN_DOUBT))
+                elif id(item.record) in unwritten or speaks_of_all:
                     left.append(item)
                 else:
                     item.acknowledge()
@@ -170,12 +180,12 @@ class Delivery:
                 self.error, self.state = None, "writing"
                 return
 
-    def _fail(self, items: Sequence[Item], reason: str) -> None:
+    def _failure(self, reason: str) -> str:
+        """The reason under this delivery's name; the first failure for it is logged."""
         reason = f"{self.name}: {reason}"
-        if items and reason not in self.counts.failed:
+        if reason not in self.counts.failed:
             log.error("%s: the first record to fail (counters have the rest)", reason)
-        for item in items:
-            item.fail(reason)
+        return reason
 
     def _drop_oldest(self, item: Item) -> None:
         if not self._overflowing:

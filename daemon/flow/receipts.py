@@ -19,6 +19,9 @@ class Ending(IntEnum):
     """Passed over as the configuration says, or to be read again; nothing is lost."""
     DROPPED = 2
     FAILED = 3
+    IN_DOUBT = 4
+    """It may have been written or not. Counted as failed. What can be read again is, and so this is graver: a failure
+    would be the last word."""
 
 
 OnEnd = Callable[[Ending, str], None]
@@ -95,6 +98,10 @@ class Receipt:
     def fail(self, reason: str) -> None:
         """Something broke."""
         self._answer(Ending.FAILED, reason)
+
+    def doubt(self, reason: str) -> None:
+        """A sink may have it or not, and can't find out."""
+        self._answer(Ending.IN_DOUBT, reason)
 
     def _answer(self, ending: Ending, reason: str) -> None:
         if self._awaited == 0:

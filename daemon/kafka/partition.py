@@ -22,7 +22,6 @@ from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
 from daemon.kafka.records import RecordFrame, RecordWork, id_of, stream_of
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import Header, SinkError
-from sinks.kafka import IN_DOUBT
 from sinks.kafka_client import words
 
 log = logging.getLogger(__name__)
@@ -279,7 +278,7 @@ class Session:
             return
         if ending in (Ending.ACKNOWLEDGED, Ending.SKIPPED):
             self.done(entry)
-        elif ending is Ending.FAILED and not reason.endswith(IN_DOUBT):
+        elif ending is Ending.FAILED:
             entry.dead = True
             self.partition.dead_letters += 1
             self.commits.bury(entry, reason)

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.flow import delivery as delivery_module
 from daemon.flow.delivery import Delivery
-from daemon.flow.receipts import Counts
+from daemon.flow.receipts import Counts, Ending
 from sinks.base import Record, SinkError
 from tests.waiting import until
 
@@ -237,6 +237,23 @@ async def test_refused_records_fail_alone() -> None:
     assert numbers(rig.sink.written) == [0, 2]
     assert rig.ended() == {"acknowledged": 2, "kafka: too large": 1}
     assert rig.delivery.retries == 0
+
+
+async def test_records_in_doubt_are_neither_written_again_nor_said_to_be_lost() -> None:
+    async def doubt(records: Sequence[Record]) -> None:
+        rig.sink.keep(records[:1])
+        raise SinkError("of three", retriable=False, in_doubt=records[1:])
+
+    rig = Rig(ScriptedSink(writes=[doubt]))
+    endings: list[Ending] = []
+    for number in range(3):
+        receipt = rig.frames.open(lambda ending, _: endings.append(ending))
+        rig.delivery.offer(Record("door", b"%d" % number), receipt)
+    await rig.start()
+    await rig.delivery.close(1)
+    assert endings == [Ending.ACKNOWLEDGED, Ending.IN_DOUBT, Ending.IN_DOUBT]
+    assert rig.ended() == {"acknowledged": 1, "kafka: in doubt": 2}
+    assert rig.sink.calls == ["open", "write", "close"]
 
 
 async def test_refused_and_unwritten_records_of_one_error() -> None:

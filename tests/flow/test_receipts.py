@@ -4,30 +4,37 @@ import pytest
 
 from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
 
-ACKNOWLEDGED, SKIPPED, DROPPED, FAILED = Ending
+ACKNOWLEDGED, SKIPPED, DROPPED, FAILED, IN_DOUBT = Ending
 
 
 def test_a_receipt_ends_with_the_answer_of_its_sink() -> None:
     counts = Counts()
     endings: list[tuple[Ending, str]] = []
-    acknowledged, skipped, dropped, failed, last = (
-        counts.open(lambda *ending: endings.append(ending)) for _ in range(5)
+    acknowledged, skipped, dropped, failed, in_doubt, last = (
+        counts.open(lambda *ending: endings.append(ending)) for _ in range(6)
     )
-    assert (counts.received, counts.pending) == (5, 5)
+    assert (counts.received, counts.pending) == (6, 6)
     acknowledged.acknowledge()
     skipped.skip("still")
     dropped.drop("overload")
     failed.fail("DamagedImage")
-    assert endings == [(ACKNOWLEDGED, ""), (SKIPPED, "still"), (DROPPED, "overload"), (FAILED, "DamagedImage")]
+    in_doubt.doubt("in doubt")
+    assert endings == [
+        (ACKNOWLEDGED, ""),
+        (SKIPPED, "still"),
+        (DROPPED, "overload"),
+        (FAILED, "DamagedImage"),
+        (IN_DOUBT, "in doubt"),
+    ]
     assert counts.acknowledged == 1
     assert (dict(counts.skipped), dict(counts.dropped), dict(counts.failed)) == (
         {"still": 1},
         {"overload": 1},
-        {"DamagedImage": 1},
+        {"DamagedImage": 1, "in doubt": 1},
     )
-    assert (counts.received, counts.pending) == (5, 1)
+    assert (counts.received, counts.pending) == (6, 1)
     last.acknowledge()
-    assert (counts.received, counts.acknowledged, counts.pending) == (5, 2, 0)
+    assert (counts.received, counts.acknowledged, counts.pending) == (6, 2, 0)
 
 
 def answer(receipt: Receipt, ending: Ending, reason: str = "") -> None:
@@ -37,8 +44,10 @@ def answer(receipt: Receipt, ending: Ending, reason: str = "") -> None:
         receipt.skip(reason)
     elif ending is DROPPED:
         receipt.drop(reason)
-    else:
+    elif ending is FAILED:
         receipt.fail(reason)
+    else:
+        receipt.doubt(reason)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +61,8 @@ def answer(receipt: Receipt, ending: Ending, reason: str = "") -> None:
         ([(DROPPED, "a"), (ACKNOWLEDGED, ""), (FAILED, "b")], FAILED, {}, {"b": 1}),
         ([(FAILED, "a"), (FAILED, "b")], FAILED, {}, {"a": 1}),
         ([(SKIPPED, "a"), (DROPPED, "b")], DROPPED, {"b": 1}, {}),
+        ([(IN_DOUBT, "a"), (FAILED, "b")], IN_DOUBT, {}, {"a": 1}),
+        ([(FAILED, "a"), (IN_DOUBT, "b")], IN_DOUBT, {}, {"b": 1}),
     ],
 )
 def test_of_several_answers_the_gravest_is_the_ending(
@@ -115,6 +126,7 @@ def test_in_is_acknowledged_skipped_dropped_and_failed_at_every_moment(seed: int
         (SKIPPED, counts.skipped["SKIPPED"]),
         (DROPPED, counts.dropped["DROPPED"]),
         (FAILED, counts.failed["FAILED"]),
+        (IN_DOUBT, counts.failed["IN_DOUBT"]),
     ):
         assert ended.count(kind) == count > 0
 

@@ -19,7 +19,6 @@ from daemon.kafka.settings import ConsumerSettings
 from daemon.kafka.transaction import ExactlyOnce
 from processors.types import Frame, Sample
 from sinks.base import Record
-from sinks.kafka import IN_DOUBT
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
 from tests.brokers import ApacheKafka, Proxy
 from tests.kafka_frames import SESSION_TIMEOUT_S, Frames, Tally, error_of, tally
@@ -154,7 +153,7 @@ async def test_what_may_not_have_been_written_is_worked_on_again(embedded: str) 
 
     def spoil(count: int, receipt: Receipt) -> bool:
         if count == 10:
-            receipt.fail(f"out: {IN_DOUBT}")
+            receipt.doubt("out: in doubt")
         return count == 10
 
     sink = Fickle(spoil)
@@ -164,7 +163,7 @@ async def test_what_may_not_have_been_written_is_worked_on_again(embedded: str) 
     assert places[:9] == list(range(9))
     again = places.index(9)
     assert places[again:] == list(range(9, 20))  # from the committed offset on, or before it
-    assert consumer.counts.failed == {f"out: {IN_DOUBT}": 1}
+    assert consumer.counts.failed == {"out: in doubt": 1}
     assert await frames.dead_letters() == []
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import UnknownError
 
 from daemon.flow.delivery import Delivery
 from daemon.flow.receipts import Counts
@@ -221,6 +223,30 @@ async def test_a_batch_that_the_broker_finds_too_large_goes_in_parts(
         await sink.write([record(number, size=1000) for number in range(20)])
         await sink.write([record(number) for number in range(20, 30)])
     assert await numbers(apache_kafka.address(), topic) == {"door": list(range(30))}
+
+
+# Records whose fate is unknown
+
+
+async def test_what_fails_for_an_unknown_reason_is_in_doubt(embedded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker has it, and answers with the catch-all of its errors."""
+    send_batch = AIOKafkaProducer.send_batch
+
+    async def unknown(producer: AIOKafkaProducer, *batch: Any, partition: int) -> "asyncio.Future[object]":
+        await (await send_batch(producer, *batch, partition=partition))
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_exception(UnknownError())
+        return answer
+
+    settings, first = kafka_settings(embedded), record(0)
+    async with opened(settings) as sink:
+        with monkeypatch.context() as patched:
+            patched.setattr(AIOKafkaProducer, "send_batch", unknown)
+            with pytest.raises(SinkError, match="1 records may have been written or not") as caught:
+                await sink.write([first])
+        assert (caught.value.in_doubt, caught.value.refused, caught.value.unwritten) == ((first,), (), ())
+        await sink.write([record(1)])
+    assert await numbers(embedded, settings.topic) == {"door": [0, 1]}
 
 
 # Topics
