@@ -136,10 +136,11 @@ class Frame:
     """One picture and when it was taken. Lazy: a frame that is dropped is never converted to BGR.
 
     `pts` is in seconds on the source's own clock, `captured_at` is wall clock (Unix seconds): at demux for a live
-    source, start + pts for a file. `index` counts from 0 within one run of the source.
+    source, start + pts for a file. `index` counts from 0 within one run of the source. `id` is unique across runs and
+    the same each time that the frame is read; None: its source can't give it one, as a camera.
     """
 
-    __slots__ = ("_load", "_pyramid", "captured_at", "height", "index", "pts", "source", "width")
+    __slots__ = ("_load", "_pyramid", "captured_at", "height", "id", "index", "pts", "source", "width")
 
     def __init__(
         self,
@@ -151,6 +152,7 @@ class Frame:
         index: int = 0,
         pts: float = 0.0,
         captured_at: float = 0.0,
+        id: str | None = None,
     ) -> None:
         self._load: Callable[[], Image] | None = load
         self._pyramid: Pyramid | None = None
@@ -160,6 +162,7 @@ class Frame:
         self.index = index
         self.pts = pts
         self.captured_at = captured_at
+        self.id = id
 
     @classmethod
     def of(

@@ -423,7 +423,7 @@ class Partition:
             entry.settle(committed=entry.record.offset < position)
 
     def pipeline(self, stream: str, run: str, outgoing: Sequence[Outgoing]) -> Pipeline:
-        work = RecordWork(self._make_work(stream, run, f"{self.tp.topic}-{self.tp.partition}"), run)
+        work = RecordWork(self._make_work(stream, run, f"{self.tp.topic}-{self.tp.partition}"))
         return Pipeline(stream, work, self._lane, outgoing, self._window)
 
     def status(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def source_headers(record: ConsumerRecord) -> Headers:
 class RecordFrame(Frame):
     """A picture that is decoded in a worker: until then it has no size. Its index is the record's offset."""
 
-    __slots__ = ("error", "headers", "id")
+    __slots__ = ("error", "headers")
 
     def __init__(self, record: ConsumerRecord, stream: str) -> None:
         taken_at = record.timestamp / 1000
@@ -60,8 +60,8 @@ class RecordFrame(Frame):
             index=record.offset,
             pts=taken_at,
             captured_at=taken_at,
+            id=id_of(record),
         )
-        self.id = id_of(record)
         self.headers = source_headers(record)
         self.error = ""
         """What the work on it met."""
@@ -77,15 +77,11 @@ def picture(value: bytes | None) -> Image:
 
 
 class RecordWork:
-    """What is done with any frame, for frames that came in records: their documents say in which.
+    """What is done with any frame, for frames that came in records: all that is told of one says in which."""
 
-    A document has its record's id, which is the same when the record is read again, in another run.
-    """
-
-    def __init__(self, work: Work, run: str) -> None:
+    def __init__(self, work: Work) -> None:
         self.in_order = work.in_order
         self._work = work
-        self._run = run
 
     def begin(self) -> Sequence[Record]:
         return self._work.begin()
@@ -97,15 +93,8 @@ class RecordWork:
 
     def tell(self, sample: Sample) -> Sequence[Record]:
         with _noting(sample.frame) as frame:
-            of_run = ("ce_id", f"{self._run}-{frame.index}".encode())
-            lasting = ("ce_id", frame.id.encode())
-            return [
-                replace(
-                    record,
-                    headers=(*(lasting if header == of_run else header for header in record.headers), *frame.headers),
-                )
-                for record in self._work.tell(sample)
-            ]
+            told = self._work.tell(sample)
+            return [replace(record, headers=(*record.headers, *frame.headers)) for record in told]
 
     def end(self) -> Sequence[Record]:
         return self._work.end()

@@ -40,7 +40,7 @@ class Documents:
         return Record(
             key=self._stream,
             value=value,
-            headers=headers(self._stream, FRAME_SCHEMA, f"{run}-{frame.index}", frame.captured_at),
+            headers=headers(self._stream, FRAME_SCHEMA, frame.id or f"{run}-{frame.index}", frame.captured_at),
             timestamp=frame.captured_at,
             smaller=None if value is bare else bare,
             topic=self._topic,

@@ -43,6 +43,12 @@ def test_a_record_says_what_it_is_without_being_parsed() -> None:
     )
 
 
+def test_a_frame_that_has_an_id_gives_it_to_its_document() -> None:
+    frame = Frame(lambda: PICTURE, width=WIDTH, height=HEIGHT, index=3, id="pictures-0-42")
+    record = Documents("gate", EMITS)(Sample(frame), "run-1")
+    assert dict(record.headers)["ce_id"] == b"pictures-0-42"
+
+
 @pytest.mark.parametrize("pictures", ["none", "crops", "full"])
 def test_what_a_document_brings_of_the_picture(pictures: Pictures) -> None:
     record = Documents("gate", EMITS, pictures)(sample((20, 20, 32, 32), (60, 0, 80, 40)), "run-1")
