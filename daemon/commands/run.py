@@ -160,7 +160,7 @@ class App:
         cluster = cluster_of(settings.cluster, self._config.clusters)
         sinks = settings.sinks or tuple(self._config.sinks)
 
-        def make_outlet() -> AtLeastOnce | ExactlyOnce:
+        def make_guarantee() -> AtLeastOnce | ExactlyOnce:
             if settings.delivery == EXACTLY_ONCE:
                 topics = [sink for sink in map(self._config.sinks.get, sinks) if isinstance(sink, KafkaSettings)]
                 return ExactlyOnce(settings, cluster, topics, [self._deliveries[sink].counts for sink in sinks])
@@ -171,7 +171,7 @@ class App:
             settings,
             cluster,
             make_work=lambda stream, run, partition: plan.work(stream, run, place=f"{name}/{partition}"),
-            make_outlet=make_outlet,
+            make_guarantee=make_guarantee,
             lane=self._engine.lane(name, settings.weight),
             window=settings.window or self._workers,
         )

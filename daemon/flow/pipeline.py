@@ -1,9 +1,9 @@
 """A stream's frames through the engine to its sinks, in their order: inbox -> lane -> window -> sinks.
 
-The inbox holds one frame of a camera, the latest; a file waits for room. A frame leaves it when the window has room and
-goes into the engine at once; the results are taken in turn: parallel work, order by construction. A camera's frame that
-still waits for a worker gives its place to a newer one, so that a busy machine looks at what is, not at what was. Each
-receipt ends once.
+The inbox holds one frame of a camera, the latest; a file waits for room; of Kafka's records it holds as many as their
+partition takes. A frame leaves it when the window has room and goes into the engine at once; the results are taken in
+turn: parallel work, order by construction. A camera's frame that still waits for a worker gives its place to a newer
+one, so that a busy machine looks at what is, not at what was. Each receipt ends once.
 """
 
 import asyncio
@@ -82,13 +82,16 @@ class Job:
 class Pipeline:
     """Carries the frames of one run. Belongs to the event loop's thread."""
 
-    def __init__(self, name: str, work: Work, lane: Lane, sinks: Sequence[Outgoing], window: int) -> None:
+    def __init__(
+        self, name: str, work: Work, lane: Lane, sinks: Sequence[Outgoing], window: int, *, inbox: int = 1
+    ) -> None:
+        """At most `window` frames are with the engine or done and not handed over, and `inbox` wait for that."""
         self.name = name
         self._work = work
         self._lane = lane
         self._sinks = sinks
         self._window = window
-        self._inbox = BoundedQueue[Passage](1, self._make_way)
+        self._inbox = BoundedQueue[Passage](inbox, self._make_way)
         self._jobs: deque[Job] = deque()
         self._beginning = threading.Lock()  # guards which frame a job has, and whether it is begun
         self._changed = asyncio.Event()  # something that _next() looks at
@@ -114,6 +117,18 @@ class Pipeline:
             raise
         self._admit()
 
+    def put_nowait(self, frame: Frame, receipt: Receipt) -> None:
+        """For a caller that keeps within `inbox`: raises asyncio.QueueFull where there is no room, and QueueClosed.
+
+        The receipt gets its answer all the same.
+        """
+        try:
+            self._inbox.put_nowait(Passage(frame, receipt, live=False))
+        except (asyncio.QueueFull, QueueClosed):
+            receipt.drop(STOPPED)
+            raise
+        self._admit()
+
     def close(self) -> None:
         """Takes no more; run() returns when all that is in has been handed to the sinks."""
         self._inbox.close()
@@ -133,13 +148,17 @@ class Pipeline:
             if await self._is_settled():
                 await self._lane.submit(self._work.settle)
         finally:
-            self._inbox.close()
-            for passage in self._inbox.drain():
-                passage.receipt.drop(STOPPED)
-            for job in self._jobs:
-                job.result.cancel()
-                job.passage.receipt.drop(STOPPED)
-            self._jobs.clear()
+            self.discard()
+
+    def discard(self) -> None:
+        """Takes no more and drops what is under way; for a run() that may have been cancelled before it began."""
+        self._inbox.close()
+        for passage in self._inbox.drain():
+            passage.receipt.drop(STOPPED)
+        for job in self._jobs:
+            job.result.cancel()
+            job.passage.receipt.drop(STOPPED)
+        self._jobs.clear()
 
     def report(self, what: str, err: BaseException) -> None:
         """The first of its kind; the counters have the rest."""

@@ -44,6 +44,12 @@ class BoundedQueue(Generic[T]):
             await self._drained.wait()
         self._append(item, offered=False)
 
+    def put_nowait(self, item: T) -> None:
+        """Raises asyncio.QueueFull where there is no room, and QueueClosed once the queue is closed."""
+        if len(self._items) >= self.size and not self._closed:
+            raise asyncio.QueueFull
+        self._append(item, offered=False)
+
     def offer(self, item: T) -> None:
         """Never waits; raises QueueClosed once the queue is closed."""
         if self._closed:

@@ -44,9 +44,9 @@ class AtLeastOnce:
 
 
 class _Commits:
-    def __init__(self, outlet: AtLeastOnce, session: Session) -> None:
-        self.outgoing = outlet.sinks
-        self._outlet = outlet
+    def __init__(self, guarantee: AtLeastOnce, session: Session) -> None:
+        self.outgoing = guarantee.sinks
+        self._guarantee = guarantee
         self._session = session
 
     async def open(self) -> None:
@@ -55,7 +55,7 @@ class _Commits:
     async def close(self) -> None:
         pass
 
-    def bury(self, entry: Entry, reason: str) -> None:
+    def send_dead_letter(self, entry: Entry, reason: str) -> None:
         letter = dead_letter(entry.record, entry.stream, entry.frame.error or reason, reason)
 
         def ended(ending: Ending, why: str) -> None:
@@ -64,7 +64,7 @@ class _Commits:
             else:
                 self._session.fail(SinkError(f"a dead letter was not delivered ({why})", retriable=True))
 
-        self._session.spawn(self._outlet.dead_letters.put(letter, self._outlet.letters.open(ended)))
+        self._session.spawn(self._guarantee.dead_letters.put(letter, self._guarantee.letters.open(ended)))
 
     async def commit(self, entries: Sequence[Entry], position: int) -> None:
         partition = self._session.partition

@@ -14,7 +14,8 @@ from daemon.errors import SourceError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts
-from daemon.kafka.partition import Commits, Partition, RecordCounts, Session
+from daemon.kafka.partition import Commits, Partition, Session
+from daemon.kafka.records import RecordCounts
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from sinks.base import SinkError
 from sinks.kafka_client import all_topics, check_connection, client_arguments, create_topic, end_consumer, words
@@ -31,14 +32,14 @@ SILENCE_S = 3.0  # a broker answers each request for records within 0.5 s, also 
 LONGEST_PAUSE_S = 24 * 3600  # without polling, as in an outage of a sink; heartbeats tell that we live
 
 
-class Outlet(Protocol):
-    """Where a consumer's documents go, and what counts as done."""
+class Guarantee(Protocol):
+    """What a record must come to before it counts as done: `delivery` in the settings. Of one run of a consumer."""
 
     topics: Sequence[str]
-    """That must be there."""
+    """That it writes to, and that must be there."""
 
     async def run(self) -> None:
-        """Until close(). Raises SinkError."""
+        """What its sessions share, until close(). Raises SinkError."""
 
     async def close(self) -> None: ...
     def commits(self, session: Session) -> Commits: ...
@@ -54,7 +55,7 @@ class Consumer:
         cluster: KafkaCluster,
         *,
         make_work: Callable[[str, str, str], Work],
-        make_outlet: Callable[[], Outlet],
+        make_guarantee: Callable[[], Guarantee],
         lane: Lane,
         window: int,
     ) -> None:
@@ -66,7 +67,7 @@ class Consumer:
         self._settings = settings
         self._cluster = cluster
         self._make_work = make_work
-        self._make_outlet = make_outlet
+        self._make_guarantee = make_guarantee
         self._lane = lane
         self._window = window
         self._joined = False
@@ -80,12 +81,12 @@ class Consumer:
 
     async def run(self) -> None:
         """Until stop(), or raises SourceError. What is under way then goes on to the sinks first."""
-        outlet = self._make_outlet()
+        guarantee = self._make_guarantee()
         try:
             arguments = await client_arguments(self._cluster)
             await check_connection(self._cluster, arguments, idempotent=self._settings.delivery == EXACTLY_ONCE)
-            await self._see_to_topics(arguments, outlet)
-            await self._carry(arguments, outlet)
+            await self._see_to_topics(arguments, guarantee)
+            await self._carry(arguments, guarantee)
         except (SinkError, KafkaError) as err:
             raise SourceError(words(err)) from err
         except BaseExceptionGroup as group:
@@ -99,7 +100,7 @@ class Consumer:
         """Reads no more; run() returns when what is under way has gone to the sinks and is committed."""
         self._stopping.set()
 
-    async def _carry(self, arguments: dict[str, Any], outlet: Outlet) -> None:
+    async def _carry(self, arguments: dict[str, Any], guarantee: Guarantee) -> None:
         settings = self._settings
         consumer = AIOKafkaConsumer(
             **arguments,
@@ -116,9 +117,9 @@ class Consumer:
         try:
             await consumer.start()
             async with asyncio.TaskGroup() as group:
-                group.create_task(outlet.run())
+                group.create_task(guarantee.run())
                 try:
-                    consumer.subscribe(settings.topics, listener=_Listener(self, consumer, outlet))
+                    consumer.subscribe(settings.topics, listener=_Listener(self, consumer, guarantee))
                     reading = group.create_task(self._read(consumer))
                     watching = group.create_task(self._watch(consumer, arguments))
                     await self._stopping.wait()
@@ -127,14 +128,14 @@ class Consumer:
                     await self._close(list(self.partitions), grace=None)
                 finally:
                     await self._close(list(self.partitions), grace=0.0)
-                    await outlet.close()
+                    await guarantee.close()
         finally:
             await end_consumer(consumer)
 
-    async def _see_to_topics(self, arguments: dict[str, Any], outlet: Outlet) -> None:
+    async def _see_to_topics(self, arguments: dict[str, Any], guarantee: Guarantee) -> None:
         """Creates those that are missing, or says which. Raises SinkError or SourceError."""
         settings = self._settings
-        topics = list(dict.fromkeys([*settings.topics, *outlet.topics, settings.dead_letter_topic]))
+        topics = list(dict.fromkeys([*settings.topics, *guarantee.topics, settings.dead_letter_topic]))
         if settings.create_topics is not None:
             for topic in topics:
                 await create_topic(topic, settings.create_topics, self._cluster, arguments)
@@ -199,7 +200,7 @@ class Consumer:
             return f"{self._cluster.bootstrap_servers} answers, the brokers that have {names} do not"
         return None
 
-    def assigned(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition], outlet: Outlet) -> None:
+    def assigned(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition], guarantee: Guarantee) -> None:
         """All that are ours, of which some may have been before; none where the group has more members than work."""
         self._joined = True
         for tp in tps:
@@ -211,7 +212,7 @@ class Consumer:
                 self._settings,
                 counts=self.counts,
                 make_work=self._make_work,
-                make_commits=outlet.commits,
+                make_commits=guarantee.commits,
                 lane=self._lane,
                 window=self._window,
                 answer_timeout=self._cluster.request_timeout,
@@ -231,16 +232,16 @@ class Consumer:
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Its errors would only be logged, and what takes long here gets us evicted."""
 
-    def __init__(self, owner: Consumer, consumer: AIOKafkaConsumer, outlet: Outlet) -> None:
+    def __init__(self, owner: Consumer, consumer: AIOKafkaConsumer, guarantee: Guarantee) -> None:
         self._owner = owner
         self._consumer = consumer
-        self._outlet = outlet
+        self._guarantee = guarantee
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         await self._owner.revoked(list(revoked))
 
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        self._owner.assigned(self._consumer, sorted(assigned), self._outlet)
+        self._owner.assigned(self._consumer, sorted(assigned), self._guarantee)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -1,7 +1,19 @@
-"""A partition's way: its records by key through pipelines, and what has been done of it from the front committed.
+"""A partition that the group has given us: its records go by key through pipelines, and what is done is committed.
 
-It is opened from the committed offset, and after any doubt opened again from there. Each opening is a Session with a
-ledger and pipelines of its own, so that what is left of an earlier one can tell the later one nothing.
+    Consumer       reads: a member of the group, asks for the partitions that have room
+      | record
+    Partition      one of those that are ours: opens it from the committed offset, and after any doubt again from there
+      |
+    Session        one opening. Ledger: an offset is open; Key: the frame into the pipeline of its stream
+      | frame, receipt
+    daemon/flow    Pipeline -> engine -> the sinks' queues -> sinks: the order of the key is kept
+      | the receipt ends
+    Session        acknowledged or skipped: done; failed: to the dead letters; dropped or in doubt: it is read again
+      | what is done from the front, without a gap
+    Commits        AtLeastOnce: the offset; ExactlyOnce: documents, dead letters and offset in one transaction
+
+A record meets these four classes. Each opening has a Session and Commits of its own, so that what is left of an earlier
+one can tell the later one nothing; what a consumer's Commits share is its Guarantee's (daemon/kafka/consumer.py).
 """
 
 import asyncio
@@ -17,34 +29,23 @@ from aiokafka.errors import KafkaError
 from daemon.errors import SourceError, VisagedError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import STOPPED, Outgoing, Pipeline, Work
-from daemon.flow.queues import BoundedQueue, QueueClosed
 from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
-from daemon.kafka.records import RecordFrame, RecordWork, id_of, stream_of
+from daemon.kafka.records import READ_AGAIN, RecordFrame, RecordWork, id_of, stream_of
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import Header, SinkError
 from sinks.kafka_client import words
 
 log = logging.getLogger(__name__)
 
-REOPEN_S = 2.5  # longer than a heartbeat: who has lost the partition hears of it first
-MOST_AT_ONCE = 500
-MOST_KEYS = 1000  # of a partition; beyond, those that have been idle the longest are given up early
+REOPEN_S = 2.5  # longer than a heartbeat: a member that has lost the partition is told so before
+MOST_AT_ONCE = 500  # records in one commit
+MOST_KEYS = 1000  # of a partition; beyond, the one that has been idle the longest ends early
 SWEEP_S = 1.0
 FLUSH_INTERVAL_S = 0.02
-READ_AGAIN = "read again"
-
-
-class RecordCounts(Counts):
-    """Of records. One that is dropped is not committed: it is read again, here or by another, and nothing is lost."""
-
-    def end(self, ending: Ending, reason: str) -> None:
-        if ending is Ending.DROPPED:
-            ending, reason = Ending.SKIPPED, READ_AGAIN
-        super().end(ending, reason)
 
 
 class Message(NamedTuple):
-    """A record for a transaction, in aiokafka's words."""
+    """A record for a transaction, as aiokafka's producer takes it."""
 
     topic: str
     key: bytes
@@ -55,18 +56,18 @@ class Message(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A record on its way."""
+    """A record that was read and is not committed."""
 
     record: ConsumerRecord
     stream: str
     frame: RecordFrame
     receipt: Receipt
     messages: list[Message | None] = field(default_factory=list)
-    """What a transaction is to bring of it; None: a document that does not fit."""
+    """What a transaction is to write for it; None: a document that is too large."""
     of_sinks: list[Receipt] = field(default_factory=list)
-    """The sinks' own, of these."""
-    dead: bool = False
-    """Its receipt has ended as failed, and it goes to the dead letters."""
+    """By which the sinks count these messages."""
+    is_dead_letter: bool = False
+    """Its receipt has ended as failed; its message is a dead letter."""
 
     def settle(self, *, committed: bool) -> None:
         """Ends the receipts that wait for its transaction."""
@@ -75,7 +76,7 @@ class Entry:
                 own.acknowledge()
             else:
                 own.skip(READ_AGAIN)
-        if self.dead:
+        if self.is_dead_letter:
             return
         for _ in self.messages:
             if committed:
@@ -84,23 +85,44 @@ class Entry:
                 self.receipt.drop(STOPPED)
 
 
+@dataclass(slots=True, eq=False)
+class Key:
+    """A key's records, in order through a pipeline of their own; it ends when it has been idle for long."""
+
+    pipeline: Pipeline
+    task: "asyncio.Task[None]"
+    """Ends when the sinks' queues have all that the pipeline made."""
+    pending: int = 0
+    """Records that are not committed."""
+    last_record: float = 0.0
+    """When it came, on the loop's clock."""
+
+    def add(self, entry: Entry) -> None:
+        self.pending += 1
+        self.last_record = asyncio.get_running_loop().time()
+        self.pipeline.put_nowait(entry.frame, entry.receipt)
+
+
 class Commits(Protocol):
-    """What makes the records of a session count as done."""
+    """Makes the records of a session count as done."""
 
     outgoing: Sequence[Outgoing]
+    """Where the session's pipelines put their records."""
 
-    async def open(self) -> None: ...
+    async def open(self) -> None:
+        """Before the committed offset is asked for. Raises whatever stands in the way."""
+
     async def close(self) -> None:
         """In bounded time, after any error."""
 
-    def bury(self, entry: Entry, reason: str) -> None:
-        """Sends it to the dead letters; Session.done() follows."""
+    def send_dead_letter(self, entry: Entry, reason: str) -> None:
+        """Calls Session.done() once it counts as done with the next commit."""
 
     async def commit(self, entries: Sequence[Entry], position: int) -> None:
-        """All before `position` is done."""
+        """Makes `position` the group's offset: the entries, and all before it, are done."""
 
     async def flush(self) -> None:
-        """Sees to what belongs to no record: the first and last words of the keys."""
+        """Writes what belongs to no record: what keys say when they begin and end."""
 
 
 class Session:
@@ -109,9 +131,9 @@ class Session:
     def __init__(self, partition: "Partition") -> None:
         self.partition = partition
         self.commits = partition.make_commits(self)
-        self.keys: OrderedDict[str, KeyStream] = OrderedDict()
+        self.keys: OrderedDict[str, Key] = OrderedDict()
         self.ledger: Ledger[Entry] | None = None
-        self._leaving: dict[str, KeyStream] = {}
+        self._leaving: dict[str, Key] = {}
         self._entries: dict[Receipt, Entry] = {}
         self._changed = asyncio.Event()
         self._trouble: Exception | None = None
@@ -137,11 +159,11 @@ class Session:
                     await self._commit_what_ends()
                 finally:
                     self._taking, self._over = False, True
-                await self._last_words()
+                await self._end_keys()
         finally:
             self._over = True
             for key in self.keys.values():
-                key.discard()
+                key.pipeline.discard()
             try:
                 await self.commits.close()
             finally:
@@ -184,9 +206,9 @@ class Session:
         self._trouble = self._trouble or error
         self._changed.set()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """A task of the session, which ends with it."""
-        self._tasks.create_task(work)
+        return self._tasks.create_task(work)
 
     async def _begin(self) -> None:
         """Nothing is awaited between a committed offset and the seek: another's commit in between would be undone."""
@@ -253,11 +275,11 @@ class Session:
             except TimeoutError:
                 continue
 
-    async def _last_words(self) -> None:
+    async def _end_keys(self) -> None:
         keys = [*self.keys.values(), *self._leaving.values()]
         for key in keys:
-            key.close()
-        while not all(key.gone.is_set() for key in keys):
+            key.pipeline.close()
+        while not all(key.task.done() for key in keys):
             await self.commits.flush()
             await asyncio.sleep(FLUSH_INTERVAL_S)
 
@@ -279,13 +301,13 @@ class Session:
         if ending in (Ending.ACKNOWLEDGED, Ending.SKIPPED):
             self.done(entry)
         elif ending is Ending.FAILED:
-            entry.dead = True
+            entry.is_dead_letter = True
             self.partition.dead_letters += 1
-            self.commits.bury(entry, reason)
+            self.commits.send_dead_letter(entry, reason)
         else:
             self.fail(SourceError(f"offset {entry.record.offset} was not delivered ({reason})"))
 
-    def _key(self, record: ConsumerRecord, stream: str) -> "KeyStream":
+    def _key(self, record: ConsumerRecord, stream: str) -> Key:
         if key := self.keys.get(stream):
             self.keys.move_to_end(stream)
             return key
@@ -293,71 +315,27 @@ class Session:
             self._sweep(asyncio.get_running_loop().time(), most=1)
         # Its run is named by where it began: one that begins there again, after a crash, says the same again.
         pipeline = self.partition.pipeline(stream, id_of(record), self.commits.outgoing)
-        key = self.keys[stream] = KeyStream(pipeline, self.partition.size, after=self._leaving.pop(stream, None))
-        self.spawn(self._run(key))
+        before = self._leaving.pop(stream, None)
+        task = self.spawn(self._run(pipeline, after=before.task if before else None))
+        key = self.keys[stream] = Key(pipeline, task)
         return key
 
-    async def _run(self, key: "KeyStream") -> None:
+    async def _run(self, pipeline: Pipeline, after: "asyncio.Task[None] | None") -> None:
+        """`after`: of the key's run before this one, which has its last words to say first."""
         try:
-            await key.run()
+            if after is not None:
+                await asyncio.wait([after])
+            await pipeline.run()
         except Exception as err:  # noqa: BLE001  # told by the one who opens the partition again
             self.fail(err)
 
     def _sweep(self, before: float, most: int | None = None) -> None:
-        """Gives up keys that have had no record since then and have none on its way."""
-        idle = [stream for stream, key in self.keys.items() if key.last < before and not key.pending]
-        self._leaving = {stream: key for stream, key in self._leaving.items() if not key.gone.is_set()}
+        """Ends keys without a record since `before` and with none pending, the longest idle first, up to `most`."""
+        idle = [stream for stream, key in self.keys.items() if key.last_record < before and not key.pending]
+        self._leaving = {stream: key for stream, key in self._leaving.items() if not key.task.done()}
         for stream in idle[:most]:
             self._leaving[stream] = key = self.keys.pop(stream)
-            key.close()
-
-
-class KeyStream:
-    """The records of one key, in order."""
-
-    def __init__(self, pipeline: Pipeline, size: int, after: "KeyStream | None") -> None:
-        """`after`: what has the key's last words to say before."""
-        self.gone = asyncio.Event()
-        self.pending = 0
-        self.last = 0.0
-        """On the loop's clock."""
-        self._pipeline = pipeline
-        self._after = after
-        self._waiting = BoundedQueue[Entry](size, lambda entry: entry.receipt.drop(STOPPED))
-
-    def add(self, entry: Entry) -> None:
-        self.pending += 1
-        self.last = asyncio.get_running_loop().time()
-        self._waiting.offer(entry)  # never full: it has room for as many as the session takes
-
-    async def run(self) -> None:
-        if self._after is not None:
-            await self._after.gone.wait()
-            self._after = None
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._feed())
-                await self._pipeline.run()
-        finally:
-            self.gone.set()
-
-    async def _feed(self) -> None:
-        try:
-            while True:
-                entry = await self._waiting.get()
-                await self._pipeline.put(entry.frame, entry.receipt)
-        except QueueClosed:
-            self._pipeline.close()
-
-    def close(self) -> None:
-        """run() returns when all that is in has been handed to the sinks."""
-        self._waiting.close()
-
-    def discard(self) -> None:
-        """Drops what run() has not taken up."""
-        self._waiting.close()
-        for entry in self._waiting.drain():
-            entry.receipt.drop(STOPPED)
+            key.pipeline.close()
 
 
 class Partition:
@@ -384,7 +362,6 @@ class Partition:
         self.make_commits = make_commits
         self.answer_timeout = answer_timeout
         self.on_room = on_room
-        self.size = settings.max_pending
         self.error: str | None = None
         """Why the last opening ended; None once there is another."""
         self.reopened = 0
@@ -424,7 +401,7 @@ class Partition:
 
     def pipeline(self, stream: str, run: str, outgoing: Sequence[Outgoing]) -> Pipeline:
         work = RecordWork(self._make_work(stream, run, f"{self.tp.topic}-{self.tp.partition}"))
-        return Pipeline(stream, work, self._lane, outgoing, self._window)
+        return Pipeline(stream, work, self._lane, outgoing, self._window, inbox=self.settings.max_pending)
 
     def status(self) -> dict[str, Any]:
         ledger = self.session.ledger if self.session else None

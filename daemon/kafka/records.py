@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord
 
 from daemon.errors import UnsupportedImage
 from daemon.flow.pipeline import Work
+from daemon.flow.receipts import Counts, Ending
 from daemon.pictures import decode
 from daemon.wire.request import read
 from daemon.wire.v2 import V2
@@ -20,6 +21,8 @@ MAX_OBJECTS: Final = 1000
 MAX_ERROR: Final = 1000  # characters: a document may have a mistake at every place
 TOPIC, PARTITION, OFFSET = "visaged-source-topic", "visaged-source-partition", "visaged-source-offset"
 ERROR, ERROR_TYPE = "visaged-error", "visaged-error-type"
+
+READ_AGAIN = "read again"
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -43,6 +46,15 @@ def source_headers(record: ConsumerRecord) -> Headers:
         (PARTITION, b"%d" % record.partition),
         (OFFSET, b"%d" % record.offset),
     )
+
+
+class RecordCounts(Counts):
+    """Of records. One that is dropped is not committed: it is read again, here or by another, and nothing is lost."""
+
+    def end(self, ending: Ending, reason: str) -> None:
+        if ending is Ending.DROPPED:
+            ending, reason = Ending.SKIPPED, READ_AGAIN
+        super().end(ending, reason)
 
 
 class RecordFrame(Frame):

@@ -58,24 +58,23 @@ class ExactlyOnce:
             self.topics = [*self.topics, settings.tracking.events.topic]
         for topic in (*self.topics, settings.dead_letter_topic):
             self.most_bytes.setdefault(topic, max(self.most_bytes.values()))
-        self._closed = asyncio.Event()
 
     async def run(self) -> None:
-        await self._closed.wait()
+        """Each session has a producer of its own, and they share none."""
 
     async def close(self) -> None:
-        self._closed.set()
+        pass
 
     def commits(self, session: Session) -> Commits:
         return _Transactions(self, session)
 
 
 class _Transactions:
-    def __init__(self, outlet: ExactlyOnce, session: Session) -> None:
+    def __init__(self, guarantee: ExactlyOnce, session: Session) -> None:
         self.outgoing: Sequence[Outgoing] = [
-            _Topic(self, sink.topic, counts) for sink, counts in zip(outlet.sinks, outlet.counts, strict=True)
+            _Topic(self, sink.topic, counts) for sink, counts in zip(guarantee.sinks, guarantee.counts, strict=True)
         ]
-        self._outlet = outlet
+        self._guarantee = guarantee
         self._session = session
         self._producer: AIOKafkaProducer | None = None
         self._begun = False
@@ -83,24 +82,25 @@ class _Transactions:
         """Of no frame: a run's first and last words; with the sink's own receipt."""
 
     async def open(self) -> None:
-        outlet, tp = self._outlet, self._session.partition.tp
-        arguments = await client_arguments(outlet.cluster)
-        compression = outlet.sinks[0].compression
+        guarantee, tp = self._guarantee, self._session.partition.tp
+        arguments = await client_arguments(guarantee.cluster)
+        compression = guarantee.sinks[0].compression
         self._producer = AIOKafkaProducer(
             **arguments,
-            transactional_id=f"visaged-{outlet.settings.group}-{tp.topic}-{tp.partition}",
+            transactional_id=f"visaged-{guarantee.settings.group}-{tp.topic}-{tp.partition}",
             transaction_timeout_ms=round(TRANSACTION_TIMEOUT_S * 1000),
             acks="all",
             compression_type=None if compression == "none" else compression,
             max_batch_size=BATCH_BYTES,
-            max_request_size=max(outlet.most_bytes.values()) + OVERHEAD_BYTES,
+            max_request_size=max(guarantee.most_bytes.values()) + OVERHEAD_BYTES,
             retry_backoff_ms=RETRY_BACKOFF_MS,
         )
         try:
-            async with asyncio.timeout(outlet.cluster.request_timeout):
+            async with asyncio.timeout(guarantee.cluster.request_timeout):
                 await self._producer.start()  # fences the one before
         except (kafka_errors.KafkaConnectionError, TimeoutError):
-            await check_connection(outlet.cluster, arguments, idempotent=False)  # raises with the reason, if it lasts
+            # Raises with the reason, if it lasts.
+            await check_connection(guarantee.cluster, arguments, idempotent=False)
             raise
 
     async def close(self) -> None:
@@ -115,9 +115,9 @@ class _Transactions:
                     await self._producer.abort_transaction()
         await end_producer(self._producer)
 
-    def bury(self, entry: Entry, reason: str) -> None:
+    def send_dead_letter(self, entry: Entry, reason: str) -> None:
         letter = dead_letter(entry.record, entry.stream, entry.frame.error or reason, reason)
-        entry.messages = [self._message(self._outlet.settings.dead_letter_topic, letter)]
+        entry.messages = [self._message(self._guarantee.settings.dead_letter_topic, letter)]
         self._session.done(entry)
 
     def collect(self, topic: str, record: Record, receipt: Receipt, own: Receipt) -> None:
@@ -162,7 +162,7 @@ class _Transactions:
             self._begun = True
             sent = [await self._send(producer, message) for message in messages]
             if position is not None:
-                await producer.send_offsets_to_transaction({tp: position}, self._outlet.settings.group)
+                await producer.send_offsets_to_transaction({tp: position}, self._guarantee.settings.group)
             # A commit succeeds over a record that was refused: that is only said here.
             answers = await asyncio.gather(*sent, return_exceptions=True)
             for message, answer in zip(messages, answers, strict=True):
@@ -189,7 +189,7 @@ class _Transactions:
         key, timestamp_ms = record.key.encode(), None if record.timestamp is None else round(record.timestamp * 1000)
         value = None if record.tombstone else record.value
         whole = Message(topic, key, value, list(record.headers), timestamp_ms)
-        most = self._outlet.most_bytes[topic]
+        most = self._guarantee.most_bytes[topic]
         if _size(whole) <= most:
             return whole
         if record.smaller is None:
@@ -202,7 +202,7 @@ class _Transactions:
         if isinstance(error, _TOO_LARGE_ERRORS):
             size = _size(message)
             log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", size)
-            self._outlet.most_bytes[message.topic] = min(self._outlet.most_bytes[message.topic], size - 1)
+            self._guarantee.most_bytes[message.topic] = min(self._guarantee.most_bytes[message.topic], size - 1)
 
 
 class _Topic:

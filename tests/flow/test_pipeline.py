@@ -11,6 +11,7 @@ from daemon.flow import pipeline
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine, Lane
 from daemon.flow.pipeline import NOTHING_TO_TELL, OVERLOAD, STOPPED, Outgoing, Pipeline
+from daemon.flow.queues import QueueClosed
 from daemon.flow.receipts import Counts
 from processors.types import Frame, Sample
 from sinks.base import Record, SinkError
@@ -213,6 +214,35 @@ class TestRun:
         with pytest.raises(TypeError):
             await line.run()
         assert counts.pending == 0
+
+
+class TestInbox:
+    async def test_frames_that_nobody_waits_with_are_carried_in_order(self, lane: Lane) -> None:
+        work, sink, counts = Script(), CollectingSink(), Counts()
+        line = Pipeline("hall", work, lane, [sink], 1, inbox=5)
+        for index in range(6):  # one in the window, the others in the inbox
+            line.put_nowait(frame(index), counts.open())
+        with pytest.raises(asyncio.QueueFull):
+            line.put_nowait(frame(6), counts.open())
+        line.close()
+        await line.run()
+        assert [record.value for record in sink.records] == [b"%d" % index for index in range(6)]
+        assert (counts.acknowledged, counts.dropped) == (6, {STOPPED: 1})
+
+    async def test_a_run_that_was_cancelled_before_it_began_is_discarded(self, lane: Lane) -> None:
+        line, counts = Pipeline("hall", Script(), lane, [CollectingSink()], 1, inbox=5), Counts()
+        for index in range(4):
+            line.put_nowait(frame(index), counts.open())
+        running = asyncio.create_task(line.run())
+        running.cancel()
+        await asyncio.wait([running])
+        assert counts.pending == 4
+        line.discard()
+        line.discard()
+        assert counts.dropped == {STOPPED: 4}
+        with pytest.raises(QueueClosed):
+            line.put_nowait(frame(4), counts.open())
+        assert counts.dropped == {STOPPED: 5}
 
 
 class TestSettling:

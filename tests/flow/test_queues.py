@@ -34,6 +34,19 @@ async def test_put_waits_for_room() -> None:
     assert await queue.get() == 2
 
 
+async def test_put_nowait_needs_room() -> None:
+    queue, dropped = queue_of(2)
+    queue.offer(1)
+    queue.put_nowait(2)
+    with pytest.raises(asyncio.QueueFull):
+        queue.put_nowait(3)
+    queue.offer(4)  # for it goes 1: what was put stays
+    assert ([await queue.get(), await queue.get()], dropped) == ([2, 4], [1])
+    queue.close()
+    with pytest.raises(QueueClosed):
+        queue.put_nowait(5)
+
+
 async def test_get_waits_for_an_item() -> None:
     queue, _ = queue_of(1)
     getting = asyncio.create_task(queue.get())

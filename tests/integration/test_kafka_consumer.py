@@ -13,8 +13,9 @@ from daemon.flow.engine import Engine
 from daemon.flow.pipeline import Outgoing, Work
 from daemon.flow.receipts import Counts, Receipt
 from daemon.kafka.at_least_once import AtLeastOnce
-from daemon.kafka.consumer import SILENCE_S, WATCH_S, Consumer, Outlet
-from daemon.kafka.partition import READ_AGAIN, REOPEN_S
+from daemon.kafka.consumer import SILENCE_S, WATCH_S, Consumer, Guarantee
+from daemon.kafka.partition import REOPEN_S
+from daemon.kafka.records import READ_AGAIN
 from daemon.kafka.settings import ConsumerSettings
 from daemon.kafka.transaction import ExactlyOnce
 from processors.types import Frame, Sample
@@ -93,7 +94,7 @@ class Holding(Fickle):
 @contextlib.asynccontextmanager
 async def consuming(
     frames: Frames,
-    make_outlet: Callable[[ConsumerSettings, KafkaCluster], Outlet],
+    make_guarantee: Callable[[ConsumerSettings, KafkaCluster], Guarantee],
     servers: str | None = None,
     make_work: Callable[[str, str, str], Work] = Echo,
     session_timeout: float = SESSION_TIMEOUT_S,
@@ -112,7 +113,7 @@ async def consuming(
         settings,
         cluster,
         make_work=make_work,
-        make_outlet=partial(make_outlet, settings, cluster),
+        make_guarantee=partial(make_guarantee, settings, cluster),
         lane=engine.lane("frames"),
         window=1,
     )
@@ -125,11 +126,11 @@ async def consuming(
         await engine.close()
 
 
-def to_sink(sink: Outgoing) -> Callable[[ConsumerSettings, KafkaCluster], Outlet]:
+def to_sink(sink: Outgoing) -> Callable[[ConsumerSettings, KafkaCluster], Guarantee]:
     return lambda settings, cluster: AtLeastOnce("frames", settings, cluster, [sink])
 
 
-def to_topic(topic: str, counts: Counts) -> Callable[[ConsumerSettings, KafkaCluster], Outlet]:
+def to_topic(topic: str, counts: Counts) -> Callable[[ConsumerSettings, KafkaCluster], Guarantee]:
     sink = KafkaSettings(type="kafka", topic=topic)
     return lambda settings, cluster: ExactlyOnce(settings, cluster, [sink], [counts])
 
@@ -264,8 +265,8 @@ async def test_an_outage_under_transactions_is_told_in_clear_words_and_drops_not
 
     of_sink = Counts()
     async with apache_kafka.proxy() as between:
-        outlet = to_topic(frames.out, of_sink)
-        async with consuming(frames, outlet, between.address, make_work=Held) as consumer:
+        guarantee = to_topic(frames.out, of_sink)
+        async with consuming(frames, guarantee, between.address, make_work=Held) as consumer:
             await until(lambda: consumer.counts.received == 20, timeout_s=30)
             (partition,) = consumer.partitions.values()
             assert consumer.state == "running"
@@ -300,8 +301,8 @@ async def test_a_transaction_whose_end_nobody_heard_of_is_counted_as_it_ended(
             between.mute()
             await commit_transaction(producer)
 
-        outlet = to_topic(frames.out, of_sink)
-        async with consuming(frames, outlet, between.address, session_timeout=30) as consumer:  # it is not evicted
+        guarantee = to_topic(frames.out, of_sink)
+        async with consuming(frames, guarantee, between.address, session_timeout=30) as consumer:  # it is not evicted
             with monkeypatch.context() as patched:
                 patched.setattr(AIOKafkaProducer, "commit_transaction", unheard)
                 await until(lambda: any(partition.reopened for partition in consumer.partitions.values()), timeout_s=30)

@@ -5,7 +5,8 @@ from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, NotCoordina
 
 from daemon.errors import SourceError
 from daemon.flow.receipts import Ending
-from daemon.kafka.partition import READ_AGAIN, RecordCounts, words_of
+from daemon.kafka.partition import words_of
+from daemon.kafka.records import READ_AGAIN, RecordCounts
 from sinks.base import SinkError
 
 
