@@ -13,7 +13,8 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from daemon.kafka.records import ERROR, ERROR_TYPE, OFFSET, PARTITION, TOPIC
+from daemon.kafka.dead_letters import ERROR, ERROR_TYPE
+from daemon.kafka.records import OFFSET, PARTITION, TOPIC
 from tests.brokers import new_topic, records_of
 
 SESSION_TIMEOUT_S = 6  # the least that Apache Kafka takes

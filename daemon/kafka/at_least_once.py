@@ -9,8 +9,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from daemon.flow.delivery import Delivery
 from daemon.flow.pipeline import Outgoing
 from daemon.flow.receipts import Counts, Ending
+from daemon.kafka.dead_letters import dead_letter
 from daemon.kafka.partition import Commits, Entry, Session
-from daemon.kafka.records import dead_letter
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import SinkError
 from sinks.kafka import KafkaSink
@@ -23,7 +23,7 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 class AtLeastOnce:
-    """Of one consumer: its sinks, and its way to the dead letters."""
+    """The sinks of a consumer, and the delivery of its dead letters."""
 
     def __init__(self, name: str, settings: ConsumerSettings, cluster: KafkaCluster, sinks: Sequence[Outgoing]) -> None:
         self.sinks = sinks
@@ -76,4 +76,4 @@ class _Commits:
         await asyncio.sleep(COMMIT_INTERVAL_S)
 
     async def flush(self) -> None:
-        """The sinks have it, or their queues."""
+        """The sinks' queues have it."""

@@ -1,8 +1,6 @@
 """Frames from Kafka: a member of a consumer group, and the partitions that the group gives it."""
 
 import asyncio
-import logging
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -14,32 +12,29 @@ from daemon.errors import SourceError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts
-from daemon.kafka.partition import Commits, Partition, Session
+from daemon.kafka.brokers import BrokerWatch
+from daemon.kafka.partition import Commits, Partition, Session, words_of
 from daemon.kafka.records import RecordCounts
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from sinks.base import SinkError
-from sinks.kafka_client import all_topics, check_connection, client_arguments, create_topic, end_consumer, words
+from sinks.kafka_client import all_topics, check_connection, client_arguments, create_topic, end_consumer
 from sinks.kafka_settings import KafkaCluster
-
-log = logging.getLogger(__name__)
 
 POLL_MS = 50
 FETCH_BYTES = 16 * 1024 * 1024  # read ahead, from each broker
 REVOCATION_GRACE_S = 2.0  # a member whose callbacks take longer than the session timeout is evicted
 REBALANCE_TIMEOUT_S = 30.0
-WATCH_S = 2.0
-SILENCE_S = 3.0  # a broker answers each request for records within 0.5 s, also where there are none
-LONGEST_PAUSE_S = 24 * 3600  # without polling, as in an outage of a sink; heartbeats tell that we live
+LONGEST_PAUSE_S = 24 * 3600  # without a poll, as while a sink is away; heartbeats keep the membership
 
 
 class Guarantee(Protocol):
-    """What a record must come to before it counts as done: `delivery` in the settings. Of one run of a consumer."""
+    """When a record counts as done (`delivery` in the settings). Made for each run of a consumer."""
 
     topics: Sequence[str]
-    """That it writes to, and that must be there."""
+    """Topics that the sessions write to themselves: they must be there before the run begins."""
 
     async def run(self) -> None:
-        """What its sessions share, until close(). Raises SinkError."""
+        """Carries what the sessions share, if anything, until close(). Raises SinkError."""
 
     async def close(self) -> None: ...
     def commits(self, session: Session) -> Commits: ...
@@ -61,8 +56,6 @@ class Consumer:
     ) -> None:
         self.name = name
         self.counts: Counts = RecordCounts()
-        self.error: str | None = None
-        """Why the brokers can't be reached; None while they can."""
         self.partitions: dict[TopicPartition, Partition] = {}
         self._settings = settings
         self._cluster = cluster
@@ -70,9 +63,15 @@ class Consumer:
         self._make_guarantee = make_guarantee
         self._lane = lane
         self._window = window
+        self._brokers = BrokerWatch(name, cluster)  # of a run
         self._joined = False
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
+
+    @property
+    def error(self) -> str | None:
+        """Why the brokers can't be reached; None while they can."""
+        return self._brokers.error
 
     @property
     def state(self) -> Literal["connecting", "running"]:
@@ -88,13 +87,13 @@ class Consumer:
             await self._see_to_topics(arguments, guarantee)
             await self._carry(arguments, guarantee)
         except (SinkError, KafkaError) as err:
-            raise SourceError(words(err)) from err
+            raise SourceError(words_of(err)) from err
         except BaseExceptionGroup as group:
             if known := group.subgroup((SinkError, KafkaError)):
-                raise SourceError(words(_first(known))) from group
+                raise SourceError(words_of(known)) from group
             raise
         finally:
-            self._joined, self.error = False, None
+            self._joined, self._brokers = False, BrokerWatch(self.name, self._cluster)
 
     def stop(self) -> None:
         """Reads no more; run() returns when what is under way has gone to the sinks and is committed."""
@@ -121,7 +120,7 @@ class Consumer:
                 try:
                     consumer.subscribe(settings.topics, listener=_Listener(self, consumer, guarantee))
                     reading = group.create_task(self._read(consumer))
-                    watching = group.create_task(self._watch(consumer, arguments))
+                    watching = group.create_task(self._brokers.run(consumer, arguments))
                     await self._stopping.wait()
                     reading.cancel()
                     watching.cancel()
@@ -133,7 +132,7 @@ class Consumer:
             await end_consumer(consumer)
 
     async def _see_to_topics(self, arguments: dict[str, Any], guarantee: Guarantee) -> None:
-        """Creates those that are missing, or says which. Raises SinkError or SourceError."""
+        """Creates missing topics where the settings say so, else raises SourceError with their names; or SinkError."""
         settings = self._settings
         topics = list(dict.fromkeys([*settings.topics, *guarantee.topics, settings.dead_letter_topic]))
         if settings.create_topics is not None:
@@ -169,39 +168,8 @@ class Consumer:
                     for record in records:
                         partition.take(record)
 
-    async def _watch(self, consumer: AIOKafkaConsumer, arguments: dict[str, Any]) -> None:
-        """aiokafka tells nobody that it has lost its brokers, and tries for ever to have them back."""
-        while True:
-            await asyncio.sleep(WATCH_S)
-            error = await self._obstacle(consumer, arguments)
-            if error and not self.error:
-                log.warning("%s: %s", self.name, error)
-            elif self.error and not error:
-                log.info("%s: the brokers answer again", self.name)
-            self.error = error
-
-    async def _obstacle(self, consumer: AIOKafkaConsumer, arguments: dict[str, Any]) -> str | None:
-        """Why the brokers can't be reached, which they are asked only where they have been silent.
-
-        That may be because nothing is asked for: all that has been fetched is still to be worked on.
-        """
-        heard = {tp: (consumer.last_poll_timestamp(tp) or 0) / 1000 for tp in consumer.assignment()}
-        silent = [tp for tp, at in heard.items() if time.time() - at > SILENCE_S]
-        if heard and not silent:
-            return None
-        try:
-            await check_connection(self._cluster, arguments, idempotent=False)
-            async with asyncio.timeout(self._cluster.request_timeout):
-                await consumer.end_offsets(silent)
-        except SinkError as err:
-            return str(err)
-        except (KafkaError, TimeoutError):
-            names = ", ".join(f"{tp.topic}-{tp.partition}" for tp in sorted(silent))
-            return f"{self._cluster.bootstrap_servers} answers, the brokers that have {names} do not"
-        return None
-
     def assigned(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition], guarantee: Guarantee) -> None:
-        """All that are ours, of which some may have been before; none where the group has more members than work."""
+        """All that are ours now, some perhaps from before; none, where the group has more members than partitions."""
         self._joined = True
         for tp in tps:
             if self._stopping.is_set() or tp in self.partitions:
@@ -230,7 +198,7 @@ class Consumer:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Its errors would only be logged, and what takes long here gets us evicted."""
+    """aiokafka only logs errors of these callbacks; one that takes long gets the member evicted."""
 
     def __init__(self, owner: Consumer, consumer: AIOKafkaConsumer, guarantee: Guarantee) -> None:
         self._owner = owner
@@ -242,8 +210,3 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
 
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         self._owner.assigned(self._consumer, sorted(assigned), self._guarantee)
-
-
-def _first(group: BaseExceptionGroup[Any]) -> BaseException:
-    error: BaseException = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

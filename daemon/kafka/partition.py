@@ -171,7 +171,7 @@ class Session:
                     entry.settle(committed=False)
 
     def finish(self) -> None:
-        """Takes no more; run() returns when all that is in is done."""
+        """Takes no more; run() returns when all records that were taken are committed."""
         self._taking, self._finishing = False, True
         self._changed.set()
 
@@ -187,11 +187,11 @@ class Session:
         self._key(record, stream).add(entry)
 
     def entry_of(self, receipt: Receipt) -> Entry | None:
-        """None: it is of a record that no frame has made."""
+        """None: the receipt is of no frame (Work.begin() and end())."""
         return self._entries.get(receipt)
 
     def done(self, entry: Entry) -> None:
-        """It counts as done with the next commit, if all before it does."""
+        """It is committed with the next commit, if all before it are done."""
         if self._over or self.ledger is None:
             return
         self.ledger.end(entry.record.offset, entry)
@@ -239,7 +239,7 @@ class Session:
         return int(offsets[tp])
 
     async def _nearest(self, committed: int) -> int:
-        """Where to go on, as the broker does not have what was committed."""
+        """Where to go on: the broker no longer has the committed offset, or has lost it."""
         partition = self.partition
         consumer, tp = partition.consumer, partition.tp
         begins, ends = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
@@ -367,11 +367,11 @@ class Partition:
         self.reopened = 0
         self.dead_letters = 0
         self.out_of_range: int | None = None
-        """An offset that the broker does not have; None once the partition is open again."""
+        """An offset that the broker says it does not have; None once the partition is open again."""
         self.offsets_lost = 0
-        """That the broker had no more when their turn came."""
+        """Offsets that the broker had deleted before they were read."""
         self.in_doubt: Sequence[Entry] = ()
-        """Of a transaction that nobody has told the end of: the next opening learns it."""
+        """Of a transaction whose end is not known: the next opening learns it from the committed offset."""
         self.session: Session | None = None
         self._make_work = make_work
         self._lane = lane
@@ -388,7 +388,7 @@ class Partition:
             self.session.take(record)
 
     def miss(self, offset: int) -> None:
-        """The broker says that it does not have the offset that we want to read from."""
+        """The broker does not have the offset that we want to read from."""
         self.out_of_range = offset
         if self.session:
             self.session.fail(SourceError(f"offset {offset} is out of the partition's range"))
@@ -417,7 +417,7 @@ class Partition:
         }
 
     async def close(self, grace: float | None) -> None:
-        """Lets what is under way end, up to `grace` seconds (None: as long as it takes), and gives the rest up."""
+        """Lets what is under way end within `grace` seconds (None: as long as it takes), and drops the rest."""
         self._closing = True
         if self.session:
             self.session.finish()
@@ -428,7 +428,7 @@ class Partition:
         await asyncio.wait([self._task])
 
     async def _carry(self) -> None:
-        """Only a revocation ends it: who has fenced us may be a zombie that then dies."""
+        """Until close(): being fenced does not end it, as the fencer may be a zombie that then dies."""
         try:
             while not self._closing:
                 self.session = Session(self)

@@ -1,4 +1,4 @@
-"""Records that bring pictures, what their documents say of where they came from, and dead letters."""
+"""Records that bring pictures, and what their documents say of where they came from."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,7 @@ from sinks.base import Record
 
 MAX_PIXELS: Final = 100_000_000
 MAX_OBJECTS: Final = 1000
-MAX_ERROR: Final = 1000  # characters: a document may have a mistake at every place
 TOPIC, PARTITION, OFFSET = "visaged-source-topic", "visaged-source-partition", "visaged-source-offset"
-ERROR, ERROR_TYPE = "visaged-error", "visaged-error-type"
 
 READ_AGAIN = "read again"
 
@@ -123,16 +121,3 @@ def _noting(frame: Frame) -> Iterator[RecordFrame]:
     except Exception as err:
         frame.error = str(err) or type(err).__name__
         raise
-
-
-def dead_letter(record: ConsumerRecord, stream: str, error: str, error_type: str) -> Record:
-    """The record as it came, with what was wrong with it; without its value where that is too large."""
-    headers = (
-        *record.headers,
-        *source_headers(record),
-        (ERROR, error[:MAX_ERROR].encode()),
-        (ERROR_TYPE, error_type.encode()),
-    )
-    tombstone = record.value is None
-    value = record.value or b""
-    return Record(stream, value, headers, record.timestamp / 1000, smaller=b"", tombstone=tombstone)

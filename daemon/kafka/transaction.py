@@ -1,8 +1,8 @@
 """Exactly once: the documents of a contiguous range of records, and the range's end, are one transaction.
 
-There is one transactional producer for each partition that is read, with an id that goes with the partition: who opens
-it fences the one who had it before, so that a zombie's transaction can't be committed any more. Nothing else would
-fence it, as aiokafka commits offsets in transactions without the group's generation.
+There is one transactional producer for each partition that is read, and its id belongs to the partition: a member that
+opens the partition fences the producer of the member before, which can then commit no transaction any more. Nothing
+else would fence a zombie, as aiokafka commits offsets in transactions without the group's generation.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from aiokafka import errors as kafka_errors
 
 from daemon.flow.pipeline import STOPPED, Outgoing
 from daemon.flow.receipts import Counts, Receipt
+from daemon.kafka.dead_letters import dead_letter
 from daemon.kafka.partition import Commits, Entry, Message, Session
-from daemon.kafka.records import dead_letter
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import Record
 from sinks.kafka import WITHOUT_PICTURES, size_of
@@ -37,7 +37,7 @@ _TOO_LARGE_ERRORS = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordL
 
 
 class ExactlyOnce:
-    """Of one consumer: where its transactions go."""
+    """Where the transactions of a consumer go."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class ExactlyOnce:
         sinks: Sequence[KafkaSettings],
         counts: Sequence[Counts],
     ) -> None:
-        """`counts`: of the sinks' records, where what the transactions bring is counted."""
+        """`counts`: of the sinks, in their order; the transactions' records are counted there."""
         self.settings = settings
         self.cluster = cluster
         self.sinks = sinks
         self.counts = counts
         self.most_bytes = {sink.topic: sink.max_record_bytes for sink in sinks}
-        """By topic; less, once the broker has refused less."""
+        """Of a record, by topic; less than configured once the broker has refused a smaller one."""
         self.topics: Sequence[str] = [settings.topic or sink.topic for sink in sinks]
         if settings.tracking is not None and settings.tracking.events is not None:
             self.topics = [*self.topics, settings.tracking.events.topic]
@@ -78,8 +78,8 @@ class _Transactions:
         self._session = session
         self._producer: AIOKafkaProducer | None = None
         self._begun = False
-        self._loose: list[tuple[Message, Receipt, Receipt]] = []
-        """Of no frame: a run's first and last words; with the sink's own receipt."""
+        self._frameless: list[tuple[Message, Receipt, Receipt]] = []
+        """Records of no frame (Work.begin() and end()), with the pipeline's receipt and the sink's."""
 
     async def open(self) -> None:
         guarantee, tp = self._guarantee, self._session.partition.tp
@@ -104,7 +104,7 @@ class _Transactions:
             raise
 
     async def close(self) -> None:
-        for _, *receipts in self._loose:
+        for _, *receipts in self._frameless:
             for receipt in receipts:
                 receipt.drop(STOPPED)
         if self._producer is None:
@@ -121,7 +121,7 @@ class _Transactions:
         self._session.done(entry)
 
     def collect(self, topic: str, record: Record, receipt: Receipt, own: Receipt) -> None:
-        """Keeps it until all that the frame brings is there. `own`: the sink's."""
+        """Keeps a record until all of its frame have come. `own`: the receipt by which the sink counts it."""
         message = self._message(record.topic or topic, record)
         entry = self._session.entry_of(receipt)
         if entry is None:
@@ -129,7 +129,7 @@ class _Transactions:
                 own.fail(TOO_LARGE)
                 receipt.fail(TOO_LARGE)
             else:
-                self._loose.append((message, receipt, own))
+                self._frameless.append((message, receipt, own))
                 self._session.wake()
             return
         entry.messages.append(message)
@@ -149,14 +149,14 @@ class _Transactions:
         await self._commit([message for entry in entries for message in entry.messages if message], position)
 
     async def flush(self) -> None:
-        if self._loose:
+        if self._frameless:
             await self._commit([], None)
 
     async def _commit(self, of_frames: Sequence[Message], position: int | None) -> None:
         assert self._producer is not None  # noqa: S101  # open() has made it
         producer, tp = self._producer, self._session.partition.tp
-        loose = list(self._loose)  # in front: what frames bring comes behind the first words of their run
-        messages = [*(message for message, *_ in loose), *of_frames]
+        frameless = list(self._frameless)  # in front, as begin() comes before the frames of its run
+        messages = [*(message for message, *_ in frameless), *of_frames]
         async with asyncio.timeout(COMMIT_TIMEOUT_S):
             await producer.begin_transaction()
             self._begun = True
@@ -171,8 +171,8 @@ class _Transactions:
                     raise answer
             await producer.commit_transaction()
             self._begun = False
-        del self._loose[: len(loose)]
-        for _, *receipts in loose:
+        del self._frameless[: len(frameless)]
+        for _, *receipts in frameless:
             for receipt in receipts:
                 receipt.acknowledge()
 
@@ -185,7 +185,7 @@ class _Transactions:
         return sent
 
     def _message(self, topic: str, record: Record) -> Message | None:
-        """What fits of it, if anything."""
+        """With its pictures, or without where it would be too large; None: it is too large all the same."""
         key, timestamp_ms = record.key.encode(), None if record.timestamp is None else round(record.timestamp * 1000)
         value = None if record.tombstone else record.value
         whole = Message(topic, key, value, list(record.headers), timestamp_ms)
@@ -198,7 +198,7 @@ class _Transactions:
         return bare if _size(bare) <= most else None
 
     def _learn(self, message: Message, error: BaseException) -> None:
-        """The next time it is found too large before it is sent."""
+        """Of a refusal for its size: a record as large is then found too large before it is sent."""
         if isinstance(error, _TOO_LARGE_ERRORS):
             size = _size(message)
             log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", size)

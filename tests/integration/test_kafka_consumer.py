@@ -13,7 +13,8 @@ from daemon.flow.engine import Engine
 from daemon.flow.pipeline import Outgoing, Work
 from daemon.flow.receipts import Counts, Receipt
 from daemon.kafka.at_least_once import AtLeastOnce
-from daemon.kafka.consumer import SILENCE_S, WATCH_S, Consumer, Guarantee
+from daemon.kafka.brokers import SILENCE_S, WATCH_S
+from daemon.kafka.consumer import Consumer, Guarantee
 from daemon.kafka.partition import REOPEN_S
 from daemon.kafka.records import READ_AGAIN
 from daemon.kafka.settings import ConsumerSettings
@@ -244,7 +245,7 @@ async def test_a_broker_that_is_gone_is_told_and_one_that_is_back(
         sink.release()
         await frames.send(frames.pictures(10, keys=3))
         await until_committed(frames, pending * 2 + 10)
-    told = [record.getMessage() for record in caplog.records if record.name == "daemon.kafka.consumer"]
+    told = [record.getMessage() for record in caplog.records if record.name == "daemon.kafka.brokers"]
     assert len(told) == 2, told
     assert told[0].startswith(f"frames: {embedded_proxy.address}: ")
     assert told[1] == "frames: the brokers answer again"

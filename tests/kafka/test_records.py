@@ -1,4 +1,4 @@
-"""Records that bring pictures, and dead letters."""
+"""Records that bring pictures, and what their documents say of where they came from."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from daemon.errors import BadBase64, DamagedImage, InvalidDocument, UnsupportedImage
-from daemon.kafka.records import RecordFrame, RecordWork, dead_letter, picture, stream_of
+from daemon.kafka.records import RecordFrame, RecordWork, picture, stream_of
 from processors.types import Frame, Sample
 from sinks.base import Record
 from tests.kafka_frames import strip
@@ -54,26 +54,6 @@ def test_a_picture_or_a_document_with_one(value: bytes) -> None:
 def test_what_brings_no_picture(value: bytes | None, error: type[Exception]) -> None:
     with pytest.raises(error):
         picture(value)
-
-
-def test_a_dead_letter_is_the_record_with_what_was_wrong() -> None:
-    letter = dead_letter(record(value=b"x", headers=[("trace", b"1")]), "door", "no picture", "UnsupportedImage")
-    assert (letter.key, letter.value, letter.timestamp, letter.smaller) == ("door", b"x", 1_700_000_000.25, b"")
-    assert letter.headers == (
-        ("trace", b"1"),
-        ("visaged-source-topic", b"frames"),
-        ("visaged-source-partition", b"3"),
-        ("visaged-source-offset", b"42"),
-        ("visaged-error", b"no picture"),
-        ("visaged-error-type", b"UnsupportedImage"),
-    )
-
-
-def test_a_dead_letter_of_little_and_of_much() -> None:
-    letter = dead_letter(record(value=None, headers=[("trace", None)]), "door", "", "E")
-    assert (letter.tombstone, letter.value, letter.headers[0]) == (True, b"", ("trace", None))
-    assert not dead_letter(record(value=b""), "door", "", "E").tombstone
-    assert dict(dead_letter(record(), "door", "ä" * 5000, "E").headers)["visaged-error"] == ("ä" * 1000).encode()
 
 
 class Sizes:
