@@ -19,6 +19,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from sinks.base import Header, Record, SinkError
 from sinks.kafka_client import (
+    TOO_LARGE_ERRORS,
     check_connection,
     client_arguments,
     create_topic,
@@ -36,7 +37,6 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 BATCH_BYTES = 128 * 1024
 WITHOUT_PICTURES = ("visaged-without-pictures", b"true")
 
-_TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 _BAD_RECORD = (kafka_errors.InvalidTimestampError, kafka_errors.CorruptRecordException)
 
 
@@ -244,7 +244,7 @@ class KafkaSink:
                     self.counts["without_pictures"] += part.without_pictures
                 continue
             self._spent = True
-            if isinstance(error, (*_TOO_LARGE, *_BAD_RECORD)):
+            if isinstance(error, (*TOO_LARGE_ERRORS, *_BAD_RECORD)):
                 again += self._apart(batch, error, outcome)
             elif self._settings.idempotent and not _not_written(error):
                 for part in batch.parts:
@@ -263,7 +263,7 @@ class KafkaSink:
         if len(batch.parts) > 1:
             return [replace(part, alone=True) for part in batch.parts]
         part = batch.parts[0]
-        if isinstance(error, _TOO_LARGE):
+        if isinstance(error, TOO_LARGE_ERRORS):
             self._most_bytes = min(self._most_bytes, part.size - 1)
             log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", part.size)
             return [part]  # which is now found too large before it is sent

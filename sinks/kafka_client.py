@@ -26,6 +26,9 @@ from sinks.kafka_settings import KafkaCluster, NewTopic
 PROBES = 3  # a broker that closes the connection at one question, and at none before, does so again
 CLOSE_TIMEOUT_S = 2.0
 
+TOO_LARGE_ERRORS = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
+"""Of brokers that refuse a record, or a batch of them, for its size."""
+
 
 def words(error: BaseException) -> str:
     """What an error of aiokafka, asyncio or the network says to a user."""

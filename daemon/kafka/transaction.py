@@ -20,7 +20,7 @@ from daemon.kafka.partition import Commits, Entry, Message, Session
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import Record
 from sinks.kafka import WITHOUT_PICTURES, size_of
-from sinks.kafka_client import check_connection, client_arguments, end_producer
+from sinks.kafka_client import TOO_LARGE_ERRORS, check_connection, client_arguments, end_producer
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,6 @@ RETRY_BACKOFF_MS = 20  # NotEnoughReplicas is a normal answer while partitions j
 TOO_LARGE = "too large"
 BATCH_BYTES = 16 * 1024
 OVERHEAD_BYTES = 16 * 1024  # of a request around its one record
-
-_TOO_LARGE_ERRORS = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 
 
 class ExactlyOnce:
@@ -199,7 +197,7 @@ class _Transactions:
 
     def _learn(self, message: Message, error: BaseException) -> None:
         """Of a refusal for its size: a record as large is then found too large before it is sent."""
-        if isinstance(error, _TOO_LARGE_ERRORS):
+        if isinstance(error, TOO_LARGE_ERRORS):
             size = _size(message)
             log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", size)
             self._guarantee.most_bytes[message.topic] = min(self._guarantee.most_bytes[message.topic], size - 1)
