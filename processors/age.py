@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.store import ModelStore
 from processors.arrays import blob, rows
 from processors.chips import DLIB_MEAN_RGB, about_box, aligned
-from processors.estimator import Estimator
+from processors.estimator import CHIP_REACH, Estimator
 from processors.types import Box, FaceMesh, Floats, Object, Pyramid
 
 ALIGNED_CROP = 64
@@ -64,6 +64,7 @@ class AgeEstimatorSettings(BaseModel):
 
 
 class AgeEstimator(Estimator):
+    reach: ClassVar = CHIP_REACH
     needs: ClassVar[frozenset[type]] = frozenset({Box, FaceMesh})
     makes: ClassVar[frozenset[type]] = frozenset({Age})
     Settings: ClassVar = AgeEstimatorSettings

@@ -20,7 +20,7 @@ def resized(pyramid: Pyramid, width: int, height: int) -> Image:
 
     What is shrunk to half or less is halved, and the rest of it done bilinearly, in a seventh of the time.
     """
-    rows, columns = pyramid.image.shape[:2]
+    columns, rows = pyramid.size()
     halvings = pyramid.halvings(min(columns / width, rows / height))
     image = pyramid.level(halvings)
     if image.shape[:2] == (height, width):
@@ -32,7 +32,7 @@ def resized(pyramid: Pyramid, width: int, height: int) -> Image:
 
 def fitted(pyramid: Pyramid, side: int) -> Image:
     """Scaled, up as well as down, to a long side of `side`; no side shorter than a pixel."""
-    height, width = pyramid.image.shape[:2]
+    width, height = pyramid.size()
     scale = side / max(width, height)
     return resized(pyramid, max(round(width * scale), 1), max(round(height * scale), 1))
 
@@ -89,21 +89,19 @@ def cropped(
 
     Or only so many of its first rows. Outside the picture it is black, or the border repeated.
     """
-    image = pyramid.image
     shrinks = math.hypot(matrix[0, 0], matrix[1, 0])
-    if shrinks >= 2:
-        by_area = size <= SMALL_CROP
-        halvings = pyramid.halvings(shrinks / 2 if by_area else shrinks)
-        matrix = scaled(matrix, 0.5**halvings)
-        most_columns, most_rows = pyramid.size(halvings)
-        columns, rows = _reach(matrix[0], size, most_columns), _reach(matrix[1], size, most_rows)
-        image = pyramid.cut(halvings, rows, columns)
-        matrix[:, 2] -= (columns.start, rows.start)
-        if by_area:
-            length = np.array(image.shape[1::-1])
-            shrunk = np.maximum(np.rint(length * 1.5 * 2**halvings / shrinks), 1).astype(int)
-            image = cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-            matrix = scaled(matrix, shrunk / length)
+    by_area = shrinks >= 2 and size <= SMALL_CROP
+    halvings = pyramid.halvings(shrinks / 2 if by_area else shrinks)
+    matrix = scaled(matrix, 0.5**halvings)
+    most_columns, most_rows = pyramid.size(halvings)
+    columns, rows = _reach(matrix[0], size, most_columns), _reach(matrix[1], size, most_rows)
+    image = pyramid.cut(halvings, rows, columns)
+    matrix[:, 2] -= (columns.start, rows.start)
+    if by_area:
+        length = np.array(image.shape[1::-1])
+        shrunk = np.maximum(np.rint(length * 1.5 * 2**halvings / shrinks), 1).astype(int)
+        image = cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        matrix = scaled(matrix, shrunk / length)
     return cv2.warpAffine(  # type: ignore[return-value]
         image,
         matrix,

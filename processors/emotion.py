@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.store import ModelStore
 from processors.arrays import blob
 from processors.chips import DLIB_MEAN_RGB, upright
-from processors.estimator import Estimator
+from processors.estimator import CHIP_REACH, Estimator
 from processors.types import Box, FaceMesh, Floats, Object, Pyramid
 
 EMOTIONS = ("angry", "disgusted", "scared", "happy", "neutral", "sad", "surprised")
@@ -41,6 +41,7 @@ class EmotionEstimatorSettings(BaseModel):
 
 
 class EmotionEstimator(Estimator):
+    reach: ClassVar = CHIP_REACH
     needs: ClassVar[frozenset[type]] = frozenset({Box, FaceMesh})
     makes: ClassVar[frozenset[type]] = frozenset({Emotions})
     Settings: ClassVar = EmotionEstimatorSettings

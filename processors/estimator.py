@@ -1,10 +1,14 @@
 """The base of what looks at one object at a time: estimators, fitters, extractors."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from processors.types import Box, Label, Object, Pyramid, Sample
+
+CHIP_REACH = 2.5
+"""Of those that look at a chip of the face: also of a face that lies on its side, to the chip's corners."""
 
 
 class Estimator(ABC):
@@ -23,6 +27,8 @@ class Estimator(ABC):
     Confidence(value=0.25)
     """
 
+    reach: ClassVar[float] = math.inf
+    """The square about an object and its points that is looked at, in their longer side; inf: all of the picture."""
     applies_to: ClassVar[Label] = "face"
     needs: ClassVar[frozenset[type]] = frozenset({Box})
     makes: ClassVar[frozenset[type]]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.store import ModelStore
 from processors.arrays import blob
 from processors.chips import DLIB_MEAN_RGB, aligned
-from processors.estimator import Estimator
+from processors.estimator import CHIP_REACH, Estimator
 from processors.types import Box, FaceMesh, Object, Pyramid
 
 CROP = 32
@@ -33,6 +33,7 @@ class GenderEstimatorSettings(BaseModel):
 
 
 class GenderEstimator(Estimator):
+    reach: ClassVar = CHIP_REACH
     needs: ClassVar[frozenset[type]] = frozenset({Box, FaceMesh})
     makes: ClassVar[frozenset[type]] = frozenset({Gender})
     Settings: ClassVar = GenderEstimatorSettings

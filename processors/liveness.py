@@ -16,6 +16,7 @@ from processors.types import Box, Floats, Image, Object, Pyramid
 
 CROP = 128
 SCALE = 2.7
+REACH = 2 * SCALE - 1  # of a box at the picture's edge, from where the crop is moved inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class LivenessEstimatorSettings(BaseModel):
 
 
 class LivenessEstimator(Estimator):
+    reach: ClassVar = REACH
     needs: ClassVar[frozenset[type]] = frozenset({Box})
     makes: ClassVar[frozenset[type]] = frozenset({Liveness})
     Settings: ClassVar = LivenessEstimatorSettings
@@ -60,7 +62,7 @@ def surroundings(pyramid: Pyramid, box_xyxy: Floats) -> Image:
 
     The box keeps its aspect ratio and grows by SCALE, or as far as the picture allows, and is moved to lie inside it.
     """
-    height, width = pyramid.image.shape[:2]
+    width, height = pyramid.size()
     x1, y1, x2, y2 = clipped(box_xyxy, width, height)
     box_width, box_height = x2 - x1, y2 - y1
     scale = min(SCALE, (width - 1) / box_width, (height - 1) / box_height)

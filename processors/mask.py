@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.store import ModelStore
 from processors.arrays import rows
 from processors.chips import about_box
-from processors.estimator import Estimator
+from processors.estimator import CHIP_REACH, Estimator
 from processors.types import Box, Object, Pyramid
 
 CROP = 224
@@ -32,6 +32,7 @@ class MaskEstimatorSettings(BaseModel):
 
 
 class MaskEstimator(Estimator):
+    reach: ClassVar = CHIP_REACH
     needs: ClassVar[frozenset[type]] = frozenset({Box})
     makes: ClassVar[frozenset[type]] = frozenset({Mask})
     Settings: ClassVar = MaskEstimatorSettings

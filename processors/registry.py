@@ -1,5 +1,6 @@
 """The processors a chain can be made of, by name. A new one is a file, a line here and a manifest."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,11 @@ def build(names: Sequence[str], settings: Mapping[str, BaseModel], models: Model
 
 def build_chain(names: Sequence[str], settings: Mapping[str, BaseModel], models: ModelStore) -> Chain:
     return Chain(build(names, settings, models))
+
+
+def reach(name: str) -> float:
+    """How much of the picture about an object a processor looks at (Estimator.reach)."""
+    return float(getattr(PROCESSORS[name], "reach", math.inf))
 
 
 def needed_before(name: str, before: Sequence[str] = ()) -> list[str]:

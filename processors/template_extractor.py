@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.store import ModelStore
 from processors.arrays import blob, crop_matrix, cropped, similarity
 from processors.boxes import square
-from processors.estimator import Estimator
+from processors.estimator import CHIP_REACH, Estimator
 from processors.templates import NOBODY, model_id, pack, quantised
 from processors.types import FIVE_LANDMARKS, Box, Floats, Image, Landmarks, Object, Pyramid
 
@@ -67,6 +67,7 @@ class TemplateExtractor(Estimator):
     seen, the template is NOBODY's: two walls would be taken for one person.
     """
 
+    reach: ClassVar = CHIP_REACH
     needs: ClassVar[frozenset[type]] = frozenset({Box, Landmarks})
     makes: ClassVar[frozenset[type]] = frozenset({Template})
     Settings: ClassVar = TemplateExtractorSettings

@@ -34,6 +34,8 @@ LOG_SIZE_CHANGE = 0.3
 """By how much, as standard deviation, that logarithm wanders in a second."""
 GATE = 16.0
 """Squared Mahalanobis distance of centre and sizes that a box of the track exceeds once in 300 times (chi-squared)."""
+NEAR = 1.0
+"""Sizes from where it was seen within which a track is found again by the look after `lost_after`."""
 OUTSIDE = 0.3
 """Seconds after which a track is given up that is foretold outside the picture."""
 SMALLEST_SIDE = 1.0  # pixels; a box without an area has no size to measure by
@@ -47,7 +49,8 @@ class TrackerSettings(BaseModel):
     lost_after: float = Field(
         3.0,
         gt=0,
-        description="Seconds without a box after which a track ends. One that leaves the picture ends sooner.",
+        description="Seconds without a box after which a track ends. One that leaves the picture ends sooner; where "
+        "frames come more seldom than this, one that was seen on the frame before goes on if it has hardly moved.",
     )
     confirmed_after: int = Field(
         3, ge=1, description="Boxes after which a track counts as one of somebody, not as a detector's passing error."
@@ -91,6 +94,9 @@ class _Open:
         self.id = identity
         self.boxes = 1
         self.seen_at = now
+        self.seen_centre = centre
+        self.is_overdue = False
+        """`lost_after` is over, and this is the first look since it was seen: it must be near, or has ended."""
         self.centre = centre
         self.velocity = np.zeros(2)
         self.covariance = np.diag([BOX_NOISE**2, SPEED**2])
@@ -115,6 +121,8 @@ class _Open:
         self.log_size_variance *= 1 - share
         self.boxes += 1
         self.seen_at = now
+        self.seen_centre = centre
+        self.is_overdue = False
 
 
 class _Moment(NamedTuple):
@@ -154,17 +162,22 @@ class Tracker:
         return _ids_of(ended)
 
     def _advance(self, moment: _Moment) -> list[_Open]:
-        """Moves the tracks to the frame's time; returns those that do not live to see it."""
+        """Moves the tracks to the frame's time; returns those that do not live to see it.
+
+        Where looks are more seldom than `lost_after` a track lives to see the next one, and one only.
+        """
         last, self._last = self._last, moment
         if last is None:
             return []
-        step = elapsed(last, moment)
+        step, before = elapsed(last, moment), self._now
         self._now += step
         motion = _Motion.over(step)
         same_picture = (last.width, last.height) == (moment.width, moment.height)
         ended = []
         for label, tracks in self._tracks.items():
-            kept = [t for t in tracks if same_picture and self._now - t.seen_at <= self._settings.lost_after]
+            for track in tracks:
+                track.is_overdue = self._now - track.seen_at > self._settings.lost_after
+            kept = [t for t in tracks if same_picture and (not t.is_overdue or t.seen_at == before)]
             ended += [track for track in tracks if track not in kept]
             self._tracks[label] = kept
             for track in kept:
@@ -191,7 +204,7 @@ class Tracker:
 
     def _has_left(self, track: _Open, frame: Frame) -> bool:
         outside = bool((track.centre < 0).any() or (track.centre > (frame.width, frame.height)).any())
-        return outside and self._now - track.seen_at > OUTSIDE
+        return track.is_overdue or (outside and self._now - track.seen_at > OUTSIDE)
 
 
 def elapsed(before: _Moment, after: _Moment) -> float:
@@ -205,7 +218,10 @@ def elapsed(before: _Moment, after: _Moment) -> float:
 
 
 def _costs(tracks: Sequence[_Open], centres: Floats, log_sides: Floats) -> Floats:
-    """(tracks, boxes): minus twice the logarithm of the likelihood, but for a constant; infinite outside the gate."""
+    """(tracks, boxes): minus twice the logarithm of the likelihood, but for a constant; infinite outside the gate.
+
+    The gate grows with time, so that after a long one it would take whoever is there: what is overdue must be near.
+    """
     if not tracks:
         return np.zeros((0, len(centres)))
     track_sides = np.array([track.log_sides for track in tracks])
@@ -217,7 +233,10 @@ def _costs(tracks: Sequence[_Open], centres: Floats, log_sides: Floats) -> Float
     distances = (away**2).sum(axis=2) / (variances * sizes**2)[:, None]
     distances += (unlike**2).sum(axis=2) / size_variances[:, None]
     spread = 2 * np.log(variances) + 2 * np.log(size_variances)
-    costs: Floats = np.where(distances < GATE, distances + spread[:, None], np.inf)
+    from_seen = np.linalg.norm(np.array([track.seen_centre for track in tracks])[:, None] - centres, axis=2)
+    reach = np.where([track.is_overdue for track in tracks], NEAR * sizes, np.inf)
+    allowed = (distances < GATE) & (from_seen <= reach[:, None])
+    costs: Floats = np.where(allowed, distances + spread[:, None], np.inf)
     return costs
 
 

@@ -63,27 +63,44 @@ class Results:
         return kind in self._results
 
 
+class Window(NamedTuple):
+    """A part of a picture: its rows and columns, in pixels of the picture."""
+
+    rows: slice
+    columns: slice
+
+    @property
+    def size(self) -> int:
+        """Pixels."""
+        return int((self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start))
+
+
 class Pyramid:
     """A picture and its halves, of which what is asked for is made once: all that looks at it shrunk starts from these.
 
     Halved by area, as OpenCV does in a tenth of the time of other factors. An odd last row or column is left out: all
     told, this moves nothing by a pixel of what is made of the halves. Read-only by agreement: it is shared.
+
+    It may have the pixels of a window alone. All places are still those of the whole picture, and beyond the window it
+    is black.
     """
 
-    __slots__ = ("_levels", "image")
+    __slots__ = ("_levels", "_size", "_window", "image")
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, window: Window | None = None, size: tuple[int, int] | None = None) -> None:
+        """`image`: of the whole picture, or of a window in a picture of this size (width, height)."""
         self.image = image
+        self._window = window
+        self._size = size or (image.shape[1], image.shape[0])
         self._levels: dict[int, _Level] = {}
 
     def halvings(self, shrinks: float) -> int:
         """How often to halve before shrinking it `shrinks` times: as often as does not exceed that or leave nothing."""
-        most: int = min(self.image.shape[:2]).bit_length() - 1
-        return min(max(math.frexp(shrinks)[1] - 1, 0), most)
+        return min(max(math.frexp(shrinks)[1] - 1, 0), min(self._size).bit_length() - 1)
 
-    def size(self, halvings: int) -> tuple[int, int]:
-        """Width and height of a level."""
-        height, width = self.image.shape[:2]
+    def size(self, halvings: int = 0) -> tuple[int, int]:
+        """Width and height of a level, the picture's own first."""
+        width, height = self._size
         return width >> halvings, height >> halvings
 
     def level(self, halvings: int) -> Image:
@@ -94,7 +111,7 @@ class Pyramid:
     def cut(self, halvings: int, rows: slice, columns: slice) -> Image:
         """Some of a level's rows and columns; if not there yet, they are made with all between them and what is."""
         if not halvings:
-            return self.image[rows, columns]
+            return self.image[rows, columns] if self._window is None else self._seen(self._window, rows, columns)
         width, height = self.size(halvings)
         made = self._levels.get(halvings) or _Level(
             np.empty((height, width, 3), np.uint8), slice(rows.start, rows.start), slice(columns.start, columns.start)
@@ -106,6 +123,18 @@ class Pyramid:
             cv2.resize(whole, part.shape[1::-1], dst=part, interpolation=cv2.INTER_AREA)
         self._levels[halvings] = grown  # only now: another thread may look too, and would make the same pixels
         return made.pixels[rows, columns]
+
+    def _seen(self, window: Window, rows: slice, columns: slice) -> Image:
+        """Of the picture's rows and columns; black where the window has none."""
+        top, left = window.rows.start, window.columns.start
+        y1, y2 = max(rows.start, top), min(rows.stop, window.rows.stop)
+        x1, x2 = max(columns.start, left), min(columns.stop, window.columns.stop)
+        part = self.image[y1 - top : max(y2, y1) - top, x1 - left : max(x2, x1) - left]
+        if (y1, y2, x1, x2) == (rows.start, rows.stop, columns.start, columns.stop):
+            return part
+        seen = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 3), np.uint8)
+        seen[y1 - rows.start : max(y2, y1) - rows.start, x1 - columns.start : max(x2, x1) - columns.start] = part
+        return seen
 
 
 class _Level(NamedTuple):
@@ -193,6 +222,15 @@ class Frame:
             self._load = None  # gives the decoder's buffer back
         return self._pyramid
 
+    def within(self, window: Window) -> "Frame":
+        """The frame with a copy of a window alone of its picture, so that the rest can go."""
+        part = Frame.__new__(Frame)
+        part._load = None
+        part._pyramid = Pyramid(self.image[window.rows, window.columns].copy(), window, (self.width, self.height))
+        part.width, part.height = self.width, self.height
+        part.source, part.index, part.pts, part.captured_at = self.source, self.index, self.pts, self.captured_at
+        return part
+
 
 class Object(Results):
     """A face or a body at `box_xyxy`: (4,) float64, pixels of the frame, NOT clipped to it."""
@@ -204,6 +242,12 @@ class Object(Results):
         self.label = label
         self.box_xyxy = box_xyxy
 
+    def copy(self) -> "Object":
+        """With the same results, to which others can be put."""
+        other = Object(self.label, self.box_xyxy)
+        other._results = dict(self._results)
+        return other
+
 
 class Sample(Results):
     """A frame and its objects; results of the whole picture lie on the sample itself."""
@@ -214,6 +258,12 @@ class Sample(Results):
         super().__init__()
         self.frame = frame
         self.objects = list(objects)
+
+    def of(self, objects: Sequence[Object]) -> "Sample":
+        """The same picture with these objects alone; both have all results of the whole picture, whoever makes them."""
+        other = Sample(self.frame, objects)
+        other._results = self._results
+        return other
 
 
 class Processor(Protocol):

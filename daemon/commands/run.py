@@ -88,6 +88,7 @@ class App:
         self._models = ModelStore(config.models.directory, config.models.provider)
         self._workers = config.engine.workers or os.cpu_count() or 1
         self._engine = Engine(self._workers, config.engine.hang_timeout)
+        self._aside = self._engine.lane("shots", share=config.engine.shots_share)
         self._deliveries = {
             name: Delivery(name, make_sink(sink, config.clusters), linger=sink.linger)
             for name, sink in config.sinks.items()
@@ -149,6 +150,8 @@ class App:
             self._engine.lane(name, settings.weight),
             [self._deliveries[sink] for sink in settings.sinks or self._deliveries],
             settings.window or self._workers,
+            aside=self._aside,
+            shots=plan.shots,
         )
 
     def _consumer(self, name: str, plan: Plan) -> "Consumer":

@@ -56,6 +56,13 @@ class EngineSettings(Section):
         description="Seconds after which the work on a frame or a request counts as hung: its model is terminated, or "
         "its thread replaced. After three of these the daemon ends, to be started afresh.",
     )
+    shots_share: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of the workers' time, 0 to 1, that is kept for the shots of cameras' tracks when all "
+        "workers are busy. More: ages, templates and the like come sooner, and fewer frames are looked at.",
+    )
 
 
 class ModelSettings(Section):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from daemon.errors import EngineClosed, VisagedError
+from daemon.flow.aside import Aside, Waiting
 from daemon.flow.engine import Lane
 from daemon.flow.queues import BoundedQueue, QueueClosed
 from daemon.flow.receipts import Counts, Receipt
@@ -29,6 +30,8 @@ STOPPED = "stopped"
 NOTHING_TO_TELL = "nothing to tell"
 SETTLE_S = 5.0
 """How long the end of a run waits for the sinks to have its last records."""
+ASIDE_S = 2.0
+"""How long it waits for work that was put aside and is under way."""
 
 
 class Outgoing(Protocol):
@@ -46,14 +49,21 @@ class Work(Protocol):
     def in_order(self) -> bool:
         """Whether tell() is to see the samples one at a time in their order; if not it follows look() at once."""
 
+    @property
+    def aside(self) -> Waiting | None:
+        """Where tell() puts work that no frame is to wait for; None: nowhere."""
+
     def begin(self) -> Sequence[Record]:
         """The records that go to the sinks before those of any frame."""
 
     def look(self, frame: Frame) -> Sample:
         """Finds what is on a frame; called from several workers at once."""
 
-    def tell(self, sample: Sample) -> Sequence[Record]:
-        """The records of a sample for the sinks; none: the frame is skipped, as `emit` says."""
+    def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
+        """The records of a sample for the sinks; none: the frame is skipped, as `emit` says.
+
+        `live`: nothing waits for what it costs, so that some of the work may be put aside.
+        """
 
     def end(self) -> Sequence[Record]:
         """The records that go to the sinks after those of all frames. Not called where the run is cancelled."""
@@ -83,9 +93,20 @@ class Pipeline:
     """Carries the frames of one run. Belongs to the event loop's thread."""
 
     def __init__(
-        self, name: str, work: Work, lane: Lane, sinks: Sequence[Outgoing], window: int, *, inbox: int = 1
+        self,
+        name: str,
+        work: Work,
+        lane: Lane,
+        sinks: Sequence[Outgoing],
+        window: int,
+        *,
+        inbox: int = 1,
+        aside: Lane | None = None,
     ) -> None:
-        """At most `window` frames are with the engine or done and not handed over, and `inbox` wait for that."""
+        """At most `window` frames are with the engine or done and not handed over, and `inbox` wait for that.
+
+        `aside`: the lane of the work that no frame waits for; None: frames wait for all of it.
+        """
         self.name = name
         self._work = work
         self._lane = lane
@@ -98,6 +119,9 @@ class Pipeline:
         self._engine_closed: EngineClosed | None = None
         self._frameless = Counts()  # records of begin() and end(); the sinks count them too
         self._reported: set[type[BaseException]] = set()
+        self._aside: Aside | None = None
+        if aside is not None and work.aside is not None:
+            self._aside = Aside(work.aside, aside, window, lambda err: self.report("work put aside", err))
 
     def offer(self, frame: Frame, receipt: Receipt) -> None:
         """Never waits: of two frames that no worker has begun the older is dropped."""
@@ -144,6 +168,8 @@ class Pipeline:
                 finally:
                     self._jobs.popleft()
                 self._admit()
+            if self._aside is not None:
+                await self._aside.close(ASIDE_S, STOPPED)
             await self._hand_over_all(await self._lane.submit(self._work.end))
             if await self._is_settled():
                 await self._lane.submit(self._work.settle)
@@ -152,6 +178,8 @@ class Pipeline:
 
     def discard(self) -> None:
         """Takes no more and drops what is under way; for a run() that may have been cancelled before it began."""
+        if self._aside is not None:
+            self._aside.cancel(STOPPED)
         self._inbox.close()
         for passage in self._inbox.drain():
             passage.receipt.drop(STOPPED)
@@ -193,7 +221,10 @@ class Pipeline:
         with self._beginning:
             job.begun = True
         sample = self._work.look(job.passage.frame)
-        return sample if self._work.in_order else self._work.tell(sample)
+        return sample if self._work.in_order else self._tell(sample, job.passage)
+
+    def _tell(self, sample: Sample, passage: Passage) -> Sequence[Record]:
+        return self._work.tell(sample, live=passage.live and self._aside is not None)
 
     async def _next(self) -> Job | None:
         """The first job, once it is done; None: there will be none."""
@@ -213,7 +244,9 @@ class Pipeline:
         try:
             told = job.result.result()
             if isinstance(told, Sample):
-                told = await self._lane.submit(self._work.tell, told)
+                told = await self._lane.submit(self._tell, told, passage)
+                if self._aside is not None:
+                    self._aside.wake()
         except asyncio.CancelledError:
             passage.receipt.drop(STOPPED)
             if not job.result.cancelled():

@@ -26,9 +26,15 @@ class Stream:
         lane: Lane,
         sinks: Sequence[Outgoing],
         window: int,
+        *,
+        aside: Lane | None = None,
+        shots: Counts | None = None,
     ) -> None:
+        """`aside`: the lane of the work that no frame waits for, which `shots` counts."""
         self.name = name
         self.counts = Counts()
+        self.shots = shots or Counts()
+        self._aside = aside
         self._source = source
         self._work = work
         self._lane = lane
@@ -38,7 +44,8 @@ class Stream:
 
     async def run(self) -> None:
         """Until the source ends, or raises SourceError. What is under way then goes on to the sinks first."""
-        pipeline = Pipeline(self.name, self._work(uuid.uuid4().hex), self._lane, self._sinks, self._window)
+        work = self._work(uuid.uuid4().hex)
+        pipeline = Pipeline(self.name, work, self._lane, self._sinks, self._window, self._aside)
         async with asyncio.TaskGroup() as group:
             self._reading = group.create_task(self._read(pipeline))
             # A task that is cancelled before its first step never gets to a `finally` of its own.

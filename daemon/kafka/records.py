@@ -89,6 +89,8 @@ def picture(value: bytes | None) -> Image:
 class RecordWork:
     """What is done with any frame, for frames that came in records: all that is told of one says in which."""
 
+    aside = None  # records wait for all that is done with them
+
     def __init__(self, work: Work) -> None:
         self.in_order = work.in_order
         self._work = work
@@ -101,9 +103,9 @@ class RecordWork:
             frame.height, frame.width = frame.image.shape[:2]
             return self._work.look(frame)
 
-    def tell(self, sample: Sample) -> Sequence[Record]:
+    def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         with _noting(sample.frame) as frame:
-            told = self._work.tell(sample)
+            told = self._work.tell(sample, live=live)
             return [replace(record, headers=(*record.headers, *frame.headers)) for record in told]
 
     def end(self) -> Sequence[Record]:

@@ -1,17 +1,23 @@
 """What is known of a track that has not ended."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from daemon.work.shots import Shots
 from processors.types import BodyId, Image, Object, TrackId
 
+if TYPE_CHECKING:
+    from daemon.work.jobs import ShotJob
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """An object as it was on a frame of a run."""
+    """An object as it was on a frame of a run; `score`: how good a shot it is (shot_score)."""
 
     obj: Object
+    score: float
     width: int
     height: int
     frame: int
@@ -35,6 +41,11 @@ class Followed:
     latest: dict[type, object] = field(default_factory=dict)
     """Results of what runs on every nth frame of the track."""
     best: Sight | None = None
+    """The best shot; of a track without shots the best look at it."""
+    job: "ShotJob | None" = None
+    """Its shot that waits or is under way."""
+    shed_at: float = -math.inf
+    """When a shot of it last came to nothing."""
     bodies: Counter[str] = field(default_factory=Counter)
     """The bodies that a face was in, each with its number of frames."""
 

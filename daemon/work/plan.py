@@ -7,9 +7,11 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from daemon.flow.pipeline import Work
+from daemon.flow.receipts import Counts
 from daemon.work.documents import Documents, TrackEvents
 from daemon.work.emission import Emission
 from daemon.work.events import Events
+from daemon.work.jobs import ShotJobs
 from daemon.work.journal import Journal
 from daemon.work.regions import InRegions, Regions
 from daemon.work.settings import WorkSettings, by_processor, often
@@ -17,7 +19,7 @@ from daemon.work.tracked import Schedule, Tracked
 from daemon.work.untracked import Untracked
 from models.store import ModelStore
 from processors.chain import Chain
-from processors.registry import build
+from processors.registry import build, reach
 from processors.tracker import Tracker
 from processors.types import BodyId, Box, Processor, TrackId
 
@@ -32,6 +34,8 @@ class Plan:
         models: ModelStore,
         journals: Path | None = None,
     ) -> None:
+        self.shots = Counts()
+        """Of the tracks' shots that no frame waited for."""
         self._settings = settings
         self._journals = journals
         built = build(settings.chain, by_processor(processors, settings.processors), models)
@@ -57,6 +61,7 @@ class Plan:
             stream,
             run,
             keep_crops=tracking.events is not None and tracking.events.image,
+            jobs=ShotJobs(self._schedule.shots, self.shots),
         )
 
     def _journal(self, stream: str, place: str) -> Journal | None:
@@ -80,4 +85,5 @@ def _schedule(settings: WorkSettings, processors: Sequence[Processor]) -> Schedu
                 shots.append(processor)
             case int(every):
                 every_nth.append((every, processor))
-    return Schedule(Chain(every_frame), every_nth, shots)
+    reaches = [reach(name) for name in settings.chain if often(settings, name) == "track"]
+    return Schedule(Chain(every_frame), every_nth, shots, max(reaches, default=0.0))

@@ -46,6 +46,10 @@ class Shots:
         self._shots: list[Shot] = []
         self._taken_at = -math.inf
 
+    @property
+    def count(self) -> int:
+        return len(self._shots)
+
     def wants(self, score: float, now: float) -> bool:
         """Whether a look that scores so is worth the work. `now` in seconds on any clock that goes on."""
         if not self._shots or score > CLEARLY * self._shots[0].score:

@@ -2,10 +2,16 @@
 
 look() finds: it runs beside the looks at other frames. tell() sees the frames in their order: it gives the objects to
 their tracks, runs what is due, lays what is known of each track on its object, and writes the document and the events.
+
+The shots of a live stream are jobs of their own, that no frame waits for (daemon/work/jobs.py): what a frame costs must
+not rise when the machine is busy and tracks are lost. Their results are on the next frame's document, which `updated`
+says. What can wait, as a file, waits for them, so that its documents do not depend on the machine.
 """
 
+import math
+import time
 import uuid
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,15 +22,20 @@ from daemon.work.documents import crop_of, stream_info
 from daemon.work.emission import Emission
 from daemon.work.events import Events, Reason
 from daemon.work.followed import Followed, Sight
-from daemon.work.shots import Shot, Shots, shot_score
+from daemon.work.jobs import ShotJobs, made_by
+from daemon.work.shots import SPACING, Shot, Shots, shot_score
 from processors.assignment import assign
-from processors.boxes import inside
+from processors.boxes import clipped, inside, square
 from processors.tracker import Track, Tracker
-from processors.types import Box, Floats, Frame, Object, Processor, Sample
+from processors.types import FaceMesh, Floats, Frame, Landmarks, Object, Processor, Sample, Window
 from sinks.base import Record
 
 INSIDE = 0.7
 """Share of a face's box that lies in the box of the body it may belong to."""
+LEAVE_S = 2.0
+"""How long a track that has ended waits for the shot of it that is under way."""
+GRID = 64
+"""Pixels to whose multiples a window goes, so that its halves are the whole picture's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +44,11 @@ class Schedule:
 
     every_frame: Processor
     every_nth: Sequence[tuple[int, Processor]]
-    """On every so manieth frame of a track."""
+    """On every n-th frame of a track."""
     shots: Sequence[Processor]
     """On a track's best shots."""
+    reach: float = math.inf
+    """How much of the picture about an object the latter look at (Estimator.reach)."""
 
 
 class Seen(NamedTuple):
@@ -45,8 +58,16 @@ class Seen(NamedTuple):
     obj: Object
 
 
+class Leaving(NamedTuple):
+    """A track that has ended and not left: it waits for its shot, `until` then (time.monotonic())."""
+
+    track: Followed
+    reason: Reason
+    until: float
+
+
 class Tracked:
-    """Of one run. tell() and end() are called one at a time, whatever the thread."""
+    """One run's frames. tell() and end() are called one at a time, whatever the thread."""
 
     in_order = True
 
@@ -61,7 +82,9 @@ class Tracked:
         run: str,
         *,
         keep_crops: bool,
+        jobs: ShotJobs,
     ) -> None:
+        self.aside = jobs
         self._schedule = schedule
         self._tracker = tracker
         self._most_shots = most_shots
@@ -72,6 +95,7 @@ class Tracked:
         self._ids = uuid.uuid4().hex  # a run of records may be read again, under its name
         self._keep_crops = keep_crops
         self._followed: dict[int, Followed] = {}
+        self._leaving: list[Leaving] = []
         self._last: StreamInfo | None = None
         self._unsaid: list[Record] = []  # events of a frame that failed go with the next
 
@@ -83,21 +107,25 @@ class Tracked:
         self._schedule.every_frame([sample])
         return sample
 
-    def tell(self, sample: Sample) -> Sequence[Record]:
+    def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         frame = sample.frame
         self._last = info = stream_info(frame, self._stream, self._run)
-        ended = self._tracker(sample)
+        changed = self._take_in()
+        self._say_left(info, time.monotonic())
+        self._let_go(self._tracker(sample), info, Reason.GONE)
         seen = [Seen(self._followed_by(obj, frame), obj) for obj in sample.objects]
-        self._let_go(ended, info, Reason.GONE)
         _give_bodies(seen)
-        self._say(seen, self._run_what_is_due(seen, frame), info)
+        changed |= self._run_what_is_due(seen, sample, live=live)
+        self._say(seen, changed, info)
         documents = self._emit(sample, {(track.id, track.revision) for track in self._followed.values()})
         events, self._unsaid = self._unsaid, []
         return [*documents, *events]
 
     def end(self) -> Sequence[Record]:
+        self._take_in()
         if self._last is not None:
             self._let_go(self._tracker.close(), self._last, Reason.RUN_ENDED)
+            self._say_left(self._last, math.inf)
         return self._unsaid
 
     def settle(self) -> None:
@@ -109,8 +137,21 @@ class Tracked:
             gone = self._followed.pop(number)
             for track in self._followed.values():
                 track.bodies.pop(gone.id, None)
-            if gone.appeared and self._events is not None:
-                self._unsaid.append(self._events.left(gone, now, reason))
+            waits = self.aside.leave(gone)
+            self._leaving.append(Leaving(gone, reason, time.monotonic() + LEAVE_S if waits else -math.inf))
+        self._say_left(now, time.monotonic())
+
+    def _say_left(self, now: StreamInfo, clock: float) -> None:
+        """Of the tracks that have ended those that wait for no shot any more."""
+        waiting = []
+        for leaving in self._leaving:
+            if leaving.track.job is not None and clock < leaving.until:
+                waiting.append(leaving)
+                continue
+            self.aside.abandon(leaving.track)
+            if leaving.track.appeared and self._events is not None:
+                self._unsaid.append(self._events.left(leaving.track, now, leaving.reason))
+        self._leaving = waiting
 
     def _followed_by(self, obj: Object, frame: Frame) -> Followed:
         number = obj[Track].id
@@ -122,40 +163,74 @@ class Tracked:
         track.frames += 1
         return track
 
-    def _run_what_is_due(self, seen: Sequence[Seen], frame: Frame) -> set[str]:
+    def _run_what_is_due(self, seen: Sequence[Seen], sample: Sample, *, live: bool) -> set[str]:
         """The tracks of which something new is known."""
         for track, obj in seen:  # first: what is due may need what is known
             track.lay_on(obj)
         for every, processor in self._schedule.every_nth:
             due = [one for one in seen if one.obj.label == processor.applies_to and one.track.frames % every == 1]
-            _run(processor, due, frame)
+            _run(processor, due, sample)
             for track, obj in due:
-                track.latest |= _made(processor, obj)
+                track.latest |= made_by(processor, obj)
         scored = [(one, shot_score(one.obj)) for one in seen]
-        due_shots = [(one, score) for one, score in scored if one.track.shots.wants(score, frame.captured_at)]
+        if live and self._schedule.shots:
+            for one, score in scored:
+                self._put_aside(one, score, sample)
+            return set()
+        now = sample.frame.captured_at
+        due_shots = [(one, score) for one, score in scored if one.track.shots.wants(score, now)]
         for processor in self._schedule.shots:
-            _run(processor, [one for one, _ in due_shots if one.obj.label == processor.applies_to], frame)
+            _run(processor, [one for one, _ in due_shots if one.obj.label == processor.applies_to], sample)
         for (track, obj), score in due_shots:
-            self._take_shot(track, obj, score, frame)
+            results = {
+                kind: made for processor in self._schedule.shots for kind, made in made_by(processor, obj).items()
+            }
+            self._take_shot(track, self._sight(obj, score, sample.frame), results)
+            track.lay_on(obj)
         return {one.track.id for one, _ in due_shots}
 
-    def _take_shot(self, track: Followed, obj: Object, score: float, frame: Frame) -> None:
-        results = {kind: value for processor in self._schedule.shots for kind, value in _made(processor, obj).items()}
-        if track.shots.add(Shot(score, results), frame.captured_at):
-            crop = crop_of(frame.image, obj.box_xyxy).copy() if self._keep_crops else None
-            track.best = Sight(obj, frame.width, frame.height, frame.index, frame.captured_at, crop)
-        track.revision += 1
-        track.lay_on(obj)
+    def _put_aside(self, one: Seen, score: float, sample: Sample) -> None:
+        """A look at a track that is worth a shot."""
+        (track, obj), frame = one, sample.frame
+        if not track.shots.count and (track.best is None or score > track.best.score):
+            track.best = self._sight(obj, score, frame)
+        is_spaced = frame.captured_at - track.shed_at >= SPACING
+        wanted = is_spaced and track.shots.wants(score, frame.captured_at)
 
-    def _say(self, seen: Sequence[Seen], changed: Container[str], now: StreamInfo) -> None:
+        def make() -> tuple[Sight, Sample]:
+            own = obj.copy()  # this frame's document is not to depend on how far the shot is
+            window = window_about(own, self._schedule.reach, frame)
+            shot = sample.of([own]) if window is None else Sample(frame.within(window), [own])
+            return self._sight(own, score, frame), shot
+
+        self.aside.put(track, score, make, wanted=wanted, confirmed=obj[Track].confirmed)
+
+    def _take_in(self) -> set[str]:
+        """What shots have come to since the last frame; the tracks of which something new is known."""
+        finished = self.aside.finished()
+        for job in finished:
+            self._take_shot(job.track, job.sight, job.results)
+        return {job.track.id for job in finished}
+
+    def _take_shot(self, track: Followed, sight: Sight, results: Mapping[type, object]) -> None:
+        if track.shots.add(Shot(sight.score, results), sight.captured_at):
+            track.best = sight
+        track.revision += 1
+
+    def _sight(self, obj: Object, score: float, frame: Frame) -> Sight:
+        crop = crop_of(frame.image, obj.box_xyxy).copy() if self._keep_crops else None
+        return Sight(obj, score, frame.width, frame.height, frame.index, frame.captured_at, crop)
+
+    def _say(self, seen: Sequence[Seen], changed: set[str], now: StreamInfo) -> None:
+        if self._events is None:
+            return
+        for track in self._followed.values():
+            if track.appeared and track.id in changed:
+                self._unsaid.append(self._events.updated(track, now))
         for track, obj in seen:
-            if self._events is None or not obj[Track].confirmed:
-                continue
-            if not track.appeared:
+            if obj[Track].confirmed and not track.appeared:
                 self._unsaid.append(self._events.appeared(track, now))
                 track.appeared = True
-            elif track.id in changed:
-                self._unsaid.append(self._events.updated(track, now))
 
 
 def _give_bodies(seen: Sequence[Seen]) -> None:
@@ -178,10 +253,22 @@ def _strangeness(faces: Sequence[Object], bodies: Sequence[Object]) -> Floats:
     return np.where(inside(face_boxes, body_boxes) >= INSIDE, distance, np.inf)
 
 
-def _run(processor: Processor, due: Sequence[Seen], frame: Frame) -> None:
+def _run(processor: Processor, due: Sequence[Seen], sample: Sample) -> None:
     if due:
-        processor([Sample(frame, [one.obj for one in due])])
+        processor([sample.of([one.obj for one in due])])
 
 
-def _made(processor: Processor, obj: Object) -> dict[type, object]:
-    return {kind: obj[kind] for kind in processor.makes if kind is not Box and kind in obj}
+def window_about(obj: Object, reach: float, frame: Frame) -> Window | None:
+    """What a shot needs of the picture; None: about all of it."""
+    if math.isinf(reach):
+        return None
+    points = [obj.box_xyxy.reshape(2, 2)]
+    points += [obj[FaceMesh].points_xyz[:, :2]] if FaceMesh in obj else []
+    points += [obj[Landmarks].points_xy] if Landmarks in obj else []
+    known = np.concatenate(points)
+    centre, side = square(np.concatenate([known.min(axis=0), known.max(axis=0)]), reach)
+    about = clipped(np.concatenate([centre - side / 2, centre + side / 2]), frame.width, frame.height)
+    left, top = (int(low) // GRID * GRID for low in about[:2])
+    right, bottom = (math.ceil(high / GRID) * GRID for high in about[2:])
+    window = Window(slice(top, min(bottom, frame.height)), slice(left, min(right, frame.width)))
+    return window if window.size < frame.width * frame.height / 2 else None

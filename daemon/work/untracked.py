@@ -8,6 +8,8 @@ from sinks.base import Record
 
 
 class Untracked:
+    aside = None
+
     def __init__(self, chain: Processor, emit: Emission) -> None:
         self.in_order = emit.in_order
         self._chain = chain
@@ -21,7 +23,7 @@ class Untracked:
         self._chain([sample])
         return sample
 
-    def tell(self, sample: Sample) -> Sequence[Record]:
+    def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         return self._emit(sample)
 
     def end(self) -> Sequence[Record]:

@@ -126,7 +126,7 @@ class QualityEstimator:
                 face.put(self.assess(pyramid, face, sample[Watermark], sample[People]))
 
     def assess(self, pyramid: Pyramid, face: Object, watermark: Watermark, people: People) -> Quality:
-        height, width = pyramid.image.shape[:2]
+        width, height = pyramid.size()
         limits, box = self._settings, face.box_xyxy
         natives, eyes, background = self.measured(pyramid, face, people)
         mask, light = face[Mask], natives.light

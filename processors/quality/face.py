@@ -109,7 +109,7 @@ def canonical_face(pyramid: Pyramid, points_xy: Floats) -> CanonicalFace:
     side = int((high - low).max())
     to_picture = cv2.invertAffineTransform(matrix)
     face = cropped(pyramid, to_picture, side)  # type: ignore[arg-type]
-    inside = covered(to_picture, (side, side), pyramid.image.shape[1::-1])  # type: ignore[arg-type]
+    inside = covered(to_picture, (side, side), pyramid.size())  # type: ignore[arg-type]
     region = hull(points - low, (side, side)) & inside
     return CanonicalFace(face, luminance(face), region, points - low, inside)
 
@@ -156,7 +156,7 @@ def cutout(pyramid: Pyramid, points_xy: Floats, limit: float) -> Cutout | None:
 
     None where it is not on the picture.
     """
-    size = pyramid.image.shape[1::-1]
+    size = pyramid.size()
     left, top = np.floor(points_xy[OUTLINE].min(axis=0) - 2).clip(0, size).astype(int)
     right, bottom = np.ceil(points_xy[OUTLINE].max(axis=0) + 3).clip(0, size).astype(int)
     if right <= left or bottom <= top:

@@ -70,7 +70,7 @@ def background_gradient(pyramid: Pyramid, points_xy: Floats, people: People) -> 
     """
     to_picture = _to_picture(points_xy)
     shape = BACKGROUND_SIZE[1], BACKGROUND_SIZE[0]
-    height, width = pyramid.image.shape[:2]
+    width, height = pyramid.size()
     surroundings = cropped(pyramid, to_picture, shape[1], height=shape[0])
     nobody = _sampled(people, to_picture, (width, height)) < PERSON
     background = eroded(nobody & covered(to_picture, shape, (width, height)), EROSION)

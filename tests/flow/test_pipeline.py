@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 
 from daemon.flow import pipeline
+from daemon.flow.aside import Waiting
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine, Lane
 from daemon.flow.pipeline import NOTHING_TO_TELL, OVERLOAD, STOPPED, Outgoing, Pipeline
@@ -39,8 +40,10 @@ class Script:
         begin: Sequence[Record] = (),
         tell: Callable[[int], Sequence[Record]] = lambda index: [document(f"{index}")],
         end: Sequence[Record] = (),
+        aside: Waiting | None = None,
     ) -> None:
         self.in_order = in_order
+        self.aside = aside
         self.asked: list[str] = []
         self.told: list[int] = []
         self.reached = {what: threading.Semaphore(0) for what in ("begin", "look", "tell", "end", "settle")}
@@ -57,7 +60,7 @@ class Script:
         self._pass("look")
         return Sample(frame)
 
-    def tell(self, sample: Sample) -> Sequence[Record]:
+    def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         self._pass("tell")
         self.told.append(sample.frame.index)
         return self._tell(sample.frame.index)

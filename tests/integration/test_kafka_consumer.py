@@ -33,6 +33,7 @@ class Echo:
     """A work that makes an empty record of each frame."""
 
     in_order = True
+    aside = None
 
     def __init__(self, stream: str, run: str, partition: str) -> None:
         self._stream = stream
@@ -43,7 +44,7 @@ class Echo:
     def look(self, frame: Frame) -> Sample:
         return Sample(frame)
 
-    def tell(self, sample: Sample) -> Sequence[Record]:
+    def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         return [Record(self._stream, b"")]
 
     def end(self) -> Sequence[Record]:

@@ -60,6 +60,7 @@ class Sizes:
     """A work that tells the size of each frame."""
 
     in_order = False
+    aside = None
 
     def begin(self) -> Sequence[Record]:
         return [Record("door", b"begins")]
@@ -67,7 +68,7 @@ class Sizes:
     def look(self, frame: Frame) -> Sample:
         return Sample(frame)
 
-    def tell(self, sample: Sample) -> Sequence[Record]:
+    def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         frame = sample.frame
         if frame.width == 0:
             raise RuntimeError("expected a size")

@@ -145,7 +145,8 @@ def test_ids_count_from_1_and_are_never_used_again(tracker: Tracker) -> None:
     assert look(tracker, 0, face(100), face(700)) == [1, 2]
     assert tracker.close() == (1, 2)
     assert look(tracker, 0.04, face(100)) == [3]
-    assert look(tracker, 60, face(100)) == [4]
+    assert look(tracker, 60) == []
+    assert look(tracker, 90, face(100)) == [4]
 
 
 def test_a_track_ends_once_when_it_was_not_seen_for_long(tracker: Tracker) -> None:
@@ -160,9 +161,31 @@ def test_a_track_ends_once_when_it_was_not_seen_for_long(tracker: Tracker) -> No
 
 def test_what_ends_and_what_comes_at_one_place_are_two_tracks(tracker: Tracker) -> None:
     tracker(sample(0, face(300)))
+    tracker(sample(LOST_AFTER - 1))
     after = sample(LOST_AFTER + 1, face(300))
     assert tracker(after) == (1,)
     assert ids(after) == [2]
+
+
+@pytest.mark.parametrize(("moved", "goes_on"), [(0, True), (85, True), (95, False), (300, False)])
+def test_where_looks_are_rare_a_track_goes_on_within_one_size(tracker: Tracker, moved: float, goes_on: bool) -> None:
+    """A face of 80 x 100 pixels has a size of 89."""
+    look(tracker, 0, face(300), face(900))
+    after = sample(20 * LOST_AFTER, face(300 + moved), face(900))
+    assert tracker(after) == (() if goes_on else (1,))
+    assert ids(after) == [1 if goes_on else 3, 2]
+
+
+def test_it_outlives_lost_after_by_one_look(tracker: Tracker) -> None:
+    look(tracker, 0, face(300))
+    assert tracker(sample(10)) == (1,)
+    assert look(tracker, 20, face(300)) == [2]
+
+
+def test_time_does_not_widen_where_an_overdue_track_may_be(tracker: Tracker) -> None:
+    """The gate grows with time: after a minute anybody in the picture would pass it."""
+    look(tracker, 0, face(300), face(320))
+    assert look(tracker, 60, face(700)) == [3]
 
 
 def test_who_leaves_the_picture_is_not_waited_for(tracker: Tracker) -> None:
@@ -192,7 +215,7 @@ def test_who_is_hidden_inside_the_picture_is_waited_for(tracker: Tracker) -> Non
 def test_a_gap_in_time_ends_tracks_however_few_frames_it_has(tracker: Tracker) -> None:
     """A camera that comes back: its own clock begins anew, the wall clock says how long it was away."""
     tracker(sample(100, face(300), pts=100))
-    back = sample(100 + LOST_AFTER + 5, face(300), pts=0)
+    back = sample(100 + LOST_AFTER + 5, face(600), pts=0)
     assert tracker(back) == (1,)
     assert ids(back) == [2]
 

@@ -28,7 +28,7 @@ def followed(name: str, **results: object) -> Followed:
     track = Followed(name, "face", Shots(3), first_seen=START, last_seen=START + 1, frames=11)
     obj = face(320, 180, 72)
     track.shots.add(Shot(0.5, {Age: Age(20.0)}), START)
-    track.best = Sight(obj, WIDTH, HEIGHT, 3, START + 0.3, None)
+    track.best = Sight(obj, 0.5, WIDTH, HEIGHT, 3, START + 0.3, None)
     return track
 
 

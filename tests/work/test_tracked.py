@@ -1,19 +1,22 @@
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from daemon.flow.receipts import Counts
 from daemon.work.documents import Documents, TrackEvents
 from daemon.work.emission import Emission, Policy
 from daemon.work.events import Events
+from daemon.work.jobs import LEFT, ShotJob, ShotJobs
 from daemon.work.tracked import Schedule, Tracked
+from processors.age import Age
 from processors.tracker import Tracker, TrackerSettings
-from processors.types import BodyId, Box, Confidence, Object, Processor, TrackId
+from processors.types import BodyId, Box, Confidence, Object, Processor, Sample, TrackId
 from sinks.base import Record
 from tests.work.scenes import Detector, Name, Namer, body, face, frame
 
-EMITS = frozenset({Box, Confidence, TrackId, BodyId})
+EMITS = frozenset({Age, Box, Confidence, TrackId, BodyId})
 LOST_AFTER = 0.5
 
 Scene = Sequence[Sequence[Object]]
@@ -27,6 +30,7 @@ def tracked(
     policy: Policy = "every",
     events: bool = True,
     image: bool = False,
+    counts: Counts | None = None,
 ) -> Tracked:
     return Tracked(
         Schedule(Detector(*scene), every_nth, shots),
@@ -37,6 +41,7 @@ def tracked(
         "hall",
         "run",
         keep_crops=image,
+        jobs=ShotJobs(shots, counts or Counts()),
     )
 
 
@@ -225,6 +230,130 @@ class TestEvents:
                 work.tell(work.look(frame(index)))
         namer.broken = False
         assert said(told(work, 10, first=3)) == [("appeared", 3), ("left", 9)]
+
+
+class TestALiveStream:
+    """Its shots are jobs: done() works on them, as the engine would."""
+
+    def test_a_document_does_not_wait_and_the_next_has_what_is_known(self) -> None:
+        namer = Namer()
+        work = tracked([[face(100)]] * 4, shots=[namer])
+        for index in range(4):
+            sample = work.look(frame(index))
+            work.tell(sample, live=True)
+            assert [obj[Name].value for obj in sample.objects if Name in obj] == ([] if index < 2 else [1])
+            if index == 1:
+                done(work)
+        assert namer.frames == [1]  # as good as the look before, and newer
+
+    def test_what_is_found_is_said_by_updated_and_the_event_has_it(self) -> None:
+        work = tracked([[face(100)]] * 8, shots=[Aged()])
+        records = live(work, 4)
+        assert said(records) == [("appeared", 2)]
+        done(work)
+        records = live(work, 6, first=4)
+        assert said(records) == [("updated", 4)]
+        assert events(records)[0]["object"]["age"] == "34"
+        assert events(records)[0]["track"]["best_shot"]["frame"] == 3
+
+    def test_of_a_track_one_shot_at_most_waits_or_is_under_way(self) -> None:
+        work, counts = counted([[face(100)]] * 20)
+        live(work, 3)
+        job = taken(work)
+        live(work, 20, first=3)
+        assert (counts.received, counts.pending) == (1, 1)
+        job.end()
+        assert counts.acknowledged == 1
+
+    def test_left_sheds_what_waits(self) -> None:
+        work, counts = counted([[face(100)]] * 3 + [[]] * 7)
+        assert said(live(work, 10)) == [("appeared", 2), ("left", 8)]
+        assert counts.dropped == {LEFT: 1}
+        assert work.aside.take() is None
+
+    def test_left_waits_for_a_shot_under_way_and_has_it(self) -> None:
+        work = tracked([[face(100)]] * 3 + [[]] * 9, shots=[Aged()])
+        live(work, 3)
+        job = taken(work)
+        assert said(live(work, 10, first=3)) == []
+        run(job)
+        records = live(work, 12, first=10)
+        assert said(records) == [("left", 10)]
+        assert events(records)[0]["object"]["age"] == "34"
+
+    def test_left_does_not_wait_for_ever_and_nothing_follows_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("daemon.work.tracked.LEAVE_S", 0.0)
+        work, counts = counted([[face(100)]] * 3 + [[]] * 9)
+        live(work, 3)
+        job = taken(work)
+        assert said(live(work, 10, first=3)) == [("left", 8)]
+        run(job)
+        assert said([*live(work, 12, first=10), *work.end()]) == []
+        assert counts.dropped == {LEFT: 1}
+
+    def test_at_the_end_of_a_run_all_leave_also_those_that_wait_for_a_shot(self) -> None:
+        work = tracked([[face(100), face(400)]] * 3 + [[face(400)]] * 6, shots=[Namer()])
+        records = live(work, 3)
+        jobs = [taken(work), taken(work)]
+        records += live(work, 9, first=3)
+        records += work.end()
+        for job in jobs:
+            run(job)
+        assert said(records) == [("appeared", 2), ("appeared", 2), ("left", 8), ("left", 8)]
+        assert [event["reason"] for event in events(records)[2:]] == ["gone", "run ended"]
+
+    def test_a_shot_that_fails_is_counted_and_tried_again_later(self) -> None:
+        work, counts = counted([[face(100)]] * 12)
+        live(work, 3)
+        taken(work).fail(ZeroDivisionError())
+        live(work, 7, first=3)
+        assert (counts.failed, counts.pending) == ({"ZeroDivisionError": 1}, 0)
+        live(work, 12, first=7)  # half a second later
+        assert counts.pending == 1
+        done(work)
+
+    def test_without_costly_processors_nothing_is_put_aside(self) -> None:
+        work, counts = counted([[face(100, size=40)]] * 5 + [[face(100, size=60)]] * 3, shots=())
+        assert said(live(work, 8)) == [("appeared", 2), ("updated", 5)]
+        assert counts.received == 0
+
+
+def counted(scene: Scene, shots: Sequence[Processor] | None = None) -> tuple[Tracked, Counts]:
+    counts = Counts()
+    return tracked(scene, shots=[Namer()] if shots is None else shots, counts=counts), counts
+
+
+def live(work: Tracked, frames: int, first: int = 0) -> list[Record]:
+    return [record for index in range(first, frames) for record in work.tell(work.look(frame(index)), live=True)]
+
+
+def taken(work: Tracked) -> ShotJob:
+    job = work.aside.take()
+    assert job is not None
+    return job
+
+
+def run(job: ShotJob) -> None:
+    for step in job.steps:
+        step()
+    job.end()
+
+
+def done(work: Tracked) -> None:
+    """All that waits."""
+    while (job := work.aside.take()) is not None:
+        run(job)
+
+
+class Aged(Namer):
+    """Says that everybody is 34."""
+
+    makes: ClassVar[frozenset[type]] = frozenset({Age})
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            for obj in sample.objects:
+                obj.put(Age(34.0))
 
 
 class Broken:
