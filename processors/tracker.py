@@ -36,6 +36,8 @@ GATE = 16.0
 """Squared Mahalanobis distance of centre and sizes that a box of the track exceeds once in 300 times (chi-squared)."""
 NEAR = 1.0
 """Sizes from where it was seen within which a track is found again by the look after `lost_after`."""
+ALIKE = 0.3
+"""By how much the logarithm of its width and height may then differ."""
 OUTSIDE = 0.3
 """Seconds after which a track is given up that is foretold outside the picture."""
 SMALLEST_SIDE = 1.0  # pixels; a box without an area has no size to measure by
@@ -220,7 +222,8 @@ def elapsed(before: _Moment, after: _Moment) -> float:
 def _costs(tracks: Sequence[_Open], centres: Floats, log_sides: Floats) -> Floats:
     """(tracks, boxes): minus twice the logarithm of the likelihood, but for a constant; infinite outside the gate.
 
-    The gate grows with time, so that after a long one it would take whoever is there: what is overdue must be near.
+    The gate grows with time, so that after a long one it would take whoever is there: what is overdue must be near,
+    and of the same size.
     """
     if not tracks:
         return np.zeros((0, len(centres)))
@@ -234,8 +237,9 @@ def _costs(tracks: Sequence[_Open], centres: Floats, log_sides: Floats) -> Float
     distances += (unlike**2).sum(axis=2) / size_variances[:, None]
     spread = 2 * np.log(variances) + 2 * np.log(size_variances)
     from_seen = np.linalg.norm(np.array([track.seen_centre for track in tracks])[:, None] - centres, axis=2)
-    reach = np.where([track.is_overdue for track in tracks], NEAR * sizes, np.inf)
-    allowed = (distances < GATE) & (from_seen <= reach[:, None])
+    overdue = np.array([track.is_overdue for track in tracks])
+    is_near = (from_seen <= NEAR * sizes[:, None]) & (np.abs(unlike) <= ALIKE).all(axis=2)
+    allowed = (distances < GATE) & (is_near | ~overdue[:, None])
     costs: Floats = np.where(allowed, distances + spread[:, None], np.inf)
     return costs
 
