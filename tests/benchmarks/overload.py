@@ -163,11 +163,14 @@ def delays(url: str, chain: Sequence[str], tracking: dict[str, Any], folder: Pat
             rest += lines.read()
             *whole, rest = rest.split(b"\n")
             now = time.time()
-            for value in map(json.loads, whole):
-                if "event" not in value and len(value["objects"]) >= CROWD - 3:
-                    found.append(now - datetime.fromisoformat(value["stream"]["captured_at"]).timestamp())
+            documents = [value for value in map(json.loads, whole) if "event" not in value]
+            found += [now - captured_at(value) for value in documents if len(value["objects"]) >= CROWD - 3]
             time.sleep(0.005)
     return found
+
+
+def captured_at(document: dict[str, Any]) -> float:
+    return datetime.fromisoformat(document["stream"]["captured_at"]).timestamp()
 
 
 def crowd(folder: Path, seconds: float) -> None:
