@@ -17,6 +17,7 @@ from daemon.flow.receipts import Counts
 from processors.types import Frame, Sample
 from sinks.base import Record, SinkError
 from tests.fakes import CollectingSink, frame
+from tests.flow.test_aside import Listed, Noted
 from tests.waiting import until
 
 WORKERS = 2
@@ -46,6 +47,7 @@ class Script:
         self.aside = aside
         self.asked: list[str] = []
         self.told: list[int] = []
+        self.told_live: list[int] = []
         self.reached = {what: threading.Semaphore(0) for what in ("begin", "look", "tell", "end", "settle")}
         self.gates = {what: threading.Event() for what in self.reached}
         for gate in self.gates.values():
@@ -63,6 +65,8 @@ class Script:
     def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         self._pass("tell")
         self.told.append(sample.frame.index)
+        if live:
+            self.told_live.append(sample.frame.index)
         return self._tell(sample.frame.index)
 
     def end(self) -> Sequence[Record]:
@@ -387,3 +391,45 @@ class TestCancel:
         await closing
         assert isinstance(results[0], BaseException)
         assert counts.pending == 0
+
+
+class TestAside:
+    async def test_frames_that_wait_wait_for_all_and_a_cameras_do_not(self, engine: Engine, lane: Lane) -> None:
+        work, counts = Script(aside=Listed()), Counts()
+        line = Pipeline("hall", work, lane, [CollectingSink()], WORKERS, engine.lane("aside"))
+        running = asyncio.create_task(line.run())
+        await line.put(frame(0), counts.open())
+        await until(lambda: counts.acknowledged == 1)
+        line.offer(frame(1), counts.open())
+        line.close()
+        await running
+        assert (work.told, work.told_live) == ([0, 1], [1])
+
+    async def test_what_was_put_aside_is_worked_on_and_ends_before_the_run(self, engine: Engine, lane: Lane) -> None:
+        job, waiting = Noted(), Noted()
+        work, counts = Script(aside=Listed(job, waiting)), Counts()
+        line = Pipeline("hall", work, lane, [CollectingSink()], 1, engine.lane("aside"))
+        running = asyncio.create_task(line.run())
+        line.offer(frame(0), counts.open())
+        await until(lambda: job.begun == 1)
+        line.close()
+        await until(lambda: waiting.ended == STOPPED)
+        assert "end" not in work.asked
+        job.gate.set()
+        await running
+        assert job.ended == "done"
+        assert "end" in work.asked
+
+    async def test_a_run_that_is_cancelled_gives_it_up(self, engine: Engine, lane: Lane) -> None:
+        job, waiting = Noted(), Noted()
+        work, counts = Script(aside=Listed(job, waiting)), Counts()
+        line = Pipeline("hall", work, lane, [CollectingSink()], 1, engine.lane("aside"))
+        running = asyncio.create_task(line.run())
+        line.offer(frame(0), counts.open())
+        await until(lambda: job.begun == 1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await until(lambda: job.ended == "CancelledError")
+        assert waiting.ended == STOPPED
+        job.gate.set()
