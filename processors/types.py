@@ -224,11 +224,18 @@ class Frame:
 
     def within(self, window: Window) -> "Frame":
         """The frame with a copy of a window alone of its picture, so that the rest can go."""
-        part = Frame.__new__(Frame)
-        part._load = None
-        part._pyramid = Pyramid(self.image[window.rows, window.columns].copy(), window, (self.width, self.height))
-        part.width, part.height = self.width, self.height
-        part.source, part.index, part.pts, part.captured_at = self.source, self.index, self.pts, self.captured_at
+        pixels = self.image[window.rows, window.columns].copy()
+        part = Frame(
+            lambda: pixels,
+            width=self.width,
+            height=self.height,
+            source=self.source,
+            index=self.index,
+            pts=self.pts,
+            captured_at=self.captured_at,
+            id=self.id,
+        )
+        part._pyramid, part._load = Pyramid(pixels, window, (self.width, self.height)), None
         return part
 
 

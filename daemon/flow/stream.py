@@ -45,7 +45,7 @@ class Stream:
     async def run(self) -> None:
         """Until the source ends, or raises SourceError. What is under way then goes on to the sinks first."""
         work = self._work(uuid.uuid4().hex)
-        pipeline = Pipeline(self.name, work, self._lane, self._sinks, self._window, self._aside)
+        pipeline = Pipeline(self.name, work, self._lane, self._sinks, self._window, aside=self._aside)
         async with asyncio.TaskGroup() as group:
             self._reading = group.create_task(self._read(pipeline))
             # A task that is cancelled before its first step never gets to a `finally` of its own.

@@ -396,7 +396,7 @@ class TestCancel:
 class TestAside:
     async def test_frames_that_wait_wait_for_all_and_a_cameras_do_not(self, engine: Engine, lane: Lane) -> None:
         work, counts = Script(aside=Listed()), Counts()
-        line = Pipeline("hall", work, lane, [CollectingSink()], WORKERS, engine.lane("aside"))
+        line = Pipeline("hall", work, lane, [CollectingSink()], WORKERS, aside=engine.lane("aside"))
         running = asyncio.create_task(line.run())
         await line.put(frame(0), counts.open())
         await until(lambda: counts.acknowledged == 1)
@@ -408,7 +408,7 @@ class TestAside:
     async def test_what_was_put_aside_is_worked_on_and_ends_before_the_run(self, engine: Engine, lane: Lane) -> None:
         job, waiting = Noted(), Noted()
         work, counts = Script(aside=Listed(job, waiting)), Counts()
-        line = Pipeline("hall", work, lane, [CollectingSink()], 1, engine.lane("aside"))
+        line = Pipeline("hall", work, lane, [CollectingSink()], 1, aside=engine.lane("aside"))
         running = asyncio.create_task(line.run())
         line.offer(frame(0), counts.open())
         await until(lambda: job.begun == 1)
@@ -423,7 +423,7 @@ class TestAside:
     async def test_a_run_that_is_cancelled_gives_it_up(self, engine: Engine, lane: Lane) -> None:
         job, waiting = Noted(), Noted()
         work, counts = Script(aside=Listed(job, waiting)), Counts()
-        line = Pipeline("hall", work, lane, [CollectingSink()], 1, engine.lane("aside"))
+        line = Pipeline("hall", work, lane, [CollectingSink()], 1, aside=engine.lane("aside"))
         running = asyncio.create_task(line.run())
         line.offer(frame(0), counts.open())
         await until(lambda: job.begun == 1)

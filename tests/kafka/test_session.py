@@ -72,6 +72,7 @@ class Script:
     """Work that notes when a run begins and ends, and holds its end until the gate opens."""
 
     in_order = True
+    aside = None
 
     def __init__(self, run: str, asked: list[str], gate: threading.Event) -> None:
         self._run = run
@@ -85,7 +86,7 @@ class Script:
     def look(self, frame: Frame) -> Sample:
         return Sample(frame)
 
-    def tell(self, sample: Sample) -> Sequence[Record]:
+    def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         return [Record(sample.frame.source, b"%d" % sample.frame.index)]
 
     def end(self) -> Sequence[Record]:
