@@ -23,7 +23,8 @@ Errors of a sink (SinkError) live in sinks/base.py and those of the models (Mode
 know nothing of this one.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -118,3 +119,12 @@ class DamagedImage(BadImage):
 
 class ImageTooLarge(BadImage):
     """More pixels than allowed."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; expected one of {', '.join(known)}" if known else ""

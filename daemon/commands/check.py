@@ -5,7 +5,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from daemon.config.load import Config, Mistake, refusal
+from daemon.config.explain import Mistake
+from daemon.config.load import refusal
+from daemon.config.model import Config
 from daemon.errors import SourceError
 from daemon.http.services.catalogue import services
 from daemon.http.services.endpoints import answers

@@ -8,7 +8,7 @@ import cv2
 from tqdm import tqdm
 
 from daemon.commands.draw import drawn
-from daemon.config.load import Config
+from daemon.config.model import Config
 from daemon.errors import ConfigError, SourceError
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
 from daemon.sources.settings import SourceSettings

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from daemon.config.load import Config
+from daemon.config.model import Config
 from daemon.errors import EngineStuck
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine

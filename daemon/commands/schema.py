@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from daemon.config.load import Config
+from daemon.config.model import Config
 from daemon.wire.codec import encode
 
 WIDTH = 118

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, create_model
 
-from daemon.nearest import nearest
+from daemon.errors import nearest
 from daemon.sources.settings import RegionSettings
 from processors.registry import PROCESSORS, needed_before
 from processors.tracker import TrackerSettings

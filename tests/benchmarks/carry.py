@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from daemon.commands.run import App, prepare
-from daemon.config.load import Config
+from daemon.config.model import Config
 from daemon.flow.delivery import Item
 from daemon.sources.base import Out
 from daemon.sources.video import VideoReader

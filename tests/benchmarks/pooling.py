@@ -23,7 +23,7 @@ from daemon.commands.evaluate.labels import Picture, find_sets, read_set
 from daemon.commands.evaluate.metrics import auc, equal_error_rate, proportion, tpr_at_fpr
 from daemon.commands.evaluate.run import DETECTOR, chosen
 from daemon.commands.evaluate.verification import embedding
-from daemon.config.load import Config
+from daemon.config.model import Config
 from daemon.pictures import decode
 from daemon.work.shots import shot_score
 from models.store import ModelStore

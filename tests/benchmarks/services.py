@@ -30,7 +30,7 @@ import psutil
 
 import daemon.simulator
 from daemon.commands.run import prepare
-from daemon.config.load import Config
+from daemon.config.model import Config
 from daemon.http.services.catalogue import services
 from daemon.http.services.endpoints import answers
 from daemon.http.settings import HttpSettings

@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 import configs
 from daemon.commands.schema import reference, sections
-from daemon.config.load import Config, load
+from daemon.config.load import load
+from daemon.config.model import Config
 
 FOLDER = Path(configs.__file__).parent
 

@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 
 import configs
-from daemon.config.load import Config, load
+from daemon.config.load import load
+from daemon.config.model import Config
 from daemon.errors import ConfigError
 from processors.registry import PROCESSORS
 from sinks import SINKS

@@ -16,7 +16,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from daemon.commands.run import App
-from daemon.config.load import Config
+from daemon.config.model import Config
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import Scene, make_clip
 from daemon.simulator.rtp import Clip

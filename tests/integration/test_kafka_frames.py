@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from daemon.commands.demo.run import PHOTO
 from daemon.commands.run import App
-from daemon.config.load import Config
+from daemon.config.model import Config
 from tests.benchmarks.kafka_faults import Faults, carry, holds
 from tests.brokers import ApacheKafka, Proxy, new_topic, records_of
 from tests.kafka_frames import Frames, Tally, error_of, place_of, strip, tally

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from daemon.commands.run import App
-from daemon.config.load import Config
+from daemon.config.model import Config
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import PEOPLE, Scene, make_clip
 from daemon.simulator.rtp import Clip

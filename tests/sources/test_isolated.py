@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from daemon.config.load import StreamSettings
+from daemon.config.model import StreamSettings
 from daemon.errors import DamagedImage, ImageTooLarge, SourceError
 from daemon.flow.engine import Engine
 from daemon.flow.stream import Stream

@@ -14,7 +14,8 @@ import configs
 import daemon.simulator
 from daemon.commands.demo.broker import embedded_broker
 from daemon.commands.run import App, prepare
-from daemon.config.load import Config, load
+from daemon.config.load import load
+from daemon.config.model import Config
 from daemon.errors import ConfigError
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import make_clip

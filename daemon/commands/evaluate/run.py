@@ -30,7 +30,7 @@ from daemon.commands.evaluate.task import (
     whole_picture,
 )
 from daemon.commands.evaluate.tasks import TASKS
-from daemon.config.load import Config
+from daemon.config.model import Config
 from daemon.errors import BadImage, ConfigError
 from daemon.pictures import decode
 from models.store import ModelStore

@@ -1,0 +1,135 @@
+"""What is wrong with a configuration although each of its values is right by itself."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from daemon.config.explain import Key, Mistake
+from daemon.config.model import Config
+from daemon.errors import nearest
+from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
+from daemon.work.settings import PLACES, WorkSettings, in_order_of_work, mistakes_of_chain
+from processors.registry import PROCESSORS
+from sinks.kafka_settings import KafkaSettings, cluster_of
+
+
+def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
+    """What no value shows by itself. `wrong`: sections and entries that `config` lacks because they are."""
+    if config.http is None and not config.streams and not config.consumers and not wrong:
+        yield ("streams",), "expected a stream where http is null, got nothing to do"
+    sinks, clusters = _names("sinks", config.sinks, wrong), _names("clusters", config.clusters, wrong)
+    for name, stream in config.streams.items():
+        key = ("streams", name)
+        yield from _mistakes_of_tracking(key, stream)
+        yield from _mistakes_of_sinks(key, stream.sinks, sinks)
+    for name, sink in config.sinks.items():
+        if isinstance(sink, KafkaSettings):
+            yield from _mistakes_of_cluster(("sinks", name), sink.cluster, clusters)
+    for name, consumer in config.consumers.items():
+        key = ("consumers", name)
+        yield from _mistakes_of_tracking(key, consumer)
+        yield from _mistakes_of_sinks(key, consumer.sinks, sinks)
+        yield from _mistakes_of_cluster(key, consumer.cluster, clusters)
+        if consumer.delivery == EXACTLY_ONCE:
+            yield from _mistakes_of_transactions(config, key, consumer)
+    yield from _mistakes_of_loops(config)
+
+
+def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Collection[str] | None:
+    """All names of a section, those of wrong entries too; None: the section is wrong as a whole."""
+    if (section,) in wrong:
+        return None
+    return [*entries, *(key[1] for key in wrong if key[0] == section)]
+
+
+def _mistakes_of_tracking(key: Key, work: WorkSettings) -> Iterator[Mistake]:
+    if work.tracking is None:
+        return
+    for name in work.tracking.per:
+        if name not in work.chain:
+            yield (*key, "tracking", "per"), f"{name} is not in the chain" + nearest(name, work.chain)
+        elif PROCESSORS[name].makes & PLACES and work.tracking.per[name] != "frame":
+            yield (*key, "tracking", "per"), f"expected {name} on every frame: it finds what is elsewhere on the next"
+    for mistake in mistakes_of_chain(in_order_of_work(work)):
+        yield (*key, "tracking", "per"), f"where what runs more often goes first, {mistake}"
+
+
+def _mistakes_of_sinks(key: Key, sinks: Sequence[str] | None, known: Collection[str] | None) -> Iterator[Mistake]:
+    if known is None:
+        return
+    if not known:
+        yield key, "expected a sink to send its documents to, got no sinks"
+        return
+    for sink in sinks or ():
+        if sink not in known:
+            yield (*key, "sinks"), f"unknown sink {sink}" + nearest(sink, known)
+
+
+def _mistakes_of_cluster(key: Key, cluster: str | None, known: Collection[str] | None) -> Iterator[Mistake]:
+    if known is None:
+        return
+    if cluster is not None and cluster not in known:
+        yield (*key, "cluster"), f"unknown cluster {cluster}" + nearest(cluster, known)
+    elif cluster is None and len(known) != 1:
+        expected = f"one of {', '.join(known)}" if known else "a cluster (`clusters` has none)"
+        yield (*key, "cluster"), f"expected {expected}, got nothing"
+
+
+def _mistakes_of_transactions(config: Config, key: Key, consumer: ConsumerSettings) -> Iterator[Mistake]:
+    """A transaction spans the topics of one cluster and nothing else."""
+    for name in consumer.sinks or config.sinks:
+        sink = config.sinks.get(name)
+        if sink is not None and not isinstance(sink, KafkaSettings):
+            message = f"expected sinks of type kafka for {EXACTLY_ONCE}, got {name} of type {sink.type}"
+            yield (*key, "delivery"), message
+        elif sink is not None:
+            try:
+                same = cluster_of(sink.cluster, config.clusters) is cluster_of(consumer.cluster, config.clusters)
+            except LookupError:
+                continue  # which has been said
+            if not same:
+                yield (*key, "delivery"), f"expected sinks in the consumer's cluster for {EXACTLY_ONCE}, got {name}"
+
+
+def _mistakes_of_loops(config: Config) -> Iterator[Mistake]:
+    """What a consumer writes must not come back to it, directly or through others."""
+    ways = [
+        (name, reader, key, topic)
+        for name, consumer in config.consumers.items()
+        for key, cluster, topic in _written(config, name, consumer)
+        for reader, other in config.consumers.items()
+        if topic in other.topics and _same_brokers(config, cluster, other.cluster)
+    ]
+    for name, reader, key, topic in ways:
+        reached: set[str] = set()
+        reaches = {reader}
+        while reaches - reached:
+            reached |= reaches
+            reaches = {further for via, further, *_ in ways if via in reached}
+        if name in reached:
+            message = f"expected a topic that does not lead back to consumer {name}, got {topic}, which {reader} reads"
+            yield key, f"{message}: a record would go round for ever"
+
+
+def _written(config: Config, name: str, consumer: ConsumerSettings) -> Iterator[tuple[Key, str | None, str]]:
+    """The topics that a consumer's records and documents go to: where that is said, cluster and topic."""
+    key = ("consumers", name)
+    yield (*key, "dead_letter_topic"), consumer.cluster, consumer.dead_letter_topic
+    for sink_name in consumer.sinks or config.sinks:
+        sink = config.sinks.get(sink_name)
+        if not isinstance(sink, KafkaSettings):
+            continue
+        if consumer.topic is None:
+            yield ("sinks", sink_name, "topic"), sink.cluster, sink.topic
+        else:
+            yield (*key, "topic"), sink.cluster, consumer.topic
+        if consumer.tracking is not None and consumer.tracking.events is not None:
+            yield (*key, "tracking", "events", "topic"), sink.cluster, consumer.tracking.events.topic
+
+
+def _same_brokers(config: Config, cluster: str | None, other: str | None) -> bool:
+    if cluster == other:
+        return True
+    try:
+        clusters = [cluster_of(name, config.clusters) for name in (cluster, other)]
+    except LookupError:
+        return False  # which has been said
+    return clusters[0].bootstrap_servers == clusters[1].bootstrap_servers

@@ -1,0 +1,154 @@
+"""What pydantic says of a configuration, in the words of YAML and of those who write it."""
+
+from collections.abc import Iterator, Sequence
+from types import NoneType
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic_core import ErrorDetails
+
+from daemon.config.model import Config
+from daemon.errors import nearest
+from daemon.sources.url import redacted
+
+Key = tuple[str, ...]
+Mistake = tuple[Key, str]
+"""Where in the configuration, and what is wrong there."""
+
+EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "model_attributes_type": "a mapping",
+    "model_type": "a mapping",
+    "path_type": "a path",
+    "string_type": "text (a number in quotes)",
+    "tuple_type": "a list",
+}
+"""By pydantic's type of an error, of which its own words are Python's."""
+
+
+def explain(error: ErrorDetails) -> Iterator[Mistake]:
+    """In YAML's words. Nothing for what only follows from another error."""
+    key, place = walk(error["loc"])
+    value = error["input"]
+    match error["type"]:
+        case "extra_forbidden":
+            yield key, "unknown key" + nearest(key[-1], place.siblings)
+        case "missing":
+            yield key, "expected a value, got nothing"
+        case "union_tag_not_found":
+            yield (*key, "type"), f"expected one of {', '.join(place.types)}, got nothing"
+        case "union_tag_invalid":
+            yield (*key, "type"), f"unknown type {value['type']}" + nearest(str(value["type"]), place.types)
+        case "too_short" if len(value) >= error["ctx"]["min_length"]:
+            pass  # pydantic leaves out the items that are wrong, and counts the others
+        case "too_short":
+            yield key, f"expected {error['ctx']['min_length']} or more, got {len(value)}"
+        case "too_long":
+            yield key, f"expected {error['ctx']['max_length']} at most, got {len(value)}"
+        case "value_error":
+            for message in str(error["ctx"]["error"]).splitlines():
+                yield key, message if ", got " in message else message + _got(value, place)
+        case kind if kind in EXPECTED:
+            shown = _got(value, place) or f", got {kind_of(value)}"
+            yield key, f"expected {EXPECTED[kind]}{shown}"
+        case _:
+            yield key, error["msg"][0].lower() + error["msg"][1:] + _got(value, place)
+
+
+def _got(value: Any, place: "Place") -> str:
+    """Nothing where it is long or may be a secret."""
+    if place.is_secret or isinstance(value, dict | list | tuple):
+        return ""
+    if value is None or isinstance(value, bool):
+        return f", got {kind_of(value)}"
+    return f", got {redacted(value)!r}" if isinstance(value, str) else f", got {value}"
+
+
+def kind_of(value: Any) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case _:
+            return f"a {type(value).__name__}"  # YAML's date, datetime, set
+
+
+class Place(NamedTuple):
+    """What the configuration's types say of a key."""
+
+    kind: Any
+    """The annotation of its value; None: there is no such key."""
+    siblings: tuple[str, ...]
+    """The keys that are known there."""
+
+    @property
+    def types(self) -> list[str]:
+        return [tag for section in sections(self.kind) if (tag := tag_of(section))]
+
+    @property
+    def is_secret(self) -> bool:
+        """Also what stands where sections belong: it may be a password on the wrong line."""
+        is_above_sections = bool(sections(self.kind)) or get_origin(self.kind) is dict
+        return self.kind is None or is_above_sections or SecretStr in (self.kind, *get_args(self.kind))
+
+
+def walk(loc: Sequence[str | int]) -> tuple[tuple[str, ...], Place]:
+    """The path of keys that an error's location stands for, up to the first unknown one.
+
+    Pydantic puts a sink's type in between, which is no key.
+    """
+    key: list[str] = []
+    place = Place(Config, ())
+    for part in loc:
+        if place.kind is None:
+            break
+        if part in place.types:
+            place = Place(next(s for s in sections(place.kind) if tag_of(s) == part), ())
+            continue
+        key.append(str(part))
+        if get_origin(place.kind) in (dict, tuple):
+            arguments = get_args(place.kind)
+            place = Place(_bare(arguments[1] if get_origin(place.kind) is dict else arguments[0]), ())
+            continue
+        fields = {name: field for section in sections(place.kind) for name, field in section.model_fields.items()}
+        place = Place(_bare(fields[key[-1]].annotation) if key[-1] in fields else None, tuple(fields))
+    return tuple(key), place
+
+
+def _bare(kind: Any) -> Any:
+    """An annotation without its metadata and without `| None`."""
+    if get_origin(kind) is Annotated:
+        return _bare(get_args(kind)[0])
+    members = [member for member in get_args(kind) if member is not NoneType]
+    return _bare(members[0]) if len(members) == 1 and NoneType in get_args(kind) else kind
+
+
+def sections(kind: Any) -> list[type[BaseModel]]:
+    """What an annotation allows of sections, through unions."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    if get_origin(kind) in (dict, tuple):
+        return []
+    return [section for argument in get_args(kind) for section in sections(argument)]
+
+
+def tag_of(section: type[BaseModel]) -> str | None:
+    """A sink's type."""
+    field = section.model_fields.get("type")
+    return get_args(field.annotation)[0] if field else None

@@ -1,0 +1,112 @@
+"""All that can be configured: its sections, and where each stands."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from configs.section import Section
+from daemon.http.settings import HttpSettings
+from daemon.kafka.settings import ConsumerSettings
+from daemon.sources import SOURCES
+from daemon.sources.settings import SourceSettings
+from daemon.sources.url import host_of, scheme_of
+from daemon.work.settings import ProcessorSettings, WorkSettings, by_processor
+from sinks import SinkSettings
+from sinks.kafka_settings import KafkaCluster
+
+ENV_PREFIX = "VISAGED_"
+ENV_DELIMITER = "__"
+
+
+class LogSettings(Section):
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least grave lines to write.")
+
+
+class EngineSettings(Section):
+    workers: int | None = Field(
+        None, ge=1, description="Threads that run the models, all streams and HTTP together; nothing: one a core."
+    )
+    hang_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds after which the work on a frame or a request counts as hung: its model is terminated, or "
+        "its thread replaced. After three of these the daemon ends, to be started afresh.",
+    )
+    shots_share: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of the workers' time, 0 to 1, that is kept for the shots of cameras' tracks when all "
+        "workers are busy. More: ages, templates and the like come sooner, and fewer frames are looked at.",
+    )
+
+
+class ModelSettings(Section):
+    directory: Path | None = Field(None, description="A folder with manifests/ and files/; nothing: visaged's own.")
+    provider: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu",
+        description="Where models run. cuda needs onnxruntime-gpu in onnxruntime's place and is refused where it can't "
+        "be had; auto takes it where it can.",
+    )
+
+
+class StreamSettings(SourceSettings, WorkSettings):
+    @field_validator("source")
+    @classmethod
+    def _can_be_called(cls, source: str) -> str:
+        scheme = scheme_of(source)
+        if scheme not in SOURCES:
+            known = ", ".join(f"{known}://" for known in SOURCES if known)
+            raise ValueError(f"expected {known} or a path, got {scheme}://")
+        if scheme and not host_of(source):
+            raise ValueError(f"expected a host after {scheme}://")
+        return source
+
+
+class Config(Section, BaseSettings):
+    """All that can be configured."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=ENV_DELIMITER,
+        env_parse_none_str="null",
+    )
+
+    log: LogSettings = Field(LogSettings(), description="Log lines, written to standard error.")
+    engine: EngineSettings = Field(EngineSettings(), description="The workers.")
+    models: ModelSettings = Field(ModelSettings(), description="Where models come from and where they run.")
+    processors: ProcessorSettings = Field(ProcessorSettings(), description="Settings of the processors.")
+    http: HttpSettings | None = Field(HttpSettings(), description="The HTTP services; null: none.")
+    streams: dict[str, StreamSettings] = Field({}, description="Streams by id, which is the key of their records.")
+    clusters: dict[str, KafkaCluster] = Field({}, description="Kafka clusters, by a name of your choice.")
+    consumers: dict[str, ConsumerSettings] = Field(
+        {}, description="Frames that come from Kafka, by a name of your choice."
+    )
+    sinks: dict[str, SinkSettings] = Field({}, description="Where documents go, by a name of your choice.")
+    state_dir: Path | None = Field(
+        None,
+        description="A folder for what must outlive a crash: which tracks have appeared and not left. Nothing: none.",
+    )
+    stop_timeout: float = Field(
+        20.0,
+        gt=0,
+        description="Seconds that a stop may take; what has not reached a sink by then is counted as dropped.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    def processor_settings(self) -> Mapping[str, BaseModel]:
+        """By the processors' registered names."""
+        return by_processor(self.processors)
