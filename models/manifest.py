@@ -7,26 +7,25 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveInt, StringConstraints, ValidationError, model_validator
+from pydantic import PositiveInt, StringConstraints, ValidationError, model_validator
 
+from configs.section import Section
 from models.errors import ManifestError
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+ModelName = Annotated[str, "names a manifest"]
+"""A setting's choice of a model: told from other text by its annotation, also in `ModelName | None`."""
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 # A number is fixed; a name stands for a size that each run chooses.
 Dimension = PositiveInt | Annotated[str, StringConstraints(pattern=r"^[A-Za-z]\w*$")]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def signature(name: str, dtype: object, shape: Sequence[object]) -> str:
     return f"{name} {dtype}[{', '.join(map(str, shape))}]"
 
 
-class Tensor(_Frozen):
+class Tensor(Section):
     name: Text
     dtype: Literal["bool", "uint8", "int32", "int64", "float16", "float32", "float64"]
     shape: tuple[Dimension, ...]
@@ -50,7 +49,7 @@ class Input(Tensor):
     normalisation: Text
 
 
-class Provenance(_Frozen):
+class Provenance(Section):
     """The package that a file was made from, by the recipe (a path below models/).
 
     What visaged fitted itself comes from no package: `registry` is "visaged", and the recipe fits it.
@@ -72,7 +71,7 @@ class Provenance(_Frozen):
         return self
 
 
-class Manifest(_Frozen):
+class Manifest(Section):
     """A network, or a data file if it has neither inputs nor outputs."""
 
     name: Name

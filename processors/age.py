@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
+from models.manifest import ModelName
 from models.store import ModelStore
 from processors.arrays import blob, rows
 from processors.chips import DLIB_MEAN_RGB, about_box, aligned
@@ -52,11 +54,9 @@ OF_ALIGNED = Hinges(0.583, 0.060, -0.249, 0.294)
 OF_SQUARE = Hinges(-0.034, 1.160, -0.606, -0.096)
 
 
-class AgeEstimatorSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field("age-v1", description="The network of the aligned face, one that `visaged models` lists.")
-    second_model: str | None = Field(
+class AgeEstimatorSettings(Section):
+    model: ModelName = Field("age-v1", description="The network of the aligned face, one that `visaged models` lists.")
+    second_model: ModelName | None = Field(
         "faceres_224",
         description="The network of the face with its surroundings, calibrated together with the first. Nothing here: "
         "the first alone, which halves the time, is better from 30 to 44 and worse at all other ages.",

@@ -5,8 +5,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
+from models.manifest import ModelName
 from models.session import Session
 from models.store import ModelStore
 from processors.arrays import blob, fitted, padded
@@ -45,11 +47,9 @@ class Scored(NamedTuple):
     scores: Floats
 
 
-class BodyDetectorSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field("nanodet_g_416", description="The detector's model, one that `visaged models` lists.")
-    second_model: str | None = Field(
+class BodyDetectorSettings(Section):
+    model: ModelName = Field("nanodet_g_416", description="The detector's model, one that `visaged models` lists.")
+    second_model: ModelName | None = Field(
         "people_movenet_multipose",
         description="A second detector, of six people at most, whose answers are fused with the first one's. Nothing "
         "here: the first alone, which takes two thirds of the time, scores higher and finds fewer of the people in "

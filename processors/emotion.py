@@ -7,8 +7,10 @@ from typing import ClassVar
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
+from models.manifest import ModelName
 from models.store import ModelStore
 from processors.arrays import blob
 from processors.chips import DLIB_MEAN_RGB, upright
@@ -31,10 +33,8 @@ class Emotions:
     probabilities: tuple[float, ...]
 
 
-class EmotionEstimatorSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fusion_model: str = Field(
+class EmotionEstimatorSettings(Section):
+    fusion_model: ModelName = Field(
         "emotion_fusion_small",
         description="What makes one answer of those of oarriaga, fer and face-api, one that `visaged models` lists.",
     )

@@ -5,8 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
+from models.manifest import ModelName
 from models.store import ModelStore
 from processors.arrays import blob, fitted, padded
 from processors.boxes import nms
@@ -26,10 +28,8 @@ Candidates = tuple[Floats, Floats, Floats]
 NO_CANDIDATES: Candidates = np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
 
 
-class FaceDetectorSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field("yunet_2023mar_dyn", description="The detector's model, one that `visaged models` lists.")
+class FaceDetectorSettings(Section):
+    model: ModelName = Field("yunet_2023mar_dyn", description="The detector's model, one that `visaged models` lists.")
     smallest_face: float | None = Field(
         None,
         gt=0,

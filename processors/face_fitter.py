@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
+from models.manifest import ModelName
 from models.store import ModelStore
 from processors.arrays import angle_of, blob, crop_matrix, cropped, levelled_square
 from processors.boxes import square
@@ -78,10 +80,8 @@ def five_points(obj: Object) -> Floats | None:
     return obj[Landmarks].points_xy[FIVE_LANDMARKS] if Landmarks in obj else None
 
 
-class FaceFitterSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field("mp_face_landmark_468", description="The mesh's model, one that `visaged models` lists.")
+class FaceFitterSettings(Section):
+    model: ModelName = Field("mp_face_landmark_468", description="The mesh's model, one that `visaged models` lists.")
 
 
 class FaceFitter(Estimator):

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
+from models.manifest import ModelName
 from models.store import ModelStore
 from processors.arrays import blob
 from processors.chips import DLIB_MEAN_RGB, aligned
@@ -26,10 +28,8 @@ class Gender:
         return self.male >= 0.5
 
 
-class GenderEstimatorSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field("gender-v1", description="The network, one that `visaged models` lists.")
+class GenderEstimatorSettings(Section):
+    model: ModelName = Field("gender-v1", description="The network, one that `visaged models` lists.")
 
 
 class GenderEstimator(Estimator):

@@ -6,8 +6,10 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
+from models.manifest import ModelName
 from models.store import ModelStore
 from processors.arrays import blob
 from processors.boxes import clipped
@@ -27,10 +29,8 @@ class Liveness:
     real: bool
 
 
-class LivenessEstimatorSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field("liveness_minifasv2se_128", description="The network, one that `visaged models` lists.")
+class LivenessEstimatorSettings(Section):
+    model: ModelName = Field("liveness_minifasv2se_128", description="The network, one that `visaged models` lists.")
     threshold: float = Field(
         0.5,
         ge=0,

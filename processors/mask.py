@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
+from models.manifest import ModelName
 from models.store import ModelStore
 from processors.arrays import rows
 from processors.chips import about_box
@@ -24,10 +26,8 @@ class Mask:
     worn: bool
 
 
-class MaskEstimatorSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field("mask_mobilenetv2_real", description="The network, one that `visaged models` lists.")
+class MaskEstimatorSettings(Section):
+    model: ModelName = Field("mask_mobilenetv2_real", description="The network, one that `visaged models` lists.")
     threshold: float = Field(0.5, ge=0, le=1, description="A mask is worn from this probability on.")
 
 

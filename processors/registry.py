@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
 
 from models.errors import UnknownModel, WrongModel
-from models.manifest import Manifest, Tensor
+from models.manifest import Manifest, ModelName, Tensor
 from models.store import ModelStore
 from processors.age import AgeEstimator
 from processors.body_detector import BodyDetector
@@ -64,13 +64,24 @@ def needed_before(name: str, before: Sequence[str] = ()) -> list[str]:
     return [other for other, cls in of_label.items() if cls.makes & (step.needs - made)]
 
 
+def key_of(name: str) -> str:
+    """Of a processor's settings in the configuration, where names are in snake_case."""
+    return name.replace("-", "_")
+
+
+def model_keys(section: type[BaseModel]) -> list[str]:
+    """The settings that are a ModelName, or one or none."""
+    hints = get_type_hints(section, include_extras=True)
+    return [key for key in section.model_fields if ModelName in (hints[key], *get_args(hints[key]))]
+
+
 def _check_models(name: str, settings: BaseModel, models: ModelStore) -> None:
     """A processor's code fits its own models: another must be of the same task, and take and give the same."""
-    for key, field in type(settings).model_fields.items():
-        chosen = getattr(settings, key)
-        if not key.endswith("model") or chosen in (None, field.default):
+    for key in model_keys(type(settings)):
+        chosen, default = getattr(settings, key), type(settings).model_fields[key].default
+        if chosen in (None, default):
             continue
-        own = ModelStore().manifest(field.default)
+        own = ModelStore().manifest(default)
         try:
             manifest = models.manifest(chosen)
         except UnknownModel:
@@ -80,7 +91,7 @@ def _check_models(name: str, settings: BaseModel, models: ModelStore) -> None:
                 continue
             why = f"one for {manifest.task}" if manifest.task != own.task else "one with other inputs or outputs"
         known = [other.name for other in models.manifests() if _replaces(other, own)]
-        raise WrongModel(f"{name.replace('-', '_')}.{key}", task=own.task, known=known, name=chosen, why=why)
+        raise WrongModel(f"{key_of(name)}.{key}", task=own.task, known=known, name=chosen, why=why)
 
 
 def _replaces(manifest: Manifest, own: Manifest) -> bool:

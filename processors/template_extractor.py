@@ -6,8 +6,10 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
+from models.manifest import ModelName
 from models.store import ModelStore
 from processors.arrays import blob, crop_matrix, cropped, similarity
 from processors.boxes import square
@@ -49,10 +51,8 @@ class Embedder:
         return sface, mobilefacenet
 
 
-class TemplateExtractorSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fusion_model: str = Field(
+class TemplateExtractorSettings(Section):
+    fusion_model: ModelName = Field(
         "identity_fusion",
         description="What makes one embedding of those of SFace and MobileFaceNet, one that `visaged models` lists. "
         "The matcher's curves hold for the default alone.",

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
 from processors.assignment import assign
 from processors.types import Floats, Frame, Object, Sample
 
@@ -45,9 +46,7 @@ CLOCKS_AGREE = 0.5
 """Seconds by which the step of the source's clock may differ from the wall clock's."""
 
 
-class TrackerSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class TrackerSettings(Section):
     lost_after: float = Field(
         3.0,
         gt=0,

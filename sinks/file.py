@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
 from sinks.base import Linger, Record, SinkError
 from sinks.lines import joined, one_line_each, raise_refused
 
 
-class FileSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class FileSettings(Section):
     type: Literal["file"]
     linger: Linger = 0.05
     path: Path = Field(description="The file of JSON Lines that documents are appended to; its folder must be there.")

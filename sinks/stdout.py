@@ -8,17 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from configs.section import Section
 from sinks.base import Linger, Record, SinkError
 from sinks.lines import joined, one_line_each, raise_refused
 
 POLL_S = 0.1
 
 
-class StdoutSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class StdoutSettings(Section):
     type: Literal["stdout"]
     linger: Linger = 0.05
 

@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from configs.section import Section
 
 LivenessModule = Literal["face-detector-liveness-estimator", "liveness-anti-spoofing", "quality-liveness-anti-spoofing"]
 
 
-class HttpSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class HttpSettings(Section):
     host: str = Field(
         default="127.0.0.1", description="The address to listen on; 0.0.0.0: every address of the machine."
     )

@@ -3,7 +3,9 @@
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from configs.section import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Corners = tuple[tuple[Share, Share], ...]
@@ -54,11 +56,7 @@ Hardware = Literal[
 """All that FFmpeg knows; which of them this one was built with, only it can say."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MotionSettings(_Section):
+class MotionSettings(Section):
     every: float = Field(5.0, gt=0, description="Seconds after which a still scene is looked at again all the same.")
     threshold: float = Field(
         8.0,
@@ -72,7 +70,7 @@ class MotionSettings(_Section):
     )
 
 
-class RegionSettings(_Section):
+class RegionSettings(Section):
     include: tuple[Polygon, ...] = Field(
         (),
         description="Polygons of three or more corners [x, y], in shares (0 to 1) of the picture's width and height: "
@@ -81,7 +79,7 @@ class RegionSettings(_Section):
     exclude: tuple[Polygon, ...] = Field((), description="Polygons in which nothing counts, whatever includes it.")
 
 
-class SourceSettings(_Section):
+class SourceSettings(Section):
     source: str = Field(
         description="Where frames come from: rtsp:// or rtsps:// (a camera), http:// or https:// (MJPEG and live HLS "
         "are cameras, what has an end is a file), the path of a video, or of a folder of pictures.",

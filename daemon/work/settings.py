@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, create_model
+from pydantic import AfterValidator, BaseModel, Field, PlainValidator, create_model
 
+from configs.section import Section
 from daemon.errors import nearest
 from daemon.sources.settings import RegionSettings
-from processors.registry import PROCESSORS, needed_before
+from processors.registry import PROCESSORS, key_of, needed_before
 from processors.tracker import TrackerSettings
 from processors.types import Box, FaceMesh, Landmarks
 from sinks.kafka_settings import TopicName
@@ -25,30 +26,28 @@ Often = Annotated[Literal["frame", "track"] | int, PlainValidator(_often)]
 
 ProcessorSettings: type[BaseModel] = create_model(
     "ProcessorSettings",
-    __config__=ConfigDict(extra="forbid", frozen=True),
+    __base__=Section,
     **{  # type: ignore[call-overload]
-        name.replace("-", "_"): (cls.Settings, Field(cls.Settings(), description=f"Of every {name}."))
+        key_of(name): (cls.Settings, Field(cls.Settings(), description=f"Of every {name}."))
         for name, cls in PROCESSORS.items()
     },
 )
-"""One section a registered processor, its name in snake_case."""
+"""One section a registered processor."""
 
 
 def by_processor(settings: BaseModel, over: BaseModel | None = None) -> Mapping[str, BaseModel]:
     """ProcessorSettings by the processors' registered names; what `over` sets wins."""
-    settings_of = {name: getattr(settings, name.replace("-", "_")) for name in PROCESSORS}
+    settings_of = {name: getattr(settings, key_of(name)) for name in PROCESSORS}
     if over is None:
         return settings_of
-    set_over = {name: getattr(over, name.replace("-", "_")) for name in PROCESSORS}
-    return {
-        name: below.model_copy(update={key: getattr(set_over[name], key) for key in set_over[name].model_fields_set})
-        for name, below in settings_of.items()
-    }
+    return {name: _laid_over(settings_of[name], section) for name, section in by_processor(over).items()}
 
 
-class EventSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def _laid_over(below: BaseModel, over: BaseModel) -> BaseModel:
+    return below.model_copy(update={key: getattr(over, key) for key in over.model_fields_set})
 
+
+class EventSettings(Section):
     topic: TopicName = Field("visaged.tracks", description="The topic of the events, beside that of the documents.")
     image: bool = Field(False, description="Whether an event brings the best shot's crop as JPEG (`_image`).")
 
@@ -91,9 +90,7 @@ def _chain(chain: tuple[str, ...]) -> tuple[str, ...]:
     return chain
 
 
-class WorkSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class WorkSettings(Section):
     chain: Annotated[tuple[str, ...], AfterValidator(_chain)] = Field(
         ("face-detector", "face-fitter"),
         description="Processors by name, in the order in which they run; which needs which: docs/processors.md.",

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from configs.section import Section
 from models.store import ModelStore
 from processors.emotion import EMOTIONS, Emotions
 from processors.mask import Mask
@@ -68,10 +69,8 @@ class Quality:
     is_background_uniform: bool
 
 
-class QualityEstimatorSettings(BaseModel):
+class QualityEstimatorSettings(Section):
     """Each member is acceptable from its threshold on, the threshold itself included."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sharpness: float = Field(0.5, ge=0, le=1, description="Least score of a sharp face; 0.5: a blur of two pixels.")
     illumination: float = Field(0.4, ge=0, le=1, description="Least score of an evenly lit face.")

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from configs.section import Section
 from daemon.work.settings import mistakes_of_chain
 from models.errors import ModelError
+from models.manifest import ModelName
 from models.store import ModelStore
-from processors.registry import PROCESSORS, build, needed_before
+from processors.registry import PROCESSORS, build, key_of, model_keys, needed_before
 from tests.models.conftest import MODELS
 from tests.models.edits import replace
 
@@ -99,7 +101,23 @@ def test_a_model_that_a_setting_does_not_take(
     settings = PROCESSORS[processor].Settings(**{setting: model})
     with pytest.raises(ModelError) as error:
         build([processor], {processor: settings}, store)
-    assert str(error.value) == f"{processor.replace('-', '_')}.{setting}: {said}"
+    assert str(error.value) == f"{key_of(processor)}.{setting}: {said}"
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_every_setting_that_names_a_model_is_known_by_its_type(store: ModelStore, name: str) -> None:
+    names = {manifest.name for manifest in store.manifests()}
+    fields = PROCESSORS[name].Settings.model_fields
+    assert model_keys(PROCESSORS[name].Settings) == [key for key, field in fields.items() if field.default in names]
+
+
+def test_a_setting_is_known_by_its_type_not_by_its_name() -> None:
+    class Settings(Section):
+        network: ModelName = "yunet_2023mar_dyn"
+        second: ModelName | None = None
+        camera_model: str = "any"
+
+    assert model_keys(Settings) == ["network", "second"]
 
 
 def test_another_model_of_the_same_kind_is_taken(tmp_path: Path) -> None:
