@@ -1,14 +1,13 @@
 """Encoded pictures to arrays. Files that were cut short are told from whole ones: cv2.imdecode returns them half grey.
 
 Pillow reads the headers and decides what is damaged. JPEGs without any flaw are decoded by simplejpeg, which writes BGR
-at once and so takes half of Pillow's time; both are libjpeg-turbo, and their pixels the same.
+at once and so takes half of Pillow's time; both are libjpeg-turbo, and their pixels the same. What Pillow warns of and
+its own limit of pixels prepare() turns off.
 """
 
 import contextlib
 import io
 import math
-import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,8 +24,6 @@ from PIL.WebPImagePlugin import WebPImageFile
 from daemon.errors import DamagedImage, ImageTooLarge, UnsupportedImage
 from processors.types import Image
 
-PIL.Image.MAX_IMAGE_PIXELS = None  # check_size() in its place: Pillow warns, then refuses, at sizes of its own
-
 EXIF_ORIENTATION = 0x0112
 UPRIGHT: Mapping[int, Callable[[Any], Any]] = {
     2: lambda stored: cv2.flip(stored, 1),
@@ -39,8 +36,6 @@ UPRIGHT: Mapping[int, Callable[[Any], Any]] = {
 }
 """What brings a picture of this EXIF orientation into the displayed one."""
 
-_one_at_a_time = threading.Lock()
-
 
 def decode(data: bytes, max_pixels: int) -> Image:
     """The picture as it is displayed (EXIF), its first frame, in BGR.
@@ -49,7 +44,7 @@ def decode(data: bytes, max_pixels: int) -> Image:
     UnsupportedImage, DamagedImage or ImageTooLarge, the last before anything is decoded.
     """
     open_picture = _format(data)
-    with _decoding(), _without_warnings():
+    with _decoding():
         picture = open_picture(io.BytesIO(data))
     check_size(picture.width, picture.height, max_pixels)
     with _decoding():
@@ -57,8 +52,7 @@ def decode(data: bytes, max_pixels: int) -> Image:
         if image is None:
             picture.load()
             image = _to_bgr(picture)
-        with _without_warnings():
-            orientation = picture.getexif().get(EXIF_ORIENTATION, 1)
+        orientation = picture.getexif().get(EXIF_ORIENTATION, 1)
     return UPRIGHT[orientation](image) if orientation in UPRIGHT else image
 
 
@@ -91,14 +85,6 @@ def _decoding() -> Iterator[None]:
         yield
     except Exception as err:
         raise DamagedImage(f"The image is damaged: {err}") from err
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Odd metadata makes Pillow warn; the warnings' filters are the whole process's, hence the lock."""
-    with _one_at_a_time, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _flawless_jpeg(picture: ImageFile, data: bytes) -> Image | None:

@@ -31,8 +31,6 @@ from sinks.kafka_client import (
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
 
 log = logging.getLogger(__name__)
-# It tells of each attempt at each broker, ten a second in an outage. What matters of them is in the SinkErrors.
-logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 BATCH_BYTES = 128 * 1024
 WITHOUT_PICTURES = ("visaged-without-pictures", b"true")

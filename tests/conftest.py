@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
+from daemon.prepare import prepare
 from models.store import ModelStore
 from tests.accounting import accounts
 
@@ -14,6 +15,12 @@ pytest_plugins = ["tests.brokers"]
 def store() -> ModelStore:
     """The shipped models, each opened once for all tests."""
     return ModelStore()
+
+
+@pytest.fixture(autouse=True)
+def prepared() -> None:
+    """As the commands are; for each test, as pytest lays its own filters of warnings over those that there are."""
+    prepare()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from daemon.commands.draw import drawn
 from daemon.config.model import Config
 from daemon.errors import ConfigError, SourceError
+from daemon.prepare import prepare
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
@@ -32,6 +33,7 @@ def main(inputs: Sequence[str], *, chain: Sequence[str], draw: Path | None, conf
             draw.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise ConfigError(f"--draw: expected a folder for the drawings, got {draw}: {err.strerror}") from err
+    prepare()
     models = ModelStore(config.models.directory, config.models.provider)
     built = build_chain(chain, config.processor_settings(), models)
     failed = 0

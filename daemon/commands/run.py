@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import cv2
-
 from daemon.config.model import Config
 from daemon.errors import EngineStuck
 from daemon.flow.delivery import Delivery
@@ -21,9 +19,9 @@ from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
-from daemon.http.tracing import RequestIdFilter
+from daemon.http.tracing import OneLineFilter, RequestIdFilter
 from daemon.kafka.settings import EXACTLY_ONCE
-from daemon.prepare import keep_freed_memory
+from daemon.prepare import prepare
 from daemon.sources import make_source
 from daemon.status import Status, summary
 from daemon.work.plan import Plan
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SWITCH_INTERVAL_S = 0.0005  # with Python's 5 ms a busy thread keeps the decoders waiting for the GIL
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
 FLUSH_SHARE = 0.5  # of stop_timeout, at least, is the sinks'
 CLOSING_S = 4.0  # that a sink whose broker is away may take to close, when its time to write is over
@@ -49,19 +46,18 @@ CLOSING_S = 4.0  # that a sink whose broker is away may take to close, when its 
 
 def main(config: Config) -> int:
     """Runs until SIGTERM or SIGINT, or until all that was to be read has been; a second signal ends at once."""
-    prepare(config)
+    prepare()
+    log_to_stderr(config.log.level)
     asyncio.run(_run_until_signal(config))
     return 0
 
 
-def prepare(config: Config) -> None:
-    """Sets up what belongs to the whole process: logging, the allocator, the interpreter."""
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    keep_freed_memory()
-    cv2.setNumThreads(1)  # the engine's workers use the cores; OpenCV's own threads only take turns with them
-    handler = logging.StreamHandler(sys.stderr)  # standard output is a sink's
+def log_to_stderr(level: str) -> None:
+    """All of the process's log lines: standard output is a sink's."""
+    handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(RequestIdFilter())
-    logging.basicConfig(level=config.log.level.upper(), format=LOG_FORMAT, handlers=[handler])
+    handler.addFilter(OneLineFilter())
+    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, handlers=[handler])
 
 
 async def _run_until_signal(config: Config) -> None:

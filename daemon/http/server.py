@@ -1,13 +1,11 @@
 """Serves the services over HTTP."""
 
 import asyncio
-import logging
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, BodyPartReader, web
+from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from daemon.errors import ConfigError, DeadlineExceeded, InvalidDocument, Overloaded, Problem, TooManyBytes
@@ -20,23 +18,6 @@ from daemon.http.tracing import traces
 from daemon.wire.blob import TOO_MANY_BYTES
 from daemon.wire.v1 import V1
 from daemon.wire.v2 import V2
-
-# A client's malformed form is answered; whoever runs the daemon need not read of it on standard error.
-warnings.filterwarnings("ignore", category=BadContentDispositionHeader)
-warnings.filterwarnings("ignore", category=BadContentDispositionParam)
-
-
-def _in_one_line(record: logging.LogRecord) -> bool:
-    """What aiohttp logs of requests that it cannot read: whose fault it is needs no traceback."""
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, (HttpProcessingError, web.RequestPayloadError)):
-        record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.msg, record.args = "a request that cannot be read: %s", (" ".join(str(error).split()),)
-        record.exc_info = record.exc_text = None
-    return True
-
-
-logging.getLogger("aiohttp.server").addFilter(_in_one_line)
 
 PREFIXES = {"/v1": V1, "/v2": V2, "": V1}
 """What stands between a service's name and /process; legacy clients call without a version."""

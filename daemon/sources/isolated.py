@@ -27,11 +27,10 @@ from enum import IntEnum
 from functools import partial
 from io import FileIO
 
-import cv2
 import numpy as np
 
 from daemon.errors import DamagedImage, ImageTooLarge, SourceEnded, SourceError, UnsupportedImage
-from daemon.prepare import keep_freed_memory
+from daemon.prepare import prepare
 from daemon.sources.base import TELL_INTERVAL_S, Feed, Reader, Stopped
 from daemon.sources.planes import Bytes, Decoded, Layout, Pixels, read_bgr
 from processors.types import Frame, Image
@@ -234,8 +233,7 @@ def child() -> None:
     """The process: takes a reader from standard input and runs it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers send it to all; the daemon ends its streams
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # while it waits for a camera it cannot look at its input
-    keep_freed_memory()
-    cv2.setNumThreads(1)
+    prepare()
     memory = _mapped(int(sys.argv[1]), mmap.PROT_READ | mmap.PROT_WRITE)
     said = FileIO(os.dup(1), "w")
     os.dup2(2, 1)  # for all that prints

@@ -18,9 +18,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from daemon.commands.run import App, prepare
+from daemon.commands.run import App, log_to_stderr
 from daemon.config.model import Config
 from daemon.flow.delivery import Item
+from daemon.prepare import prepare
 from daemon.sources.base import Out
 from daemon.sources.video import VideoReader
 from processors.chain import Chain
@@ -139,7 +140,8 @@ async def _carry(
 
 def main() -> None:
     config = Config(**json.loads(sys.argv[1]))
-    prepare(config)
+    prepare()
+    log_to_stderr(config.log.level)
     print(json.dumps(asyncio.run(carry(config, float(sys.argv[2]) if len(sys.argv) > 2 else None))))
 
 

@@ -26,6 +26,7 @@ import psutil
 
 from daemon.commands.demo.broker import embedded_broker
 from daemon.flow.engine import Engine
+from daemon.prepare import prepare
 from daemon.simulator.clip import Scene, make_clip
 from models.store import ModelStore
 from processors.registry import build_chain
@@ -135,7 +136,7 @@ def cameras(clip: Path, sink: dict[str, Any], count: int, seconds: float) -> Non
 
 
 def engine_scaling(rounds: int, frames: int = 200) -> None:
-    cv2.setNumThreads(1)  # as the daemon does
+    prepare()
     chain = build_chain(["face-detector"], {}, ModelStore())
     image = Scene().draw(0)
 

@@ -21,11 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import psutil
 
-from daemon.commands.run import SWITCH_INTERVAL_S
-from daemon.prepare import keep_freed_memory
+from daemon.prepare import prepare
 from daemon.simulator.clip import make_clip
 from daemon.sources.base import InThread, Out, Reader, Source
 from daemon.sources.isolated import Isolated
@@ -171,9 +169,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         way, url, frames, every = arguments.one
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
-        keep_freed_memory()
-        cv2.setNumThreads(1)
+        prepare()
         print(json.dumps(asyncio.run(run(way, url, int(frames), int(every)))))
         return
     with tempfile.TemporaryDirectory() as folder:

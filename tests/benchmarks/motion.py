@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 
 from daemon.config.load import load
+from daemon.prepare import prepare
 from daemon.simulator.clip import Scene
 from daemon.sources.settings import MotionSettings, SourceSettings
 from daemon.sources.video import VideoReader
@@ -220,7 +220,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     motion = MotionSettings(threshold=args.threshold, area=args.area, every=args.every)
-    cv2.setNumThreads(1)
+    prepare()
     for path in clips(args.paths):
         show(path.name, judge(path, motion, partial(detected, path), args.nth))
     if not args.paths:

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from daemon.commands.evaluate.figures import Figure
@@ -25,6 +24,7 @@ from daemon.commands.evaluate.run import DETECTOR, chosen
 from daemon.commands.evaluate.verification import embedding
 from daemon.config.model import Config
 from daemon.pictures import decode
+from daemon.prepare import prepare
 from daemon.work.shots import shot_score
 from models.store import ModelStore
 from processors import pooling
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--limit", type=int, help="pictures of a set at most, people and clips whole")
     arguments = parser.parse_args()
-    cv2.setNumThreads(1)
+    prepare()
     for path in find_sets(arguments.folder):
         labelled = read_set(path, arguments.limit)
         by = "clip" if {"clip", "live"} <= labelled.columns else "identity"

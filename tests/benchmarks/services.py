@@ -29,11 +29,12 @@ import numpy as np
 import psutil
 
 import daemon.simulator
-from daemon.commands.run import prepare
+from daemon.commands.run import log_to_stderr
 from daemon.config.model import Config
 from daemon.http.services.catalogue import services
 from daemon.http.services.endpoints import answers
 from daemon.http.settings import HttpSettings
+from daemon.prepare import prepare
 from daemon.wire import blob
 from models.session import Session
 from models.store import ModelStore
@@ -116,7 +117,8 @@ def bodies(answer: Callable[[str, bytes], bytes], image: bytes) -> Iterator[tupl
 
 
 def costs(rounds: int) -> None:
-    prepare(Config(log={"level": "error"}))
+    prepare()
+    log_to_stderr("error")
     config, models = Config(), ModelStore()
     served = services("face-detector-liveness-estimator")
     by_name: dict[str, Callable[[bytes], bytes]] = {}

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from PIL import Image
 
 from daemon.http.errors import UNREADABLE_BODY
 from daemon.http.services.catalogue import Detection, services
+from daemon.http.tracing import OneLineFilter
 from tests.http.calls import SERVICE, document, post, send
 from tests.http.conftest import Served
 from tests.photos import encoded, file_of, opened
@@ -202,14 +203,23 @@ async def test_a_wrong_address_method_or_type(
         assert ("Allow" in response.headers) == (status == 405)
 
 
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What is logged, as the daemon writes it."""
+    in_one_line = OneLineFilter()
+    caplog.handler.addFilter(in_one_line)
+    yield caplog
+    caplog.handler.removeFilter(in_one_line)
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_a_body_that_is_not_of_its_encoding(
-    client: aiohttp.ClientSession, encoding: str, caplog: pytest.LogCaptureFixture
+    client: aiohttp.ClientSession, encoding: str, log: pytest.LogCaptureFixture
 ) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
     async with client.post(SAMPLE, data=b"hello", headers=headers) as response:
         assert (response.status, await response.json()) == (400, {"detail": UNREADABLE_BODY})
-    (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
+    (record,) = (record for record in log.records if record.levelno >= logging.WARNING)
     assert (record.exc_info, record.message) == (
         None,
         f"a request that cannot be read: 400, message: Can not decode content-encoding: {encoding}",
@@ -271,8 +281,6 @@ async def test_a_form(
         ("multipart/form-data; boundary=" + "x" * 100, b"--x\r\n"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionHeader")
-@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionParam")
 async def test_a_broken_form(client: aiohttp.ClientSession, content_type: str, body: bytes) -> None:
     status, answer = await send(client, UPLOAD, body, content_type)
     assert status == 422

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import configs
 import daemon.simulator
 from daemon.commands.demo.broker import embedded_broker
-from daemon.commands.run import App, prepare
+from daemon.commands.run import App, log_to_stderr
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.errors import ConfigError
+from daemon.prepare import prepare
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import make_clip
 from daemon.simulator.rtp import Clip
@@ -31,7 +32,8 @@ HOST = "127.0.0.1"
 def main(*, broker: str | None, seconds: float | None) -> int:
     """Until Ctrl-C, SIGTERM or the given time."""
     config = _with_free_ports(broker)
-    prepare(config)
+    prepare()
+    log_to_stderr(config.log.level)
     asyncio.run(_demo(config, own_broker=broker is None, seconds=seconds))
     return 0
 

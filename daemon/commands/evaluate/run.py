@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from pydantic import BaseModel
 from tqdm import tqdm
@@ -33,6 +32,7 @@ from daemon.commands.evaluate.tasks import TASKS
 from daemon.config.model import Config
 from daemon.errors import BadImage, ConfigError
 from daemon.pictures import decode
+from daemon.prepare import prepare
 from models.store import ModelStore
 from processors.boxes import iou
 from processors.registry import PROCESSORS, build_chain
@@ -55,12 +55,12 @@ def main(
     limit: int | None = None,
 ) -> int:
     """Prints a table a task. Raises ConfigError, before anything is measured unless a single label is wrong."""
+    prepare()
     before = read_run(compare) if compare else None
     if json is not None and not json.parent.is_dir():
         raise ConfigError(f"{json}: expected a folder {json.parent}, found none")
     paths = [path for folder in folders for path in find_sets(folder)]
     sets = [read_set(path, limit) for path in dict.fromkeys(paths)]
-    cv2.setNumThreads(1)  # the threads below use the cores
     run = evaluate(sets, config, limit)
     if json is not None:
         write_run(run, json)
