@@ -55,11 +55,14 @@ OF_SQUARE = Hinges(-0.034, 1.160, -0.606, -0.096)
 
 
 class AgeEstimatorSettings(Section):
-    model: ModelName = Field("age-v1", description="The network of the aligned face, one that `visaged models` lists.")
+    model: ModelName = Field(
+        "age-v1", description="The model for the aligned face: a name that `visaged models` lists."
+    )
     second_model: ModelName | None = Field(
         "faceres_224",
-        description="The network of the face with its surroundings, calibrated together with the first. Nothing here: "
-        "the first alone, which halves the time, is better from 30 to 44 and worse at all other ages.",
+        description="A second model, for the face with its surroundings, calibrated together with the first. null: "
+        "only the first runs. That takes half the time, and is better for ages from 30 to 44 but worse "
+        "for all others.",
     )
 
 

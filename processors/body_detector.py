@@ -48,19 +48,19 @@ class Scored(NamedTuple):
 
 
 class BodyDetectorSettings(Section):
-    model: ModelName = Field("nanodet_g_416", description="The detector's model, one that `visaged models` lists.")
+    model: ModelName = Field("nanodet_g_416", description="The detection model: a name that `visaged models` lists.")
     second_model: ModelName | None = Field(
         "people_movenet_multipose",
-        description="A second detector, of six people at most, whose answers are fused with the first one's. Nothing "
-        "here: the first alone, which takes two thirds of the time, scores higher and finds fewer of the people in "
-        "full view.",
+        description="A second detection model, for up to six people, whose boxes are fused with those of the first. "
+        "null: only the first runs. That takes two thirds of the time and gives higher confidences, but "
+        "finds fewer of the people in full view.",
     )
     score_threshold: float = Field(
         0.35,
         ge=0,
         le=1,
-        description="Bodies with a lower confidence are left out. At 0.25 more small and hidden people are found, and "
-        "more that are none.",
+        description="Confidence, 0 to 1. Bodies with a lower one are left out. At 0.25 more small and hidden people "
+        "are found, and more false ones.",
     )
 
 

@@ -36,7 +36,8 @@ class Emotions:
 class EmotionEstimatorSettings(Section):
     fusion_model: ModelName = Field(
         "emotion_fusion_small",
-        description="What makes one answer of those of oarriaga, fer and face-api, one that `visaged models` lists.",
+        description="The model that combines the results of the models oarriaga, fer and face-api: a name that "
+        "`visaged models` lists.",
     )
 
 

@@ -29,21 +29,29 @@ NO_CANDIDATES: Candidates = np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
 
 
 class FaceDetectorSettings(Section):
-    model: ModelName = Field("yunet_2023mar_dyn", description="The detector's model, one that `visaged models` lists.")
+    model: ModelName = Field(
+        "yunet_2023mar_dyn", description="The detection model: a name that `visaged models` lists."
+    )
     smallest_face: float | None = Field(
         None,
         gt=0,
-        description="Height in pixels of the smallest face that matters. The network's input grows with the picture so "
-        f"that such faces are found, up to a long side of {LONGEST_SIDE}. Nothing here: a fixed long side of "
-        f"{INPUT_SIDE}, which finds faces from 1/{INPUT_SIDE // FOUND_HEIGHT} of the picture's long side.",
+        description="Height in pixels of the smallest face to find. The network's input grows with the picture for "
+        f"it, up to a long side of {LONGEST_SIDE} pixels; a larger input takes more time. null: a fixed "
+        f"long side of {INPUT_SIDE} pixels, which finds faces from 1/{INPUT_SIDE // FOUND_HEIGHT} of the "
+        "picture's long side.",
     )
     close_ups: bool = Field(
         True,
-        description=f"Look a second time at a long side of {CLOSE_UP_SIDE}: faces that fill the picture, masked ones "
-        "above all, are lost without it. Costs a quarter of the look at 640.",
+        description=f"Run the detector a second time, on a small picture with a long side of {CLOSE_UP_SIDE} pixels. "
+        "It finds faces that fill the picture, above all masked ones, which are missed otherwise. Costs "
+        f"a quarter of the time of the run at {INPUT_SIDE}.",
     )
-    score_threshold: float = Field(0.6, ge=0, le=1, description="Faces with a lower confidence are left out.")
-    nms_threshold: float = Field(0.3, ge=0, le=1, description="Of two boxes with a larger IoU the better one stays.")
+    score_threshold: float = Field(
+        0.6, ge=0, le=1, description="Confidence, 0 to 1. Faces with a lower one are left out."
+    )
+    nms_threshold: float = Field(
+        0.3, ge=0, le=1, description="IoU, 0 to 1. Of two boxes that overlap more only the better one stays."
+    )
 
 
 class FaceDetector:

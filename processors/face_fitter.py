@@ -81,7 +81,9 @@ def five_points(obj: Object) -> Floats | None:
 
 
 class FaceFitterSettings(Section):
-    model: ModelName = Field("mp_face_landmark_468", description="The mesh's model, one that `visaged models` lists.")
+    model: ModelName = Field(
+        "mp_face_landmark_468", description="The face mesh model: a name that `visaged models` lists."
+    )
 
 
 class FaceFitter(Estimator):

@@ -29,7 +29,7 @@ class Gender:
 
 
 class GenderEstimatorSettings(Section):
-    model: ModelName = Field("gender-v1", description="The network, one that `visaged models` lists.")
+    model: ModelName = Field("gender-v1", description="The model: a name that `visaged models` lists.")
 
 
 class GenderEstimator(Estimator):

@@ -30,13 +30,13 @@ class Liveness:
 
 
 class LivenessEstimatorSettings(Section):
-    model: ModelName = Field("liveness_minifasv2se_128", description="The network, one that `visaged models` lists.")
+    model: ModelName = Field("liveness_minifasv2se_128", description="The model: a name that `visaged models` lists.")
     threshold: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="A face is real from this probability on. How many attacks pass and how many people are refused "
-        "depends on the camera: a site needs a threshold of its own.",
+        description="Probability, 0 to 1, from which a face counts as real. How many attacks pass and how many "
+        "people are refused depends on the camera: choose a threshold for your site.",
     )
 
 

@@ -27,8 +27,8 @@ class Mask:
 
 
 class MaskEstimatorSettings(Section):
-    model: ModelName = Field("mask_mobilenetv2_real", description="The network, one that `visaged models` lists.")
-    threshold: float = Field(0.5, ge=0, le=1, description="A mask is worn from this probability on.")
+    model: ModelName = Field("mask_mobilenetv2_real", description="The model: a name that `visaged models` lists.")
+    threshold: float = Field(0.5, ge=0, le=1, description="Probability, 0 to 1, from which a face counts as masked.")
 
 
 class MaskEstimator(Estimator):

@@ -54,8 +54,8 @@ class Embedder:
 class TemplateExtractorSettings(Section):
     fusion_model: ModelName = Field(
         "identity_fusion",
-        description="What makes one embedding of those of SFace and MobileFaceNet, one that `visaged models` lists. "
-        "The matcher's curves hold for the default alone.",
+        description="The model that combines the embeddings of SFace and MobileFaceNet: a name that `visaged models` "
+        "lists. The matcher's error rates hold only for the default.",
     )
 
 

@@ -50,11 +50,14 @@ class TrackerSettings(Section):
     lost_after: float = Field(
         3.0,
         gt=0,
-        description="Seconds without a box after which a track ends. One that leaves the picture ends sooner; where "
-        "frames come more seldom than this, one that was seen on the frame before goes on if it has hardly moved.",
+        description="Seconds without a box after which a track ends. A track that leaves the picture ends sooner. If "
+        "frames come less often than this, a track that was seen on the last frame goes on if it has hardly moved.",
     )
     confirmed_after: int = Field(
-        3, ge=1, description="Boxes after which a track counts as one of somebody, not as a detector's passing error."
+        3,
+        ge=1,
+        description="Number of boxes after which a track is confirmed. Shorter tracks are taken for errors of the "
+        "detector.",
     )
 
 

@@ -14,8 +14,8 @@ Linger = Annotated[
     float,
     Field(
         ge=0,
-        description="Seconds that a document may wait for others to be written with it: many in one write cost little "
-        "more than one.",
+        description="Seconds that a document waits for others, to be written together with them. Few large writes "
+        "need less CPU than many small ones.",
     ),
 ]
 """A setting that every sink has; the daemon sees to it."""

@@ -19,10 +19,11 @@ from sinks.lines import joined, one_line_each, raise_refused
 class FileSettings(Section):
     type: Literal["file"]
     linger: Linger = 0.05
-    path: Path = Field(description="The file of JSON Lines that documents are appended to; its folder must be there.")
+    path: Path = Field(description="The file (JSON Lines) to which documents are appended. Its folder must exist.")
     sync: bool = Field(
         False,
-        description="Wait after each batch until the disk has it: what was acknowledged then survives a power cut.",
+        description="Call fsync after each batch: acknowledged documents then survive a power cut. Costs a wait for "
+        "the disk per batch.",
     )
 
 

@@ -13,12 +13,14 @@ from sinks.base import Linger
 
 
 class KafkaTls(Section):
-    ca: Path | None = Field(None, description="Certificates (PEM) to trust; nothing: those of the system.")
+    ca: Path | None = Field(None, description="File of CA certificates to trust (PEM). null: the system's.")
     certificate: Path | None = Field(
-        None, description="The client's own certificate (PEM), where the brokers ask for one."
+        None, description="File of the client's own certificate (PEM), if the brokers ask for one. null: none."
     )
-    key: Path | None = Field(None, description="Its private key (PEM); nothing: it is in the certificate's file.")
-    verify_hostname: bool = Field(True, description="Whether a broker's certificate must be for its host name.")
+    key: Path | None = Field(
+        None, description="File of its private key (PEM). null: the key is in the certificate's file."
+    )
+    verify_hostname: bool = Field(True, description="Require that a broker's certificate is for its host name.")
 
     @model_validator(mode="after")
     def _key_of_certificate(self) -> "KafkaTls":
@@ -37,10 +39,12 @@ class KafkaTls(Section):
 
 class KafkaSasl(Section):
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="How to sign in. PLAIN sends the password as it is: use it with tls."
+        "SCRAM-SHA-512", description="The SASL mechanism. PLAIN sends the password unencrypted: use it only with tls."
     )
-    username: str = Field(description="The user.")
-    password: SecretStr = Field(description="Better in the environment: VISAGED_CLUSTERS__<NAME>__SASL__PASSWORD.")
+    username: str = Field(description="The user name.")
+    password: SecretStr = Field(
+        description="The password. Better set it in the environment: VISAGED_CLUSTERS__<NAME>__SASL__PASSWORD."
+    )
 
 
 def _servers(value: str) -> str:
@@ -53,12 +57,18 @@ def _servers(value: str) -> str:
 
 class KafkaCluster(Section):
     bootstrap_servers: Annotated[str, AfterValidator(_servers)] = Field(
-        description="Brokers to ask first, host:port, separated by commas."
+        description="Brokers to connect to first, as host:port, separated by commas."
     )
-    client_id: str = Field("visaged", description="What the brokers' logs and quotas call this client.")
-    tls: KafkaTls | None = Field(None, description="Encrypt the connection; {} trusts the system's certificates.")
-    sasl: KafkaSasl | None = Field(None, description="Sign in.")
-    request_timeout: float = Field(10.0, gt=0, description="Seconds in which a broker must answer a request.")
+    client_id: str = Field("visaged", description="The name of this client in the brokers' logs and quotas.")
+    tls: KafkaTls | None = Field(
+        None, description="Encrypt connections with TLS. {}: trust the system's certificates. null: no encryption."
+    )
+    sasl: KafkaSasl | None = Field(None, description="Log in with SASL. null: no login.")
+    request_timeout: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds in which a broker must answer a request. After that the request fails and is tried again.",
+    )
 
     def arguments(self) -> dict[str, Any]:
         """Of aiokafka's clients, in its words. Reads certificates: raises OSError or ssl.SSLError."""
@@ -77,14 +87,16 @@ class KafkaCluster(Section):
 
 
 class NewTopic(Section):
-    partitions: int = Field(1, ge=1, description="Partitions of the new topic; a stream's records share one.")
-    replication_factor: int = Field(1, ge=1, description="Brokers that keep a copy of each.")
+    partitions: int = Field(
+        1, ge=1, description="Number of partitions of a new topic. The records of one stream are all in one partition."
+    )
+    replication_factor: int = Field(1, ge=1, description="Number of brokers that have a copy of each partition.")
 
 
 TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 Clusters = Mapping[str, KafkaCluster]
 ClusterName = Annotated[
-    str | None, Field(description="Which of the clusters above; nothing: the one there is, where there is one only.")
+    str | None, Field(description="The name of a cluster in `clusters`. null: the only one there is.")
 ]
 
 
@@ -92,23 +104,23 @@ class KafkaSettings(Section):
     type: Literal["kafka"]
     linger: Linger = 0.01
     cluster: ClusterName = None
-    topic: TopicName = Field(description="The topic that documents go to, their stream's id as key.")
+    topic: TopicName = Field(description="The topic of the documents. A record's key is the id of its stream.")
     create_topic: NewTopic | None = Field(
-        None, description="Create the topic where it is missing; nothing: leave that to the brokers' own settings."
+        None, description="Create the topic if it does not exist. null: the brokers' own settings decide."
     )
     idempotent: bool = Field(
         True,
-        description="Brokers recognise what was sent twice, so that a lost connection repeats nothing. Refused by "
-        "brokers that cannot.",
+        description="Use an idempotent producer: a lost connection neither repeats nor reorders records. Brokers "
+        "that do not support this refuse it: set false for them.",
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        "lz4", description="Of batches of records. gzip costs the most CPU by far."
+        "lz4", description="Compression of batches of records. gzip needs by far the most CPU."
     )
     max_record_bytes: int = Field(
         1_000_000,
         ge=1000,
-        description="Not more than the brokers take (message.max.bytes). A larger document is sent without its "
-        "pictures, and refused where it is still too large or has none.",
+        description="Maximum size of a record in bytes; at most the brokers' message.max.bytes. A larger document is "
+        "sent without its pictures. If it is still too large, it is refused and counted.",
     )
 
 

@@ -9,15 +9,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from daemon.config.explain import sections, tag_of
 from daemon.config.model import Config
 from daemon.wire.codec import encode
+from daemon.work.settings import ProcessorSettings
 
-WIDTH = 118
+WIDTH = 110  # and the signs before a line that is commented out
 HEAD = """\
-Every key of the configuration, with its default. Written by `visaged schema`: change the descriptions in the code.
+Every key of the configuration, with its default. `visaged schema` writes this file from the code.
 Each key can also come from the environment, which wins: VISAGED_HTTP__PORT=8081 is http.port.
-What a stream or a sink can have stands here as a comment, as there is none by default."""
-EXAMPLE_NAME = {"streams": "entrance", "clusters": "name", "consumers": "name", "sinks": "name"}
+Streams, clusters, consumers, sinks and some sections do not exist by default: they are commented out.
+To use one, remove the `#` before its name and before each line below it."""
+EXAMPLE_NAME = {"streams": "entrance", "clusters": "main", "consumers": "pictures"}
+"""A sink is called after its type."""
 REQUIRED = {
     "source": "rtsp://user:password@camera.example/stream",
     "bootstrap_servers": "broker.example:9092",
@@ -31,37 +35,38 @@ REQUIRED = {
 
 
 def reference() -> str:
-    lines = [*_comment(HEAD, ""), ""]
+    lines = [*_comment(HEAD), ""]
     for name, field in Config.model_fields.items():
-        lines += _comment(field.description or "", "")
-        if get_origin(field.annotation) is dict:
-            lines.append(f"{name}: {{}}")
-            for section in sections(get_args(field.annotation)[1]):
-                lines.append(f"#  {EXAMPLE_NAME[name]}:")
-                lines += [f"#{line}" if line else "#" for line in _keys(section, "    ")]
-        else:
-            lines += _key(name, field, "")
-        lines.append("")
+        lines += [*(_entries(name, field) if get_origin(field.annotation) is dict else _key(name, field)), ""]
     return "\n".join(lines)
 
 
-def _keys(section: type[BaseModel], indent: str) -> Iterator[str]:
+def _entries(name: str, field: FieldInfo) -> Iterator[str]:
+    """A mapping of names of the user's choice, with an entry for each kind that there is, commented out."""
+    yield from _comment(field.description or "")
+    yield f"#{name}:"
+    for section in sections(get_args(field.annotation)[1]):
+        yield f"#  {tag_of(section) or EXAMPLE_NAME[name]}:"
+        yield from (f"#    {line}" for line in _keys(section))
+
+
+def _keys(section: type[BaseModel]) -> Iterator[str]:
     for name, field in section.model_fields.items():
-        if field.description:
-            yield from _comment(field.description, indent)
-        yield from _key(name, field, indent)
+        yield from _key(name, field)
 
 
-def _key(name: str, field: FieldInfo, indent: str) -> Iterator[str]:
-    below = list(sections(field.annotation))
-    default = field.default
-    if below and default is not None:
-        yield f"{indent}{name}:"
-        yield from _keys(below[0], indent + "  ")
+def _key(name: str, field: FieldInfo) -> Iterator[str]:
+    yield from _comment(field.description or "")
+    below = sections(field.annotation)
+    if not below:
+        yield f"{name}: {_value(name, field)}"
         return
-    yield f"{indent}{name}: {_value(name, field)}"
-    if below:  # nothing by default: its keys as a comment
-        yield from (f"{indent}#{line[len(indent) :]}" for line in _keys(below[0], indent + "  "))
+    if below == [ProcessorSettings] and field.default is None:
+        yield f"#{name}: {{}}"  # its keys stand in the file already
+        return
+    sign = "#" if field.default is None else ""
+    yield f"{sign}{name}:"
+    yield from (f"{sign}  {line}" for line in _keys(below[0]))
 
 
 def _value(name: str, field: FieldInfo) -> str:
@@ -72,14 +77,6 @@ def _value(name: str, field: FieldInfo) -> str:
     return encode(value).decode().replace('","', '", "')
 
 
-def sections(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that an annotation is, or is a union of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from sections(part)
-
-
-def _comment(text: str, indent: str) -> Iterator[str]:
+def _comment(text: str) -> Iterator[str]:
     for paragraph in text.splitlines():
-        yield from textwrap.wrap(paragraph, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+        yield from textwrap.wrap(paragraph, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)

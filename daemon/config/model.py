@@ -22,34 +22,40 @@ ENV_DELIMITER = "__"
 
 
 class LogSettings(Section):
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least grave lines to write.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The log level: less severe lines are not written."
+    )
 
 
 class EngineSettings(Section):
     workers: int | None = Field(
-        None, ge=1, description="Threads that run the models, all streams and HTTP together; nothing: one a core."
+        None, ge=1, description="Threads that run the models, shared by all streams and HTTP. null: one per core."
     )
     hang_timeout: float = Field(
         60.0,
         gt=0,
-        description="Seconds after which the work on a frame or a request counts as hung: its model is terminated, or "
-        "its thread replaced. After three of these the daemon ends, to be started afresh.",
+        description="Seconds. Work on one frame or request that takes longer counts as hung: its model run is "
+        "terminated, or its thread is replaced. After three hangs the daemon exits with status 1, so "
+        "that it can be started again.",
     )
     shots_share: float = Field(
         0.2,
         gt=0,
         lt=1,
-        description="Share of the workers' time, 0 to 1, that is kept for the shots of cameras' tracks when all "
-        "workers are busy. More: ages, templates and the like come sooner, and fewer frames are looked at.",
+        description="Share of the workers' time, 0 to 1, that is kept for the best shots of cameras' tracks while all "
+        "workers are busy. With more, ages, templates and the like come sooner, but fewer frames are looked at.",
     )
 
 
 class ModelSettings(Section):
-    directory: Path | None = Field(None, description="A folder with manifests/ and files/; nothing: visaged's own.")
+    directory: Path | None = Field(
+        None, description="A folder with manifests/ and files/. null: the models that come with visaged."
+    )
     provider: Literal["cpu", "cuda", "auto"] = Field(
         "cpu",
-        description="Where models run. cuda needs onnxruntime-gpu in onnxruntime's place and is refused where it can't "
-        "be had; auto takes it where it can.",
+        description="Where models run. cuda needs an NVIDIA GPU and the package onnxruntime-gpu in place of "
+        "onnxruntime; without them the daemon does not start. auto uses cuda where it is available, "
+        "otherwise the CPU.",
     )
 
 
@@ -75,25 +81,33 @@ class Config(Section, BaseSettings):
         env_parse_none_str="null",
     )
 
-    log: LogSettings = Field(LogSettings(), description="Log lines, written to standard error.")
-    engine: EngineSettings = Field(EngineSettings(), description="The workers.")
+    log: LogSettings = Field(LogSettings(), description="Log lines. They go to standard error.")
+    engine: EngineSettings = Field(EngineSettings(), description="The threads that run the models.")
     models: ModelSettings = Field(ModelSettings(), description="Where models come from and where they run.")
-    processors: ProcessorSettings = Field(ProcessorSettings(), description="Settings of the processors.")
-    http: HttpSettings | None = Field(HttpSettings(), description="The HTTP services; null: none.")
-    streams: dict[str, StreamSettings] = Field({}, description="Streams by id, which is the key of their records.")
-    clusters: dict[str, KafkaCluster] = Field({}, description="Kafka clusters, by a name of your choice.")
+    processors: ProcessorSettings = Field(
+        ProcessorSettings(), description="Settings of the processors, for all streams, consumers and HTTP services."
+    )
+    http: HttpSettings | None = Field(HttpSettings(), description="The HTTP services. null: no HTTP.")
+    streams: dict[str, StreamSettings] = Field(
+        {}, description="Streams, by an id of your choice. The id is the key of their records."
+    )
+    clusters: dict[str, KafkaCluster] = Field(
+        {}, description="Kafka clusters, by a name of your choice. Sinks and consumers refer to it."
+    )
     consumers: dict[str, ConsumerSettings] = Field(
         {}, description="Frames that come from Kafka, by a name of your choice."
     )
     sinks: dict[str, SinkSettings] = Field({}, description="Where documents go, by a name of your choice.")
     state_dir: Path | None = Field(
         None,
-        description="A folder for what must outlive a crash: which tracks have appeared and not left. Nothing: none.",
+        description="A folder for what must survive a crash: which tracks have appeared and not left. null: nothing "
+        "is kept, and after a crash no `left` events are sent for these tracks.",
     )
     stop_timeout: float = Field(
         20.0,
         gt=0,
-        description="Seconds that a stop may take; what has not reached a sink by then is counted as dropped.",
+        description="Seconds that a stop may take. Records that have not reached a sink by then are dropped and "
+        "counted.",
     )
 
     @classmethod

@@ -57,59 +57,76 @@ Hardware = Literal[
 
 
 class MotionSettings(Section):
-    every: float = Field(5.0, gt=0, description="Seconds after which a still scene is looked at again all the same.")
+    every: float = Field(5.0, gt=0, description="Seconds. A still scene is looked at again after this time.")
     threshold: float = Field(
         8.0,
         gt=0,
         le=255,
-        description="Grey levels, of 255, by which a place must differ from when the scene was last looked at, beyond "
-        "its usual noise and a change of light all over.",
+        description="Grey levels, 0 to 255. A place has changed when it differs by more than this from the frame "
+        "that was last looked at, beyond its usual noise and a change of the light of the whole picture.",
     )
     area: float = Field(
-        0.0003, ge=0, le=1, description="The share of the picture that must differ so: 0.0003 is 16x17 pixels of 720p."
+        0.0003,
+        ge=0,
+        le=1,
+        description="Share of the picture, 0 to 1, that must change. 0.0003 is 16x17 pixels of 720p.",
     )
 
 
 class RegionSettings(Section):
     include: tuple[Polygon, ...] = Field(
         (),
-        description="Polygons of three or more corners [x, y], in shares (0 to 1) of the picture's width and height: "
-        "faces count by their centre, bodies by the middle of their lower edge. None: all of the picture.",
+        description="Polygons of three or more corners [x, y], in shares (0 to 1) of the picture's width and height. "
+        "Only objects inside them count: faces by their centre, bodies by the middle of their lower "
+        "edge. []: the whole picture.",
     )
-    exclude: tuple[Polygon, ...] = Field((), description="Polygons in which nothing counts, whatever includes it.")
+    exclude: tuple[Polygon, ...] = Field(
+        (), description="Polygons in which objects do not count, even inside an included one."
+    )
 
 
 class SourceSettings(Section):
     source: str = Field(
-        description="Where frames come from: rtsp:// or rtsps:// (a camera), http:// or https:// (MJPEG and live HLS "
-        "are cameras, what has an end is a file), the path of a video, or of a folder of pictures.",
+        description="Where frames come from: a camera (rtsp://, rtsps://; MJPEG or live HLS by http://, https://), a "
+        "video (a path or a URL), or a folder of pictures (a path).",
         min_length=1,
     )
-    transport: Literal["tcp", "udp"] = Field("tcp", description="How RTSP carries the video.")
-    open_timeout: float = Field(10.0, gt=0, description="Seconds in which a camera must answer.")
-    read_timeout: float = Field(5.0, gt=0, description="Seconds without a packet after which a camera counts as lost.")
+    transport: Literal["tcp", "udp"] = Field("tcp", description="The transport of RTSP's video.")
+    open_timeout: float = Field(
+        10.0, gt=0, description="Seconds in which a camera must answer. After that the connection is tried again."
+    )
+    read_timeout: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds without a packet after which a camera counts as lost. It is then connected again.",
+    )
     ffmpeg_options: dict[str, str] = Field(
-        {}, description="Further options of FFmpeg's demuxers and protocols, as they are."
+        {}, description="Further options of FFmpeg's demuxers and protocols, passed on unchanged."
     )
     fps: float | None = Field(
         None,
         gt=0,
-        description="Frames a second that are wanted of a video, evenly spaced; nothing: all. The others are skipped "
-        "before they are decoded where keyframes are frequent enough, or nothing depends on them, else after.",
+        description="Frames per second to take from a video, evenly spaced. The others are skipped: before they are "
+        "decoded if the video's keyframes are frequent enough or no frame depends on them, otherwise "
+        "after. null: all frames.",
     )
     keyframes_only: bool = Field(
-        False, description="Decode the frames alone that depend on no other: cheap, at the camera's keyframe interval."
+        False,
+        description="Decode keyframes only. This costs little, and gives one frame per keyframe interval of the "
+        "camera.",
     )
     hardware: Hardware | None = Field(
         None,
-        description="Decode video on a device, by FFmpeg's name (cuda, qsv, ...). Where it cannot be had `check` "
-        "refuses it, the source fails and is tried again: it is never decoded on the CPU instead. Nothing: the CPU.",
+        description="Decode video on this device, by FFmpeg's name (cuda, qsv, ...). If it is not available, `check` "
+        "refuses it and the source fails and is tried again; visaged never falls back to the CPU. null: "
+        "the CPU.",
     )
     motion: MotionSettings | None = Field(
-        None, description="Skip what of a video shows nothing new; null: look at every frame."
+        None, description="Skip frames of a video that show nothing new. null: no frame is skipped for this."
     )
     isolate: bool = Field(
         False,
-        description="Decode in a process of its own, so that a decoder that crashes takes this stream down and not the "
-        "daemon. Costs about half a millisecond of CPU a frame of 720p, 40 MB, and half a second at each start.",
+        description="Decode in a separate process, so that a crash of the decoder stops only this stream and not the "
+        "daemon. Costs about 0.5 ms of CPU per frame of 720p, 40 MB of memory, and half a second at each "
+        "start.",
     )

@@ -28,7 +28,7 @@ ProcessorSettings: type[BaseModel] = create_model(
     "ProcessorSettings",
     __base__=Section,
     **{  # type: ignore[call-overload]
-        key_of(name): (cls.Settings, Field(cls.Settings(), description=f"Of every {name}."))
+        key_of(name): (cls.Settings, Field(cls.Settings(), description=f"Settings of {name}."))
         for name, cls in PROCESSORS.items()
     },
 )
@@ -48,22 +48,30 @@ def _laid_over(below: BaseModel, over: BaseModel) -> BaseModel:
 
 
 class EventSettings(Section):
-    topic: TopicName = Field("visaged.tracks", description="The topic of the events, beside that of the documents.")
-    image: bool = Field(False, description="Whether an event brings the best shot's crop as JPEG (`_image`).")
+    topic: TopicName = Field(
+        "visaged.tracks",
+        description="The topic of the events in sinks of type kafka. In other sinks they stand between the documents.",
+    )
+    image: bool = Field(False, description="Add the crop of the best shot as JPEG (`_image`) to each event.")
 
 
 class TrackingSettings(TrackerSettings):
     per: dict[str, Often] = Field(
         {},
-        description="How often a processor of the chain runs: on every `frame`, on the best few shots of a `track`, "
-        "or on every so many of its frames. Not named here: age, gender, mask, liveness, quality and template by "
-        "`track`, all others by `frame`, as detectors and the fitter must.",
+        description="How often each processor of the chain runs: `frame` (on every frame), `track` (only on the best "
+        "shots of a track), or a number n of 2 or more (on every n-th frame of a track). Default: "
+        "`track` for age, gender, mask, liveness, quality and template; `frame` for all others. "
+        "Detectors and the fitter must run per frame.",
     )
     shots: int = Field(
-        3, ge=1, description="How many of a track's best shots are pooled into its age, gender, mask, liveness, ..."
+        3,
+        ge=1,
+        description="Number of best shots of a track whose results are combined (age, gender, mask, liveness, ...). "
+        "More take more time.",
     )
     events: EventSettings | None = Field(
-        None, description="Events of tracks (`appeared`, `updated`, `left`) on a topic of their own; nothing: none."
+        None,
+        description="Send events when tracks appear, are updated and leave, to a topic of their own. null: no events.",
     )
 
 
@@ -93,34 +101,47 @@ def _chain(chain: tuple[str, ...]) -> tuple[str, ...]:
 class WorkSettings(Section):
     chain: Annotated[tuple[str, ...], AfterValidator(_chain)] = Field(
         ("face-detector", "face-fitter"),
-        description="Processors by name, in the order in which they run; which needs which: docs/processors.md.",
+        description="Processors by name, in the order in which they run. docs/processors.md says which processor "
+        "needs which before it.",
     )
     processors: ProcessorSettings | None = Field(
-        None, description="Settings of processors for these streams alone, over those of `processors` above."
+        None,
+        description="Settings of processors for this entry only, with the same keys as `processors` above, which "
+        "they override. null: those above hold.",
     )
-    regions: RegionSettings | None = Field(None, description="Where in the picture objects count; nothing: everywhere.")
+    regions: RegionSettings | None = Field(
+        None, description="The regions of the picture in which objects count. null: the whole picture."
+    )
     tracking: TrackingSettings | None = Field(
-        None, description="Follows faces and bodies from frame to frame, {} with the defaults; nothing: does not."
+        None, description="Track faces and bodies from frame to frame. null: no tracking."
     )
     sinks: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Which of the sinks below get the documents; nothing: all of them."
+        None, min_length=1, description="Names of the sinks that get the documents, as a list. null: all sinks."
     )
     topic: TopicName | None = Field(
-        None, description="The topic of the documents in sinks of type kafka; nothing: the sink's own."
+        None, description="The topic of the documents in sinks of type kafka. null: the topic of the sink."
     )
     emit: Literal["every", "objects", "change"] = Field(
         "every",
-        description="Which frames make a document: every one, those with objects, or those on which a track begins, "
-        "has ended, or is known better than before (without tracking: the number of faces or bodies is another).",
+        description="Which frames make a document. every: all frames. objects: frames with objects. change: frames "
+        "on which a track appears, has new or better results, or has left; without tracking, frames on "
+        "which the number of faces or bodies changes.",
     )
     image: Literal["none", "crops", "full"] = Field(
         "none",
-        description="What each document brings of the picture as JPEG (`_image`): nothing, a crop of each object, "
-        "or all of it.",
+        description="What is added to each document as JPEG (`_image`). none: nothing. crops: a crop of each object. "
+        "full: the whole picture.",
     )
-    weight: float = Field(1.0, gt=0, description="The share of the workers beside the others when all are busy.")
+    weight: float = Field(
+        1.0,
+        gt=0,
+        description="Share of the workers relative to other streams while all workers are busy: 2.0 gets twice the "
+        "time of 1.0.",
+    )
     window: int | None = Field(
-        None, ge=1, description="Frames of one stream that are worked on at once; nothing: as many as workers."
+        None,
+        ge=1,
+        description="Frames of one stream that are worked on at the same time. null: as many as there are workers.",
     )
 
 

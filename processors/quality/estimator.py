@@ -72,23 +72,46 @@ class Quality:
 class QualityEstimatorSettings(Section):
     """Each member is acceptable from its threshold on, the threshold itself included."""
 
-    sharpness: float = Field(0.5, ge=0, le=1, description="Least score of a sharp face; 0.5: a blur of two pixels.")
-    illumination: float = Field(0.4, ge=0, le=1, description="Least score of an evenly lit face.")
+    sharpness: float = Field(
+        0.5, ge=0, le=1, description="Score, 0 to 1, from which a face counts as sharp. 0.5 is a blur of two pixels."
+    )
+    illumination: float = Field(0.4, ge=0, le=1, description="Score, 0 to 1, from which a face counts as evenly lit.")
     flare: float = Field(
-        0.01, ge=0, le=1, description="Most that burnt spots (share of the face) and veil (of 255) may come to."
+        0.01,
+        ge=0,
+        le=1,
+        description="Maximum, 0 to 1, of the share of burnt-out spots in the face plus the veil (its share of 255).",
     )
-    eye_openness: float = Field(0.5, ge=0, le=1, description="Least score of an open eye.")
-    rotation: int = Field(15, ge=0, le=180, description="Most degrees that the head may be turned about any axis.")
-    neutral_emotion: float = Field(0.35, ge=0, le=1, description="Least probability of a neutral face.")
-    eyes_distance: int = Field(60, ge=0, description="Least pixels between the eyes.")
-    inner_margin: float = Field(0.6, ge=0, le=1, description="Least share of the picture's height that a face takes.")
+    eye_openness: float = Field(0.5, ge=0, le=1, description="Score, 0 to 1, from which an eye counts as open.")
+    rotation: int = Field(15, ge=0, le=180, description="Maximum angle of the head about each axis, in degrees.")
+    neutral_emotion: float = Field(
+        0.35, ge=0, le=1, description="Probability, 0 to 1, from which a face counts as neutral."
+    )
+    eyes_distance: int = Field(60, ge=0, description="Minimum distance of the eyes, in pixels.")
+    inner_margin: float = Field(
+        0.6, ge=0, le=1, description="Minimum height of a face, as a share (0 to 1) of the picture's height."
+    )
     outer_margin: float = Field(
-        0.9, ge=0, le=1, description="Most that a face takes of the picture's height, and of its width."
+        0.9,
+        ge=0,
+        le=1,
+        description="Maximum height and width of a face, as a share (0 to 1) of the picture's.",
     )
-    noise: float = Field(0.5, ge=0, le=1, description="Least score of a face without noise; 0.5: nine grey levels.")
-    watermark: float = Field(0.5, ge=0, le=1, description="Least probability of a watermark that is taken for one.")
-    dynamic_range: int = Field(128, ge=0, le=255, description="Least grey levels that a face spans.")
-    background_uniformity: float = Field(0.7, ge=0, le=1, description="Least score of a uniform background.")
+    noise: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Score, 0 to 1, from which a face counts as free of noise. 0.5 is noise of nine grey levels.",
+    )
+    watermark: float = Field(
+        0.5, ge=0, le=1, description="Probability, 0 to 1, from which a picture counts as watermarked."
+    )
+    dynamic_range: int = Field(
+        128, ge=0, le=255, description="Minimum range of a face's brightness, in grey levels (0 to 255)."
+    )
+    background_uniformity: float = Field(
+        0.7, ge=0, le=1, description="Score, 0 to 1, from which a background counts as uniform."
+    )
 
 
 class QualityEstimator:

@@ -1,14 +1,20 @@
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
 
 import configs
-from daemon.commands.schema import reference, sections
+from daemon.commands.schema import reference
+from daemon.config.explain import sections
 from daemon.config.load import load
 from daemon.config.model import Config
+from daemon.sources.settings import MotionSettings, RegionSettings
+from daemon.work.settings import EventSettings, TrackingSettings
+from sinks import SINKS
+from sinks.kafka_settings import KafkaTls
 
 FOLDER = Path(configs.__file__).parent
 
@@ -25,21 +31,68 @@ SINK = "sinks: {out: {type: stdout}}\n"
 CLUSTER = "clusters: {own: {bootstrap_servers: 'broker.example:9092'}}\n"
 NEEDED = {"streams": SINK, "clusters": "", "consumers": SINK + CLUSTER, "sinks": CLUSTER}
 """What else a configuration with the section must have."""
+NAMES = {"streams": ["entrance"], "clusters": ["main"], "consumers": ["pictures"], "sinks": list(SINKS)}
 
 
-@pytest.mark.parametrize("section", NEEDED)
-def test_its_examples_load_too(section: str, tmp_path: Path) -> None:
-    """Each example, with its comment signs taken off, is what a user would begin with."""
+def uncommented(text: str) -> str:
+    """As a user does it: without the sign before each key, and before what stands below it; descriptions keep theirs.
+
+    A description has one space after its sign.
+    """
+    return re.sub(r"^( *)#(?! \S)", r"\1", text, flags=re.MULTILINE)
+
+
+def wholly_uncommented(text: str) -> str:
+    once = uncommented(text)
+    return once if once == text else wholly_uncommented(once)
+
+
+def block(section: str) -> str:
     text = reference()
-    lines = text[text.index(f"\n{section}: {{}}\n") :].splitlines()[2:]
-    examples = lines[: lines.index("")]
-    starts = [index for index, line in enumerate(examples) if re.fullmatch(r"#  \w+:", line)]
-    for start, end in zip(starts, [*starts[1:], len(examples)], strict=True):
-        entry = "\n".join(line[1:] for line in examples[start:end])
-        path = tmp_path / "example.yaml"
-        path.write_text(f"{section}:\n{entry}\n{NEEDED[section]}")
-        config = load(path)
-        assert len(getattr(config, section)) == 1
+    return text[text.index(f"\n#{section}:\n") + 1 :].split("\n\n")[0] + "\n"
+
+
+def loaded(text: str, folder: Path) -> Config:
+    path = folder / "example.yaml"
+    path.write_text(text)
+    return load(path)
+
+
+@pytest.mark.parametrize("uncomment", [uncommented, wholly_uncommented])
+@pytest.mark.parametrize("section", NEEDED)
+def test_each_example_loads_uncommented(section: str, uncomment: Callable[[str], str], tmp_path: Path) -> None:
+    config = loaded(uncomment(block(section)) + NEEDED[section], tmp_path)
+    assert list(getattr(config, section)) == NAMES[section]
+
+
+def test_the_whole_file_loads_uncommented(tmp_path: Path) -> None:
+    config = loaded(wholly_uncommented(reference()), tmp_path)
+    assert {section: list(getattr(config, section)) for section in NAMES} == NAMES
+    stream, consumer, cluster = config.streams["entrance"], config.consumers["pictures"], config.clusters["main"]
+    assert (stream.motion, stream.regions) == (MotionSettings(), RegionSettings())
+    assert stream.tracking == consumer.tracking == TrackingSettings(events=EventSettings())
+    assert cluster.sasl is not None
+    assert cluster.tls == KafkaTls()
+
+
+def test_no_line_is_too_long_for_a_terminal() -> None:
+    assert max(map(len, reference().splitlines())) <= 120
+
+
+def test_a_key_that_may_be_null_says_what_null_means() -> None:
+    def silent(section: type[BaseModel]) -> Iterator[str]:
+        for name, field in section.model_fields.items():
+            if field.default is None and "null:" not in (field.description or ""):
+                yield f"{section.__name__}.{name}"
+            for below in sections_below(field.annotation):
+                yield from silent(below)
+
+    assert list(silent(Config)) == []
+
+
+def sections_below(annotation: Any) -> list[type[BaseModel]]:
+    """Also where names of the user's choice stand between."""
+    return sections(get_args(annotation)[1] if get_origin(annotation) is dict else annotation)
 
 
 def test_every_key_has_a_description() -> None:
@@ -47,7 +100,7 @@ def test_every_key_has_a_description() -> None:
         for name, field in section.model_fields.items():
             if not field.description and name != "type":
                 yield f"{section.__name__}.{name}"
-            for below in sections(field.annotation):
+            for below in sections_below(field.annotation):
                 yield from undescribed(below)
 
     assert list(undescribed(Config)) == []
