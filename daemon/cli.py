@@ -158,17 +158,9 @@ def _positive(text: str) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> int:
-    from models.listing import listing, table
-    from models.store import ModelStore
+    from daemon.commands.models import main
 
-    if arguments.cards is not None:
-        import models
-        from daemon.commands.evaluate.cards import main
-
-        return main(arguments.cards, Path(models.__file__).parent)
-    rows = listing(ModelStore())
-    sys.stdout.write(table(rows) + "\n")
-    return 0 if all(row.file == "ok" for row in rows) else EXIT_ERROR
+    return main(arguments.cards)
 
 
 def _schema(arguments: argparse.Namespace) -> int:
