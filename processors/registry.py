@@ -65,18 +65,18 @@ def needed_before(name: str, before: Sequence[str] = ()) -> list[str]:
 
 
 def key_of(name: str) -> str:
-    """Of a processor's settings in the configuration, where names are in snake_case."""
+    """The key of a processor's settings in the configuration: its name in snake_case."""
     return name.replace("-", "_")
 
 
 def model_keys(section: type[BaseModel]) -> list[str]:
-    """The settings that are a ModelName, or one or none."""
+    """The keys of a section whose type is ModelName or ModelName | None."""
     hints = get_type_hints(section, include_extras=True)
     return [key for key in section.model_fields if ModelName in (hints[key], *get_args(hints[key]))]
 
 
 def _check_models(name: str, settings: BaseModel, models: ModelStore) -> None:
-    """A processor's code fits its own models: another must be of the same task, and take and give the same."""
+    """A processor works with its default models only, and with others of the same task, inputs and outputs."""
     for key in model_keys(type(settings)):
         chosen, default = getattr(settings, key), type(settings).model_fields[key].default
         if chosen in (None, default):
@@ -99,7 +99,7 @@ def _replaces(manifest: Manifest, own: Manifest) -> bool:
 
 
 def _like(tensors: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
-    """Of the same names, types and sizes; a size may also be free, and the batch's is, as runs are of one object."""
+    """Whether names, types and sizes are the same. A size may be free; the batch is not compared."""
     of_name = {tensor.name: tensor for tensor in tensors}
     return of_name.keys() == {tensor.name for tensor in wanted} and all(
         of_name[own.name].dtype == own.dtype

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration although each of its values is right by itself."""
+"""Mistakes between settings: each value is right by itself, but two of them do not go together."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -12,7 +12,7 @@ from sinks.kafka_settings import KafkaSettings, cluster_of
 
 
 def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
-    """What no value shows by itself. `wrong`: sections and entries that `config` lacks because they are."""
+    """All such mistakes. `wrong`: sections and entries that are wrong by themselves and so are not in `config`."""
     if config.http is None and not config.streams and not config.consumers and not wrong:
         yield ("streams",), "expected a stream where http is null, got nothing to do"
     sinks, clusters = _names("sinks", config.sinks, wrong), _names("clusters", config.clusters, wrong)
@@ -34,7 +34,7 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
 
 
 def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Collection[str] | None:
-    """All names of a section, those of wrong entries too; None: the section is wrong as a whole."""
+    """All names in a section, including those of wrong entries; None if the section itself is wrong."""
     if (section,) in wrong:
         return None
     return [*entries, *(key[1] for key in wrong if key[0] == section)]
@@ -74,7 +74,7 @@ def _mistakes_of_cluster(key: Key, cluster: str | None, known: Collection[str] |
 
 
 def _mistakes_of_transactions(config: Config, key: Key, consumer: ConsumerSettings) -> Iterator[Mistake]:
-    """A transaction spans the topics of one cluster and nothing else."""
+    """A transaction covers topics of one cluster only."""
     for name in consumer.sinks or config.sinks:
         sink = config.sinks.get(name)
         if sink is not None and not isinstance(sink, KafkaSettings):
@@ -84,13 +84,13 @@ def _mistakes_of_transactions(config: Config, key: Key, consumer: ConsumerSettin
             try:
                 same = cluster_of(sink.cluster, config.clusters) is cluster_of(consumer.cluster, config.clusters)
             except LookupError:
-                continue  # which has been said
+                continue  # already reported
             if not same:
                 yield (*key, "delivery"), f"expected sinks in the consumer's cluster for {EXACTLY_ONCE}, got {name}"
 
 
 def _mistakes_of_loops(config: Config) -> Iterator[Mistake]:
-    """What a consumer writes must not come back to it, directly or through others."""
+    """A consumer must not read what it has written, directly or through other consumers."""
     ways = [
         (name, reader, key, topic)
         for name, consumer in config.consumers.items()
@@ -110,7 +110,7 @@ def _mistakes_of_loops(config: Config) -> Iterator[Mistake]:
 
 
 def _written(config: Config, name: str, consumer: ConsumerSettings) -> Iterator[tuple[Key, str | None, str]]:
-    """The topics that a consumer's records and documents go to: where that is said, cluster and topic."""
+    """The topics a consumer writes to: the key that sets it, the cluster, the topic."""
     key = ("consumers", name)
     yield (*key, "dead_letter_topic"), consumer.cluster, consumer.dead_letter_topic
     for sink_name in consumer.sinks or config.sinks:
@@ -131,5 +131,5 @@ def _same_brokers(config: Config, cluster: str | None, other: str | None) -> boo
     try:
         clusters = [cluster_of(name, config.clusters) for name in (cluster, other)]
     except LookupError:
-        return False  # which has been said
+        return False  # already reported
     return clusters[0].bootstrap_servers == clusters[1].bootstrap_servers

@@ -1,4 +1,4 @@
-"""What pydantic says of a configuration, in the words of YAML and of those who write it."""
+"""Puts pydantic's errors into the words of YAML, with the key at which they are."""
 
 from collections.abc import Iterator, Sequence
 from types import NoneType
@@ -13,7 +13,7 @@ from daemon.sources.url import redacted
 
 Key = tuple[str, ...]
 Mistake = tuple[Key, str]
-"""Where in the configuration, and what is wrong there."""
+"""The key, and what is wrong with its value."""
 
 EXPECTED = {
     "bool_parsing": "true or false",
@@ -30,11 +30,11 @@ EXPECTED = {
     "string_type": "text (a number in quotes)",
     "tuple_type": "a list",
 }
-"""By pydantic's type of an error, of which its own words are Python's."""
+"""By pydantic's error type. Its own messages use Python's words: dictionary, tuple."""
 
 
 def explain(error: ErrorDetails) -> Iterator[Mistake]:
-    """In YAML's words. Nothing for what only follows from another error."""
+    """The mistakes in one of pydantic's errors; none if it only follows from another error."""
     key, place = walk(error["loc"])
     value = error["input"]
     match error["type"]:
@@ -47,7 +47,7 @@ def explain(error: ErrorDetails) -> Iterator[Mistake]:
         case "union_tag_invalid":
             yield (*key, "type"), f"unknown type {value['type']}" + nearest(str(value["type"]), place.types)
         case "too_short" if len(value) >= error["ctx"]["min_length"]:
-            pass  # pydantic leaves out the items that are wrong, and counts the others
+            pass  # pydantic counts only the items that are right; the wrong ones have errors of their own
         case "too_short":
             yield key, f"expected {error['ctx']['min_length']} or more, got {len(value)}"
         case "too_long":
@@ -63,7 +63,7 @@ def explain(error: ErrorDetails) -> Iterator[Mistake]:
 
 
 def _got(value: Any, place: "Place") -> str:
-    """Nothing where it is long or may be a secret."""
+    """The end of a message that shows the value; empty if the value is long or may be a secret."""
     if place.is_secret or isinstance(value, dict | list | tuple):
         return ""
     if value is None or isinstance(value, bool):
@@ -90,12 +90,12 @@ def kind_of(value: Any) -> str:
 
 
 class Place(NamedTuple):
-    """What the configuration's types say of a key."""
+    """What the settings classes say about a key."""
 
     kind: Any
-    """The annotation of its value; None: there is no such key."""
+    """The annotation of its value; None if there is no such key."""
     siblings: tuple[str, ...]
-    """The keys that are known there."""
+    """The keys that are known at this place."""
 
     @property
     def types(self) -> list[str]:
@@ -103,15 +103,15 @@ class Place(NamedTuple):
 
     @property
     def is_secret(self) -> bool:
-        """Also what stands where sections belong: it may be a password on the wrong line."""
+        """Also true for text in the place of a section: it may be a password on the wrong line."""
         is_above_sections = bool(sections(self.kind)) or get_origin(self.kind) is dict
         return self.kind is None or is_above_sections or SecretStr in (self.kind, *get_args(self.kind))
 
 
 def walk(loc: Sequence[str | int]) -> tuple[tuple[str, ...], Place]:
-    """The path of keys that an error's location stands for, up to the first unknown one.
+    """The keys that lead to an error's location, up to the first unknown key, and what is known about the last.
 
-    Pydantic puts a sink's type in between, which is no key.
+    Pydantic's locations also contain the type of a sink, which is not a key.
     """
     key: list[str] = []
     place = Place(Config, ())
@@ -140,7 +140,7 @@ def _bare(kind: Any) -> Any:
 
 
 def sections(kind: Any) -> list[type[BaseModel]]:
-    """What an annotation allows of sections, through unions."""
+    """The sections that an annotation allows, also inside a union."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return [kind]
     if get_origin(kind) in (dict, tuple):
@@ -149,6 +149,6 @@ def sections(kind: Any) -> list[type[BaseModel]]:
 
 
 def tag_of(section: type[BaseModel]) -> str | None:
-    """A sink's type."""
+    """The `type` by which a section of a union is chosen; None for others."""
     field = section.model_fields.get("type")
     return get_args(field.annotation)[0] if field else None

@@ -1,7 +1,7 @@
-"""Reads the configuration: one YAML file, and VISAGED_ variables of the environment, which win over it.
+"""Reads the configuration: a YAML file, and environment variables that begin with VISAGED_ and override it.
 
-The only reader of configuration files and of the environment. One ConfigError lists every mistake:
-the line, the key, what was expected and what came; for an unknown key, the nearest known one.
+No other module reads configuration files or the environment. One ConfigError lists all mistakes, each with its line,
+key, what was expected and what came; for an unknown key also the nearest known one.
 """
 
 import os
@@ -20,9 +20,9 @@ from daemon.errors import ConfigError, nearest
 
 
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Reads and checks the configuration; without a file it is the defaults and the environment.
+    """Reads and checks the configuration. Without a path only defaults and the environment count.
 
-    `overrides` win over the file, and the environment over both. Raises ConfigError.
+    `overrides` override the file, and the environment overrides both. Raises ConfigError.
     """
     data = _merged(_read_yaml(path)[0] if path else {}, overrides or {})
     mistakes: list[Mistake] = []
@@ -43,14 +43,14 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
 
 
 def refusal(path: Path | None, mistakes: Iterable[Mistake]) -> ConfigError:
-    """Names each mistake with the line of the file, or the variable, where it is."""
+    """One error for all mistakes, each with its line in the file or its environment variable."""
     lines = _read_yaml(path)[1] if path else {}
     told = (f"{_place(path, lines, key)}: {message}" for key, message in mistakes)
     return ConfigError("\n".join(dict.fromkeys(told)))
 
 
 def _without(data: Mapping[str, Any], wrong: Iterable[Key]) -> Config | None:
-    """What is left without the entries (`streams.door`) that are wrong somewhere; None: that is wrong too."""
+    """The configuration without entries (`streams.door`) that contain a mistake; None if it is still wrong."""
     left: dict[str, Any] = {
         section: dict(value) if isinstance(value, dict) else value for section, value in data.items()
     }
@@ -75,7 +75,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Key, int]]:
-    """The file's content, and the line of each of its keys."""
+    """The content of the file, and the line number of each key."""
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, yaml.SafeLoader)
@@ -115,7 +115,7 @@ def _keys(node: yaml.Node, above: Key = ()) -> Iterator[tuple[Key, int]]:
 
 
 def _place(path: Path | None, lines: Mapping[Key, int], key: Key) -> str:
-    """The variable or the file and line that a key comes from, and the key."""
+    """The environment variable that sets a key; otherwise the file, the line and the key."""
     variable = ENV_PREFIX + ENV_DELIMITER.join(key).upper()
     if variable in map(str.upper, os.environ):
         return variable

@@ -1,4 +1,4 @@
-"""All that can be configured: its sections, and where each stands."""
+"""The settings of the configuration file: Config and the sections that no other package owns."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,7 +73,7 @@ class StreamSettings(SourceSettings, WorkSettings):
 
 
 class Config(Section, BaseSettings):
-    """All that can be configured."""
+    """The whole configuration."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -122,5 +122,5 @@ class Config(Section, BaseSettings):
         return env_settings, init_settings
 
     def processor_settings(self) -> Mapping[str, BaseModel]:
-        """By the processors' registered names."""
+        """The processors' settings, by the names in PROCESSORS."""
         return by_processor(self.processors)

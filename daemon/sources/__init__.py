@@ -12,7 +12,7 @@ from daemon.sources.video import VideoReader
 
 
 class PathReader:
-    """What lies at a path: a folder of pictures, a picture or a video."""
+    """The source for a path: a folder of pictures, a picture or a video."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
@@ -39,7 +39,7 @@ SOURCES: dict[str, Callable[[SourceSettings], Reader]] = {
 
 
 def make_source(settings: SourceSettings, name: str) -> Source:
-    """The source of a stream; its thread, or its process, bears the stream's name."""
+    """The source of a stream. Its thread or process is named after the stream."""
     make_reader = SOURCES[scheme_of(settings.source)]
     if not settings.isolate:
         return InThread(make_reader(settings), name)

@@ -1,4 +1,4 @@
-"""Pictures as a video of one a second: a folder in the order of names, or the files that were named."""
+"""Pictures as a video with one frame per second: all of a folder, sorted by name, or a list of files."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class PicturesReader:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Sorted by name. Raises SourceError where there are none."""
+    """The pictures of a folder, sorted by name. Raises SourceError if there are none."""
     try:
         paths = sorted(path for path in folder.iterdir() if is_picture(path))
     except OSError as err:

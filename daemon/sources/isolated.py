@@ -293,11 +293,11 @@ class _Out:
         self._say(_message(Kind.FAIL, _described(error)))
 
     def end(self, error: SourceError | None) -> None:
-        """The last word."""
+        """Sends how the reader ended. Nothing is sent after it."""
         self._say(_message(Kind.END) if error is None else _message(Kind.ERROR, _described(error)))
 
     def _share(self, kind: Kind, frame: Frame) -> bool:
-        """Whether it could be."""
+        """Copies a frame into a free slot and sends it; False if it is too large."""
         slot = self._free[0]
         layout = _write(frame, self._memory[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES])
         if layout is None:
@@ -331,7 +331,7 @@ def _message(kind: Kind, text: bytes = b"") -> bytes:
 
 
 def _write(frame: Frame, memory: Bytes) -> Layout | None:
-    """None where it has no room. What is not in planes that can be copied is converted here."""
+    """Writes a picture into a slot: its planes if they can be copied, otherwise BGR. None if the slot is too small."""
     decoded = frame.load if isinstance(frame.load, Decoded) else None
     planes = decoded.layout if decoded else None
     layout = planes or Layout(Pixels.BGR24, frame.width, frame.height)

@@ -56,14 +56,14 @@ class Layout(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As PyAV takes it: for planes the rows of luma, then those of both chromas, two in a row."""
+        """(rows, columns) of PyAV's array: rows of luma, then both chromas, two of their rows in one."""
         if self.pixels == Pixels.BGR24:
             return (self.height, self.width, 3)
         return (self.height * 3 // 2, -(-self.width // ALIGNMENT) * ALIGNMENT)
 
     @property
     def size(self) -> int:
-        """Bytes of all that."""
+        """Bytes of the whole picture."""
         return int(np.prod(self.shape))
 
 

@@ -1,4 +1,4 @@
-"""How a stream's source is configured."""
+"""Settings of a stream's source."""
 
 from itertools import combinations
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ def _with_area(corners: Corners) -> Corners:
 
 
 def _cross(side: Corners, other: Corners) -> bool:
-    """Whether each has an end on either side of the other's line."""
+    """Whether two sides cross: each has its ends on different sides of the other."""
 
     def turns(line: Corners, corners: Corners) -> float:
         (x0, y0), (x1, y1) = line
@@ -34,7 +34,7 @@ def _cross(side: Corners, other: Corners) -> bool:
 
 
 Polygon = Annotated[Corners, Field(min_length=3), AfterValidator(_with_area)]
-"""Corners x, y in shares of a frame's width and height."""
+"""Corners (x, y), in shares 0..1 of a frame's width and height."""
 
 
 Hardware = Literal[
@@ -53,7 +53,7 @@ Hardware = Literal[
     "videotoolbox",
     "vulkan",
 ]
-"""All that FFmpeg knows; which of them this one was built with, only it can say."""
+"""All device types of FFmpeg. Which of them this build supports is known only at run time."""
 
 
 class MotionSettings(Section):

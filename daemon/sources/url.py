@@ -4,13 +4,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 def scheme_of(url: str) -> str:
-    """In lower case; a plain path has none."""
+    """The scheme in lower case; empty for a plain path."""
     scheme, colon, _ = url.partition("://")
     return scheme.lower() if colon else ""
 
 
 def host_of(url: str) -> str:
-    """Empty where there is none that could be called."""
+    """The host; empty if there is none or it cannot be read."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

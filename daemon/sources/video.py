@@ -149,7 +149,7 @@ class _Reading:
 
     @property
     def undecodable_s(self) -> float:
-        """Seconds in which every packet was damaged."""
+        """Seconds since when all packets have been damaged."""
         return 0.0 if self._undecodable_since is None else time.monotonic() - self._undecodable_since
 
     def take(self, packet: "av.Packet[VideoStream]") -> None:
@@ -166,7 +166,7 @@ class _Reading:
             self._in_turn(packet, arrived_at)
 
     def _choose_way(self, packet: "av.Packet[VideoStream]", arrived_at: float) -> None:
-        """At a keyframe, before which all can be forgotten."""
+        """At a keyframe: everything before it can be forgotten."""
         if self._rate is None:
             return
         self._keyframes.see(self._seconds(packet.pts, arrived_at))

@@ -8,7 +8,7 @@ from sinks.base import Record
 
 Policy = Literal["every", "objects", "change"]
 Encode = Callable[[Sample, str], Record]
-"""Makes the record of a sample of the run of this name."""
+"""Makes the record of a sample; the text is the name of the run."""
 
 
 class Emission:
@@ -22,7 +22,7 @@ class Emission:
         self._before: object = ()
 
     def __call__(self, sample: Sample, scene: object = None) -> Sequence[Record]:
-        """`scene`: what must differ for a change; None: by the number of objects."""
+        """The record, or none. `scene` is compared with that of the last call; None: the numbers of objects are."""
         return [self._encode(sample, self._run)] if self._is_wanted(sample, scene) else []
 
     def _is_wanted(self, sample: Sample, scene: object) -> bool:

@@ -19,7 +19,7 @@ from sinks.base import Record
 
 
 class Reason(StrEnum):
-    """Why a track has left."""
+    """Why a track left."""
 
     GONE = "gone"
     RUN_ENDED = "run ended"
@@ -35,7 +35,7 @@ class Events:
         self._journal = journal
 
     def begin(self) -> Sequence[Record]:
-        """Lets leave what an earlier run could not."""
+        """`left` events for tracks of an earlier run that ended without them, as in a crash."""
         if self._journal is None:
             return ()
         entries = [entry if entry.is_last else _left(entry) for entry in self._journal.still_open()]
@@ -49,11 +49,11 @@ class Events:
         return self._write("updated", f"{track.id}-updated-{track.revision}", track, now)
 
     def left(self, track: Followed, now: StreamInfo, reason: Reason) -> Record:
-        """`now`: the frame on which it was noticed."""
+        """The `left` event of a track. `now`: the frame on which its end was noticed."""
         return self._write("left", _left_id(track.id), track, now, reason)
 
     def settle(self) -> None:
-        """All that had appeared has left, and the sinks know."""
+        """To be called when the sinks have all `left` events of the run."""
         if self._journal is not None:
             self._journal.replace(())
 

@@ -1,4 +1,4 @@
-"""What is known of a track that has not ended."""
+"""What is known about a track that has not ended."""
 
 import math
 from collections import Counter
@@ -37,7 +37,7 @@ class Followed:
     frames: int = 0
     revision: int = 0
     appeared: bool = False
-    """Whether it has been said."""
+    """Whether its `appeared` event has been made."""
     latest: dict[type, object] = field(default_factory=dict)
     """Results of what runs on every nth frame of the track."""
     best: Sight | None = None
@@ -50,7 +50,7 @@ class Followed:
     """The bodies that a face was in, each with its number of frames."""
 
     def lay_on(self, obj: Object) -> None:
-        """Puts all that is known of the track on an object of it."""
+        """Puts all results of the track on one of its objects."""
         for result in (*self.latest.values(), *self.shots.results.values()):
             obj.put(result)
         obj.put(TrackId(self.id))

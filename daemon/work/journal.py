@@ -1,4 +1,4 @@
-"""Which tracks of a stream have appeared and not left, in a file that outlives a crash."""
+"""A file of the tracks of a stream that have appeared and not left. It survives a crash."""
 
 import logging
 import os
@@ -12,8 +12,8 @@ from daemon.wire.codec import Members, encode, parse
 log = logging.getLogger(__name__)
 
 IN_DOUBT_S = 10.0
-"""Events of the last seconds before a crash may not have reached the sinks."""
-LONGEST = 1_000_000  # bytes; then what is over is left out
+"""Seconds. Events this shortly before a crash may not have reached the sinks."""
+LONGEST = 1_000_000  # bytes; a longer file is written anew without the tracks that are over
 
 
 class Entry(NamedTuple):
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 class Journal:
-    """One line an event, written before the event is. Survives the process; a power cut may take the last lines.
+    """One line per event, written before the event. Survives the process; a power cut may lose the last lines.
 
     Used by one run at a time, in the engine's workers. A file that cannot be read or written is logged, and what is
     done with the frames goes on: it is then like a stream without a journal.
@@ -43,7 +43,7 @@ class Journal:
         self._attempt(lambda: self._append(entry))
 
     def still_open(self) -> Sequence[Entry]:
-        """Of an earlier run, oldest first: the tracks that had not left, or not for sure."""
+        """Entries of an earlier run, oldest first: tracks that had not left, or whose `left` event may be lost."""
         entries = self._read()
         latest = max((entry.at for entry in entries.values()), default=0.0)
         return [entry for entry in entries.values() if _is_open(entry, latest)]
@@ -54,7 +54,7 @@ class Journal:
         self._attempt(self._rewrite)
 
     def _read(self) -> dict[str, Entry]:
-        """The last entry of each track, in the order of these."""
+        """The last entry of each track, in the order of the entries."""
         lines: list[bytes] = []
         self._attempt(lambda: lines.extend(self._path.read_bytes().splitlines() if self._path.exists() else ()))
         entries: dict[str, Entry] = {}

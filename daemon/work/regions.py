@@ -31,7 +31,7 @@ class Regions:
 
 
 class InRegions:
-    """A processor that goes behind a detector: it leaves out the objects of a label that do not count."""
+    """A processor that runs after a detector and removes the objects of a label that do not count."""
 
     needs: ClassVar[frozenset[type]] = frozenset({Box})
     makes: ClassVar[frozenset[type]] = frozenset()
@@ -61,5 +61,5 @@ def _contours(polygons: Sequence[Polygon]) -> list[npt.NDArray[np.float32]]:
 
 
 def _within(point: tuple[float, float], contours: Sequence[npt.NDArray[np.float32]]) -> bool:
-    """Edges belong to a polygon."""
+    """Whether a point lies in the polygon; its edges belong to it."""
     return any(cv2.pointPolygonTest(contour, point, measureDist=False) >= 0 for contour in contours)

@@ -1,4 +1,4 @@
-"""How what is done with frames is configured, wherever they come from."""
+"""Settings of the work on frames, shared by streams and consumers."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from sinks.kafka_settings import TopicName
 
 
 def _often(value: object) -> object:
-    """One message for all that it is not; a union would give one a member."""
+    """Gives one message for a wrong value; a union would give one for each of its members."""
     if value in ("frame", "track") or (isinstance(value, int) and value >= 2):
         return value
     raise ValueError("expected frame, track, or a number of frames of 2 or more")
@@ -32,11 +32,11 @@ ProcessorSettings: type[BaseModel] = create_model(
         for name, cls in PROCESSORS.items()
     },
 )
-"""One section a registered processor."""
+"""A section for each processor in PROCESSORS."""
 
 
 def by_processor(settings: BaseModel, over: BaseModel | None = None) -> Mapping[str, BaseModel]:
-    """ProcessorSettings by the processors' registered names; what `over` sets wins."""
+    """Sections by the processors' names. Keys that are set in `over` override those in `settings`."""
     settings_of = {name: getattr(settings, key_of(name)) for name in PROCESSORS}
     if over is None:
         return settings_of
@@ -76,7 +76,7 @@ class TrackingSettings(TrackerSettings):
 
 
 def mistakes_of_chain(chain: Sequence[str]) -> Iterator[str]:
-    """What is wrong with processors of these names in this order, for frames on which nothing is known yet."""
+    """The mistakes in a chain that begins with frames without objects."""
     if not chain:
         yield "expected a processor at least, got none"
     for name, times in Counter(chain).items():
@@ -155,9 +155,9 @@ ONCE_A_TRACK = frozenset(
         "template-extractor",
     }
 )
-"""What stays the same of a person, or costs much."""
+"""Processors that run on the best shots by default: their result stays the same for a person, or is expensive."""
 PLACES = frozenset({Box, FaceMesh, Landmarks})
-"""Results in pixels: another frame's would lie beside the object."""
+"""Results in pixels: they are wrong on any other frame, so their processors run on every frame."""
 
 
 def often(settings: WorkSettings, name: str) -> Often:
