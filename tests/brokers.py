@@ -7,6 +7,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -24,13 +25,26 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from daemon.commands.demo.broker import embedded_broker, free_port
+from daemon.commands.demo.broker import embedded_broker
 
 HERE = Path(__file__).parent
 APACHE_KAFKA = HERE / "apache_kafka"
 CACHE = HERE.parent / ".cache" / "apache-kafka-4.3.1"
 NEEDS = "the tests need Java 17 or later, Maven and OpenSSL: apt-get install default-jre-headless maven openssl"
 START_TIMEOUT_S = 60.0
+EMBEDDED_HOST = "127.0.0.2"  # which leaves its port free on 127.0.0.1, for a proxy
+PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to clients and to port 0: what a broker is to have nobody gets before it starts."""
+
+
+def free_port() -> int:
+    """Also on the embedded broker's address."""
+    while True:
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as proxy, socket.socket() as broker:
+            proxy.bind(("127.0.0.1", port))
+            broker.bind((EMBEDDED_HOST, port))
+            return port
 
 
 async def records_of(servers: str, topic: str, isolation_level: str = "read_uncommitted") -> list[ConsumerRecord]:
@@ -158,13 +172,10 @@ async def proxy(target: str, port: int, rename: tuple[bytes, bytes] = (b"", b"")
         await between.close()
 
 
-EMBEDDED_HOST = "127.0.0.2"  # which leaves its port free on 127.0.0.1, for a proxy
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def embedded() -> AsyncIterator[str]:
     """HOST:PORT of the demo's broker."""
-    async with embedded_broker(host=EMBEDDED_HOST) as servers:
+    async with embedded_broker(free_port(), EMBEDDED_HOST) as servers:
         yield servers
 
 

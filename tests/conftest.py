@@ -1,4 +1,11 @@
+"""What all tests share, and how pytest-xdist deals them out.
+
+A worker takes a group at a time: all that meet one broker, so that each broker is started once, the simulated cameras,
+whose tests watch the clock and so do not run beside each other, and every other file by itself.
+"""
+
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -9,6 +16,58 @@ from tests.accounting import accounts
 
 __all__ = ["accounts"]  # fixtures are found by their names here
 pytest_plugins = ["tests.brokers"]
+
+HERE = Path(__file__).parent
+APACHE_KAFKA, EMBEDDED, CAMERAS = "apache-kafka", "embedded-broker", "cameras"
+LONGEST_FIRST = [APACHE_KAFKA, EMBEDDED, CAMERAS]
+"""They mostly wait, while the other workers use the cores."""
+BROKERS = {
+    "apache_kafka": APACHE_KAFKA,
+    "embedded": EMBEDDED,
+    "tansu": EMBEDDED,
+    "kafka_bench": EMBEDDED,
+    "kafka_bench_without_idempotence": EMBEDDED,
+}
+"""By fixture, or the parameter that asks for one."""
+FILES = {
+    "commands/demo/test_run.py": EMBEDDED,  # the demo's camera has one port
+    "simulator/test_camera.py": CAMERAS,
+    "sources/test_camera_faults.py": CAMERAS,
+}
+PROCESSES = {"commands/test_cli.py", "sources/test_isolated.py", "integration/test_tracks.py"}
+"""Start many of their own."""
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        group = _group(item)
+        item.add_marker(pytest.mark.xdist_group(group))
+        if group in LONGEST_FIRST or group in PROCESSES:
+            item.add_marker(pytest.mark.outside)
+    if hasattr(config, "workerinput"):
+        items.sort(key=_turn)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A group that pytest-xdist did not see would start brokers in every worker, and nobody would be told why."""
+    for item in session.items:
+        if session.config.getoption("loadgroup", False) and not item.nodeid.endswith(f"@{_group(item)}"):
+            raise pytest.UsageError(f"expected pytest-xdist to put {item.nodeid} into the group {_group(item)}")
+
+
+def _group(item: pytest.Item) -> str:
+    path = item.path.relative_to(HERE).as_posix()
+    asked = set(getattr(item, "fixturenames", ()))
+    if callspec := getattr(item, "callspec", None):
+        asked |= {word for value in callspec.params.values() if isinstance(value, str) for word in value.split()}
+    brokers = {BROKERS[name] for name in asked & BROKERS.keys()}
+    return min(brokers, default=FILES.get(path, path))  # of two, Apache Kafka is the one to be started once
+
+
+def _turn(item: pytest.Item) -> int:
+    group = _group(item)
+    return LONGEST_FIRST.index(group) if group in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture(scope="session")

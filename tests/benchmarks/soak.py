@@ -22,8 +22,9 @@ from typing import Any
 import aiohttp
 import psutil
 
-from daemon.commands.demo.broker import embedded_broker, free_port
-from daemon.simulator.clip import make_clip
+from daemon.commands.demo.broker import embedded_broker
+from daemon.simulator.clip import Scene, make_clip
+from tests.brokers import free_port
 
 CAMERAS = 8
 WARM_UP = 0.25
@@ -60,9 +61,16 @@ class Soak:
         return int(sum(f["received"] for f in frames) - ended)
 
 
-async def soak(seconds: float, interval: float, folder: Path, broker: str) -> Soak:
+async def soak(
+    seconds: float,
+    interval: float,
+    folder: Path,
+    broker: str,
+    scene: Scene | None = None,
+    unplugged_every: float = UNPLUGGED_EVERY_S,
+) -> Soak:
     clip = folder / "faces.mp4"
-    await asyncio.to_thread(make_clip, clip)
+    await asyncio.to_thread(make_clip, clip, scene)
     ports = [free_port(), free_port()]
     steady, shaky = (_camera(clip, port) for port in ports)
     http = free_port()
@@ -75,7 +83,7 @@ async def soak(seconds: float, interval: float, folder: Path, broker: str) -> So
         await _until_running(http)
         began = unplugged = time.monotonic()
         while (now := time.monotonic()) - began < seconds:
-            if now - unplugged > UNPLUGGED_EVERY_S:
+            if now - unplugged > unplugged_every:
                 unplugged = now
                 _end(shaky)
                 shaky = _camera(clip, ports[1])

@@ -10,6 +10,7 @@ from daemon.commands.check import built
 from daemon.config.load import load
 from daemon.simulator.clip import Scene, make_clip
 from models.store import ModelStore
+from tests.commands.conftest import Called
 from tests.commands.test_cli import visaged
 from tests.models.conftest import MODELS
 from tests.models.edits import replace
@@ -82,10 +83,10 @@ def test_a_model_for_research_only_is_named(
         ("verification_curves.npz", "has changed: expected"),  # of the matcher
     ],
 )
-def test_a_changed_model_of_a_service_is_refused_as_by_run(models: Path, file: str, said: str) -> None:
+def test_a_changed_model_of_a_service_is_refused_as_by_run(called: Called, models: Path, file: str, said: str) -> None:
     (models / "files" / file).write_bytes(b"")
     path = written(models, "http: {port: 0}\n")
-    checked, ran = visaged("check", path), visaged("run", path)
+    checked, ran = called("check", path), visaged("run", path)
     assert (checked.returncode, ran.returncode) == (1, 1)
     (error,) = checked.stderr.splitlines()
     assert error == ran.stderr.splitlines()[-1]
@@ -110,7 +111,7 @@ def test_a_model_that_there_is_none_of_is_named(models: Path, capsys: pytest.Cap
 )
 @pytest.mark.parametrize("section", ["streams", "consumers"])
 def test_a_model_of_a_stream_s_own_is_refused_as_by_run(
-    models: Path, clip: Path, section: str, model: str, said: str
+    called: Called, models: Path, clip: Path, section: str, model: str, said: str
 ) -> None:
     frames = f"source: {clip}" if section == "streams" else "topics: [t]"
     path = written(
@@ -118,7 +119,7 @@ def test_a_model_of_a_stream_s_own_is_refused_as_by_run(
         f"http: null\n{section}: {{a: {{{frames}, processors: {{face_detector: {{model: {model}}}}}}}}}\n"
         "clusters: {own: {bootstrap_servers: '127.0.0.1:1'}}\nsinks: {out: {type: stdout}}\n",
     )
-    checked, ran = visaged("check", path), visaged("run", path)
+    checked, ran = called("check", path), visaged("run", path)
     assert (checked.returncode, ran.returncode) == (1, 1)
     expected = f"visaged: face_detector.model: expected a model for face-detection (yunet_2023mar_dyn), {said}\n"
     assert checked.stderr == expected == ran.stderr.splitlines(keepends=True)[-1]

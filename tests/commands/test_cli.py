@@ -1,7 +1,8 @@
-"""The command as people run it: a process of its own."""
+"""The command as people run it: a process of its own, where that is what counts."""
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import configs
 from daemon.simulator.clip import Scene, make_clip
 from processors.types import LANDMARK_NAMES
+from tests.commands.conftest import Called
 
 CONFIGS = Path(configs.__file__).parent
 PORTRAIT = Path(configs.__file__).parent.parent / "daemon" / "simulator" / "pictures" / "obama.jpg"
@@ -32,12 +34,16 @@ def visaged(*arguments: str | Path, timeout: float = 60) -> "subprocess.Complete
 
 
 def test_version_is_quick() -> None:
-    def run() -> float:
-        began = time.monotonic()
-        assert visaged("--version").stdout.startswith("visaged ")
-        return time.monotonic() - began
+    assert visaged("--version").stdout.startswith("visaged ")
+    before = cpu_s_of_children()
+    visaged("--version")
+    assert cpu_s_of_children() - before < 0.3  # importing cv2 alone takes as long
 
-    assert min(run() for _ in range(3)) < 0.4
+
+def cpu_s_of_children() -> float:
+    """Of all that have ended: what else runs on the machine is no part of it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize("name", ["run", "check", "demo", "process", "evaluate", "models", "schema"])
@@ -53,8 +59,8 @@ def test_models_are_listed_and_whole() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_configurations_are_right(path: Path) -> None:
-    checked = visaged("check", path)
+def test_shipped_configurations_are_right(path: Path, called: Called) -> None:
+    checked = called("check", path)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
@@ -90,7 +96,7 @@ def test_the_services_are_ready_soon_and_end_well(server: "subprocess.Popen[str]
     url = address(server)
     with urllib.request.urlopen(f"{url}/readyz") as answer:
         assert answer.status == 200
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # 2 to 5 s
     with urllib.request.urlopen(f"{url}/status") as answer:
         assert json.load(answer)["streams"] == {}
     server.send_signal(signal.SIGTERM)
@@ -172,10 +178,10 @@ def test_process_writes_documents_and_drawings(tmp_path: Path) -> None:
     assert changed[y1:y2, x1 - 2 : x1 + 3].any(axis=1).mean() > 0.9  # the box's left side
 
 
-def test_process_goes_on_after_what_it_cannot_read(tmp_path: Path) -> None:
+def test_process_goes_on_after_what_it_cannot_read(tmp_path: Path, called: Called) -> None:
     (tmp_path / "a.jpg").write_bytes(PORTRAIT.read_bytes()[:2000])
     (tmp_path / "b.jpg").write_bytes(PORTRAIT.read_bytes())
-    processed = visaged("process", tmp_path, tmp_path / "none.mp4")
+    processed = called("process", tmp_path, tmp_path / "none.mp4")
     assert processed.returncode == 1
     assert len(processed.stdout.splitlines()) == 1
     damaged, missing = processed.stderr.splitlines()
@@ -183,38 +189,38 @@ def test_process_goes_on_after_what_it_cannot_read(tmp_path: Path) -> None:
     assert missing == f"{tmp_path / 'none.mp4'}: No such file or directory"
 
 
-def test_process_draws_videos(tmp_path: Path) -> None:
+def test_process_draws_videos(tmp_path: Path, called: Called) -> None:
     clip = tmp_path / "clip.mp4"
     make_clip(clip, Scene(width=320, height=180, fps=5, seconds=1))
-    processed = visaged("process", clip, "--chain", "face-detector", "--draw", tmp_path / "out")
+    processed = called("process", clip, "--chain", "face-detector", "--draw", tmp_path / "out")
     assert (processed.returncode, processed.stderr) == (0, "")
     assert [json.loads(line)["stream"]["frame"] for line in processed.stdout.splitlines()] == list(range(5))
     assert (tmp_path / "out" / "clip.mp4").stat().st_size > 1000
 
 
-def test_process_names_an_unknown_processor() -> None:
-    processed = visaged("process", PORTRAIT, "--chain", "face-detecter")
+def test_process_names_an_unknown_processor(called: Called) -> None:
+    processed = called("process", PORTRAIT, "--chain", "face-detecter")
     assert processed.returncode == 2
     assert processed.stderr == "--chain: unknown processor face-detecter; did you mean face-detector?\n"
 
 
 @pytest.mark.parametrize("chain", ["", ",", " , "])
-def test_process_wants_a_processor(chain: str) -> None:
-    processed = visaged("process", PORTRAIT, "--chain", chain)
+def test_process_wants_a_processor(chain: str, called: Called) -> None:
+    processed = called("process", PORTRAIT, "--chain", chain)
     assert (processed.returncode, processed.stdout) == (2, "")
     assert processed.stderr == "--chain: expected a processor at least, got none\n"
 
 
-def test_process_takes_a_chain_with_spaces() -> None:
-    processed = visaged("process", PORTRAIT, "--chain", "face-detector, mask-estimator")
+def test_process_takes_a_chain_with_spaces(called: Called) -> None:
+    processed = called("process", PORTRAIT, "--chain", "face-detector, mask-estimator")
     assert (processed.returncode, processed.stderr) == (0, "")
     assert "has_medical_mask" in processed.stdout
 
 
 @pytest.mark.parametrize(("below", "reason"), [("", "File exists"), ("/out", "Not a directory")])
-def test_process_cannot_draw_into_a_file(tmp_path: Path, below: str, reason: str) -> None:
+def test_process_cannot_draw_into_a_file(tmp_path: Path, below: str, reason: str, called: Called) -> None:
     (tmp_path / "t.txt").write_text("")
-    processed = visaged("process", PORTRAIT, "--draw", f"{tmp_path}/t.txt{below}")
+    processed = called("process", PORTRAIT, "--draw", f"{tmp_path}/t.txt{below}")
     assert (processed.returncode, processed.stdout) == (2, "")
     expected = f"--draw: expected a folder for the drawings, got {tmp_path}/t.txt{below}: {reason}\n"
     assert processed.stderr == expected

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import aiohttp
@@ -27,14 +28,14 @@ DETECTING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """A picture of a face, and its box there."""
 
     picture: Image
     box_xyxy: Floats
 
-    @property
+    @cached_property
     def file(self) -> bytes:
         return cv2.imencode(".png", self.picture)[1].tobytes()
 
@@ -79,12 +80,13 @@ every_version = pytest.mark.parametrize("version", ["v1", "v2"])
 
 
 @pytest.fixture(scope="module")
-def plain(store: ModelStore) -> tuple[Image, Floats, Floats]:
-    """A portrait, the box of its face and the mesh over it."""
+def views(store: ModelStore) -> dict[Case, Seen]:
+    """One portrait in every case: drawn once, as turning a face costs more than a request."""
     sample = Sample(Frame.of(portrait(PERSON)))
     build_chain(["face-detector", "face-fitter"], {}, store)([sample])
     (face,) = sample.objects
-    return portrait(PERSON), face.box_xyxy, face[FaceMesh].points_xyz
+    plain = portrait(PERSON), face.box_xyxy, face[FaceMesh].points_xyz
+    return {case: case(*plain) for case in (clear, *FOUND, *NOT_FOUND)}
 
 
 async def estimated(client: aiohttp.ClientSession, service: str, version: str, seen: Seen) -> Any:
@@ -96,25 +98,25 @@ async def estimated(client: aiohttp.ClientSession, service: str, version: str, s
 @every_version
 @pytest.mark.parametrize("service", ESTIMATING)
 async def test_every_member_is_answered_as_for_a_clear_face(
-    client: aiohttp.ClientSession, plain: tuple[Image, Floats, Floats], service: str, version: str
+    client: aiohttp.ClientSession, views: dict[Case, Seen], service: str, version: str
 ) -> None:
-    wanted = form(await estimated(client, service, version, clear(*plain)))
+    wanted = form(await estimated(client, service, version, views[clear]))
     for case in (*FOUND, *NOT_FOUND):
-        assert form(await estimated(client, service, version, case(*plain))) == wanted, case.__name__
+        assert form(await estimated(client, service, version, views[case])) == wanted, case.__name__
 
 
 @every_version
 @pytest.mark.parametrize("service", DETECTING)
 async def test_what_is_found_is_answered_as_a_clear_face_is(
-    client: aiohttp.ClientSession, plain: tuple[Image, Floats, Floats], service: str, version: str
+    client: aiohttp.ClientSession, views: dict[Case, Seen], service: str, version: str
 ) -> None:
     path = f"/{service}/{version}/process/sample"
-    (wanted,) = (await post(client, path, document(version, clear(*plain).file)))["objects"]
+    (wanted,) = (await post(client, path, document(version, views[clear].file)))["objects"]
     for case in FOUND:
-        (face,) = (await post(client, path, document(version, case(*plain).file)))["objects"]
+        (face,) = (await post(client, path, document(version, views[case].file)))["objects"]
         assert form(face) == form(wanted), case.__name__
     for case in NOT_FOUND:
-        assert (await post(client, path, document(version, case(*plain).file)))["objects"] == [], case.__name__
+        assert (await post(client, path, document(version, views[case].file)))["objects"] == [], case.__name__
 
 
 async def quality(client: aiohttp.ClientSession, seen: Seen) -> Any:
@@ -131,10 +133,8 @@ SIGNS: dict[Case, Callable[[Any], bool]] = {
 
 
 @every_case
-async def test_quality_shows_what_is_wrong(
-    client: aiohttp.ClientSession, plain: tuple[Image, Floats, Floats], case: Case
-) -> None:
-    good, bad = await quality(client, clear(*plain)), await quality(client, case(*plain))
+async def test_quality_shows_what_is_wrong(client: aiohttp.ClientSession, views: dict[Case, Seen], case: Case) -> None:
+    good, bad = await quality(client, views[clear]), await quality(client, views[case])
     assert (SIGNS[case](good), SIGNS[case](bad)) == (False, True)
     if case is not masked:  # a mask is no part of the total
         assert bad["total_score"] < good["total_score"]
@@ -142,21 +142,21 @@ async def test_quality_shows_what_is_wrong(
 
 @pytest.mark.parametrize("case", [tiny, hidden, no_face])
 async def test_a_template_of_what_cannot_be_seen_is_taken_for_nobody_in_sight(
-    client: aiohttp.ClientSession, plain: tuple[Image, Floats, Floats], case: Case
+    client: aiohttp.ClientSession, views: dict[Case, Seen], case: Case
 ) -> None:
     other = portrait("obama")
     height, width = other.shape[:2]
-    seen = [case(*plain), Seen(other, np.array([0.25 * width, 0.1 * height, 0.75 * width, 0.7 * height]))]
+    seen = [views[case], Seen(other, np.array([0.25 * width, 0.1 * height, 0.75 * width, 0.7 * height]))]
     objects = [await estimated(client, "template-extractor", "v1", each) for each in seen]
     answer = await post(client, "/verify-matcher/v1/process/sample", {"objects": objects})
     assert answer["verification"]["score"] < 0.5
 
 
 async def test_a_profile_s_pose_is_better_with_the_fitter_s_landmarks_than_by_a_box(
-    client: aiohttp.ClientSession, plain: tuple[Image, Floats, Floats]
+    client: aiohttp.ClientSession, views: dict[Case, Seen]
 ) -> None:
     """So that a client that chains services gets the better answer: quality by landmarks sees more of the turn."""
-    seen = profile(*plain)
+    seen = views[profile]
     sent = await post(client, "/face-detector-face-fitter/v2/process/sample", document("v2", seen.file))
     (face,) = (await post(client, "/quality-assessment-estimator/v2/process/sample", sent))["objects"]
     by_box = await quality(client, seen)

@@ -17,6 +17,7 @@ from aiokafka import ConsumerRecord
 
 from daemon.commands.run import App
 from daemon.config.model import Config
+from daemon.flow.pipeline import OVERLOAD
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import Scene, make_clip
 from daemon.simulator.rtp import Clip
@@ -24,7 +25,7 @@ from tests.brokers import ApacheKafka, Proxy, new_topic, records_of
 from tests.waiting import until
 
 SCENE = Scene(width=640, height=360, fps=10, seconds=2)
-OUTAGE_S = float(os.environ.get("OUTAGE_S", "5"))  # the full form: OUTAGE_S=30
+OUTAGE_S = float(os.environ.get("OUTAGE_S", "3"))  # the full form: OUTAGE_S=30
 SLOW_S = 0.7
 
 
@@ -136,7 +137,8 @@ async def test_a_slow_broker_gets_all_in_larger_batches(camera: Camera, embedded
         assert app.status()["sinks"]["kafka"]["records"]["pending"] < 10 * SCENE.fps * SLOW_S
         await embedded_proxy.restore()
         await until(lambda: frames(app) >= before + SCENE.fps * OUTAGE_S - 5, timeout_s=20)
-        assert app.status()["streams"]["door"]["frames"]["dropped"] == {}
+        # None for the sink; a busy machine may drop some before the detector.
+        assert app.status()["streams"]["door"]["frames"]["dropped"].keys() <= {OVERLOAD}
     check_records(await records_of(embedded_proxy.address, topic), app)
 
 

@@ -13,9 +13,7 @@ from daemon.flow.engine import Engine
 from daemon.flow.pipeline import Outgoing, Work
 from daemon.flow.receipts import Counts, Receipt
 from daemon.kafka.at_least_once import AtLeastOnce
-from daemon.kafka.brokers import SILENCE_S, WATCH_S
 from daemon.kafka.consumer import Consumer, Guarantee
-from daemon.kafka.partition import REOPEN_S
 from daemon.kafka.records import READ_AGAIN
 from daemon.kafka.settings import ConsumerSettings
 from daemon.kafka.transaction import ExactlyOnce
@@ -27,6 +25,18 @@ from tests.kafka_frames import SESSION_TIMEOUT_S, Frames, Tally, error_of, tally
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("accounts")
+
+REOPEN_S, WATCH_S, SILENCE_S = 1.0, 0.5, 1.5
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits less than half as long, a partition still for longer than a heartbeat."""
+    monkeypatch.setattr("daemon.kafka.partition.REOPEN_S", REOPEN_S)
+    monkeypatch.setattr("daemon.kafka.brokers.WATCH_S", WATCH_S)
+    monkeypatch.setattr("daemon.kafka.brokers.SILENCE_S", SILENCE_S)
+    monkeypatch.setattr("daemon.kafka.transaction.COMMIT_TIMEOUT_S", 3.0)
+    monkeypatch.setattr("daemon.kafka.transaction.TRANSACTION_TIMEOUT_S", 4.0)
 
 
 class Echo:

@@ -307,7 +307,7 @@ async def test_a_broker_that_does_not_answer_is_tried_again(reach: Reach) -> Non
         began = time.monotonic()
         error = await refusal(kafka_settings(between.address, request_timeout=0.5))
         assert error.retriable
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5  # a minute would be aiokafka's own
 
 
 async def test_the_second_server_is_tried_where_the_first_is_away(embedded: str) -> None:
@@ -492,14 +492,14 @@ async def test_loses_and_with_idempotence_repeats_and_reorders_nothing(reach: Re
         assert {key: sorted(set(values)) for key, values in found.items()} == expected
 
 
-async def test_five_seconds_out_of_reach(reach: Reach) -> None:
+async def test_two_seconds_out_of_reach(reach: Reach) -> None:
     """The backlog is kept, what it cannot hold is counted, and what is written is in order and there once."""
     async with reach.through_proxy() as between:
         run = Run(kafka_settings(between.address, request_timeout=1.0), backlog=300)
         await run.offer(100, per_second=200)
         await until(lambda: run.frames.acknowledged == 100)
         between.cut()
-        await run.offer(1000, per_second=200)
+        await run.offer(1000, per_second=500)
         states = [run.delivery.state]
         await between.restore()
         await until(lambda: run.frames.pending == 0, timeout_s=15)
@@ -522,7 +522,7 @@ async def everything_adds_up(run: Run, servers: str) -> None:
 @pytest.mark.parametrize("how", ["pause", "stop", "kill"])
 async def test_apache_kafka_itself_goes_away_and_comes_back(apache_kafka: ApacheKafka, how: str) -> None:
     run = Run(kafka_settings(apache_kafka.address(), request_timeout=1.0, create_topic={"partitions": 3}), backlog=300)
-    offering = asyncio.create_task(run.offer(1200, per_second=250))
+    offering = asyncio.create_task(run.offer(600, per_second=250))
     await until(lambda: run.frames.acknowledged > 200)
     match how:
         case "pause":

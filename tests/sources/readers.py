@@ -2,13 +2,14 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from daemon.errors import DamagedImage
-from daemon.sources.base import Out
+from daemon.sources.base import Out, Reader
 from processors.types import Frame
 
 
@@ -46,6 +47,17 @@ class Puts:
             out.put(picture(index))
             if self.progress:
                 self.progress.write_text(str(index + 1), encoding="ascii")
+
+
+@dataclass
+class InTurn:
+    """Reads one after the other: as many cases as it has readers, in one process."""
+
+    readers: Sequence[Reader]
+
+    def read(self, out: Out) -> None:
+        for reader in self.readers:
+            reader.read(out)
 
 
 class Tells:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -31,7 +32,7 @@ from daemon.sources.video import VideoReader
 from processors.types import Frame
 from tests.fakes import CollectingFeed, CollectingSink
 from tests.flow.test_stream import stream_of
-from tests.sources.readers import Breaks, Deaf, Garbles, Offers, Prints, Puts, Sizes, Tells, TooLarge
+from tests.sources.readers import Breaks, Deaf, Garbles, InTurn, Offers, Prints, Puts, Sizes, Tells, TooLarge
 from tests.sources.videos import make_video, numbers
 from tests.waiting import until
 
@@ -152,57 +153,60 @@ def textured(path: Path, coded: Coded, pictures: int = 4) -> Path:
     return path
 
 
-async def both(path: Path | str, **settings: object) -> tuple[Feed, Feed]:
-    """What the reader gives in a thread, and in a process."""
-    reader = VideoReader(SourceSettings.model_validate({"source": str(path), **settings}))
+async def both(*paths: Path) -> tuple[list[list[Frame]], list[list[Frame]]]:
+    """Of each video the frames that its reader gives in a thread, and those that come out of one process for all."""
+    reader = InTurn([VideoReader(SourceSettings(source=str(path))) for path in paths])
     feeds = Feed(), Feed()
     await InThread(reader, NAME).run(feeds[0])
     await Isolated(reader, NAME).run(feeds[1])
-    return feeds
+    return by_video(feeds[0].put_frames), by_video(feeds[1].put_frames)
 
 
-def assert_equal(thread: Feed, process: Feed) -> None:
-    assert len(thread.put_frames) == len(process.put_frames) > 0
-    for ours, theirs in zip(thread.put_frames, process.put_frames, strict=True):
-        assert (ours.index, ours.pts, ours.width, ours.height) == (
-            theirs.index,
-            theirs.pts,
-            theirs.width,
-            theirs.height,
-        )
-        np.testing.assert_array_equal(ours.image, theirs.image)
+def by_video(frames: list[Frame]) -> list[list[Frame]]:
+    starts = [place for place, frame in enumerate(frames) if frame.index == 0]
+    return [frames[start:end] for start, end in pairwise([*starts, len(frames)])]
 
 
-@pytest.mark.parametrize("coded", CODED.values(), ids=CODED)
-async def test_the_frames_of_a_thread_byte_for_byte(tmp_path: Path, coded: Coded) -> None:
-    assert_equal(*await both(textured(tmp_path / f"a.{coded.container}", coded)))
-
-
-@pytest.mark.parametrize("rotation", [90, 180, 270])
-async def test_turned_pictures(tmp_path: Path, rotation: int) -> None:
-    path = textured(tmp_path / "a.mp4", Coded())
-    content = bytearray(path.read_bytes())
+def turned(path: Path, rotation: int) -> Path:
+    """The video with a display matrix."""
+    content = bytearray(textured(path, Coded()).read_bytes())
     matrix = content.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2, version 0
     a, b = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[rotation]
     for place, value in zip((0, 4, 12, 16), (a, b, -b, a), strict=True):
         content[matrix + place : matrix + place + 4] = (value << 16).to_bytes(4, "big", signed=True)
     path.write_bytes(content)
-    thread, process = await both(path)
-    assert_equal(thread, process)
-    assert {(frame.width, frame.height) for frame in process.put_frames} == {
-        (180, 320) if rotation in (90, 270) else (320, 180)
-    }
+    return path
 
 
-async def test_the_size_changes_in_the_middle_of_a_video(tmp_path: Path) -> None:
+def of_two_sizes(folder: Path) -> Path:
     """H.264 as cameras send it, with a new parameter set on the way."""
     sizes = [(320, 180), (640, 360)]
-    parts = [textured(tmp_path / f"{w}.h264", Coded(width=w, height=h)) for w, h in sizes]
-    path = tmp_path / "both.h264"
+    parts = [textured(folder / f"{w}.h264", Coded(width=w, height=h)) for w, h in sizes]
+    path = folder / "both.h264"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    thread, process = await both(path)
-    assert_equal(thread, process)
-    assert {frame.width for frame in process.put_frames} == {320, 640}
+    return path
+
+
+async def test_the_frames_of_a_thread_byte_for_byte(tmp_path: Path) -> None:
+    videos = {
+        name: textured(tmp_path / f"{place}.{coded.container}", coded)
+        for place, (name, coded) in enumerate(CODED.items())
+    }
+    videos |= {f"turned by {rotation}": turned(tmp_path / f"{rotation}.mp4", rotation) for rotation in (90, 180, 270)}
+    videos["a change of size"] = of_two_sizes(tmp_path)
+    threads, processes = await both(*videos.values())
+    assert len(threads) == len(processes) == len(videos)
+    sizes = {}
+    for name, thread, process in zip(videos, threads, processes, strict=True):
+        assert [(f.index, f.pts, f.width, f.height) for f in thread] == [
+            (f.index, f.pts, f.width, f.height) for f in process
+        ], name
+        for ours, theirs in zip(thread, process, strict=True):
+            np.testing.assert_array_equal(ours.image, theirs.image, name)
+        sizes[name] = {(frame.width, frame.height) for frame in process}
+    assert sizes["turned by 90"] == sizes["turned by 270"] == {(180, 320)}
+    assert sizes["turned by 180"] == {(320, 180)}
+    assert sizes["a change of size"] == {(320, 180), (640, 360)}
 
 
 async def test_pictures_of_changing_sizes() -> None:
