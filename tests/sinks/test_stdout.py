@@ -48,7 +48,7 @@ async def test_a_reader_that_does_not_read_holds_up_nothing_else(stdout_bench: S
         began = time.monotonic()
         await asyncio.sleep(0.01)
         slowest = max(slowest, time.monotonic() - began)
-    assert slowest < 0.2
+    assert slowest < 0.6
     assert not writing.done()
     await stdout_bench.mend()
     await writing

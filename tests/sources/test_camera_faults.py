@@ -82,6 +82,12 @@ def delays(feed: CollectingFeed) -> npt.NDArray[np.float64]:
     return np.asarray(seconds - seconds.min())
 
 
+def assert_in_time(feed: CollectingFeed) -> None:
+    """No backlog builds up; a busy machine may hold up a few."""
+    assert np.median(delays(feed)) < 0.5
+    assert delays(feed).max() < 1.5
+
+
 # --- what is skipped of a live stream
 
 
@@ -97,7 +103,7 @@ async def test_a_target_rate(clip: Clip, transport: str, fps: float) -> None:
     assert camera.feed.counts.skipped.total() >= (FPS / fps - 1) * 13
     steps = np.diff([frame.pts for frame in camera.feed.offered[1:]])
     assert np.median(steps) == pytest.approx(1 / fps, abs=1.5 / FPS)
-    assert delays(camera.feed).max() < 0.5
+    assert_in_time(camera.feed)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
@@ -110,7 +116,7 @@ async def test_keyframes_only(folder: Path, codec: Literal["libx264", "libx265"]
     np.testing.assert_allclose(np.diff(pts), GOP / FPS, atol=1e-3)
     assert set(camera.feed.counts.skipped) == {NOT_A_KEYFRAME}
     assert camera.feed.counts.skipped.total() >= 6 * (GOP - 1)
-    assert delays(camera.feed).max() < 0.5
+    assert_in_time(camera.feed)
 
 
 async def test_what_is_skipped_is_counted_while_it_is(clip: Clip) -> None:
