@@ -34,8 +34,18 @@ FILES = {
     "simulator/test_camera.py": CAMERAS,
     "sources/test_camera_faults.py": CAMERAS,
 }
-PROCESSES = {"commands/test_cli.py", "sources/test_isolated.py", "integration/test_tracks.py"}
-"""Start many of their own."""
+SLOW = {
+    # Processes of their own.
+    "commands/demo/test_broker.py",
+    "commands/test_check.py",
+    "commands/test_cli.py",
+    "integration/test_tracks.py",
+    "sources/test_isolated.py",
+    # Long tables with the real models; other files have one row of each service and processor.
+    "http/test_estimators.py",
+    "http/test_hardly_seen.py",
+    "processors/quality/test_estimator.py",
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks
@@ -43,8 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         group = _group(item)
         item.add_marker(pytest.mark.xdist_group(group))
-        if group in LONGEST_FIRST or group in PROCESSES:
-            item.add_marker(pytest.mark.outside)
+        if group in LONGEST_FIRST or group in SLOW:
+            item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
         items.sort(key=_turn)
 

@@ -27,10 +27,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from tests.brokers import ApacheKafka, fetch_jars
-from tests.kafka_frames import SESSION_TIMEOUT_S, Frames, Tally, tally
+from tests.kafka_frames import Frames, Tally, tally
 
 TIMEOUT_S = 900.0
 POLL_S = 0.05
+SESSION_TIMEOUT_S = 4.0  # which apache_kafka/server.properties allows
 STOP_S = SESSION_TIMEOUT_S + 3.0
 AT_WORK_SHARE = 0.8  # of the acts; the others may come while the group still sorts itself out after the last one
 LONGEST_PAUSE_S = 0.5  # between a kill's place among the records and the kill, for a moment of no importance to us
@@ -86,7 +87,7 @@ async def carry(frames: Frames, delivery: str, faults: Faults, folder: Path) -> 
     draw = random.Random(faults.seed)  # noqa: S311  # no secret
     await frames.create()
     path = folder / f"{frames.group}.yaml"
-    path.write_text(json.dumps(frames.configuration(delivery)))
+    path.write_text(json.dumps(frames.configuration(delivery, session_timeout=SESSION_TIMEOUT_S)))
     daemons = [
         await asyncio.to_thread(Daemon, path, folder / f"{frames.group}-{number}.log")
         for number in range(faults.daemons)

@@ -26,7 +26,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("accounts")
 
-REOPEN_S, WATCH_S, SILENCE_S = 1.0, 0.5, 1.5
+REOPEN_S, WATCH_S, SILENCE_S = 1.5, 0.5, 1.5
 
 
 @pytest.fixture(autouse=True)

@@ -335,7 +335,7 @@ async def test_daemons_that_are_killed_while_frames_go_through(
     apache_kafka: ApacheKafka, delivery: str, tmp_path: Path
 ) -> None:
     """The large form is tests/benchmarks/kafka_faults.py."""
-    faults = Faults(records=2000, keys=50, kills=3, stops=0, restarts=0, daemons=1, partitions=4)
+    faults = Faults(records=1500, keys=50, kills=2, stops=0, restarts=0, daemons=1, partitions=4)
     found = await carry(Frames(apache_kafka.address()), delivery, faults, tmp_path)
     assert holds(delivery, found), found
 
