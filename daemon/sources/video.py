@@ -92,7 +92,7 @@ class VideoReader:
         scheme = scheme_of(self._url)
         if scheme in RTSP:
             return True
-        endless = container.duration is None and (container.size <= 0 or container.format.name == "hls")
+        endless = container.duration is None and ((container.size or 0) <= 0 or container.format.name == "hls")
         return scheme in ("http", "https") and endless
 
 

@@ -51,7 +51,8 @@ def luminance(image: Image) -> Grey:
     """(h, w) luminance 0..255 of linear light: sRGB decoded, Rec. 709 weights (ISO/IEC 29794-5)."""
     blue, green, red = cv2.split(image)
     light = cv2.LUT(blue, _BLUE) + cv2.LUT(green, _GREEN) + cv2.LUT(red, _RED)
-    return np.rint(light).astype(np.uint8)  # type: ignore[no-any-return]
+    levels: Grey = np.rint(light).astype(np.uint8)
+    return levels
 
 
 def grey(image: Image) -> Grey:
@@ -64,7 +65,7 @@ def histogram(levels: Grey, region: Region) -> Counts:
 
 def share(counts: Counts, low: int, high: int) -> float:
     """The share, 0..1, of the pixels whose level is `low` to `high`."""
-    return float(counts[low : high + 1].sum() / max(counts.sum(), 1))
+    return float(int(counts[low : high + 1].sum()) / max(int(counts.sum()), 1))
 
 
 def dark(luminances: Counts) -> float:
@@ -89,7 +90,7 @@ def mean_score(luminances: Counts) -> float:
 
 def entropy(luminances: Counts) -> float:
     """ISO/IEC 29794-5 DynamicRange: Shannon's entropy in bits, 0..8."""
-    shares = luminances[luminances > 0] / max(luminances.sum(), 1)
+    shares = luminances[luminances > 0] / max(int(luminances.sum()), 1)
     return float(abs(shares @ np.log2(shares)))
 
 

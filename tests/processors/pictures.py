@@ -73,7 +73,8 @@ def turned_points(relief_xyz: Floats, yaw: float, pitch: float) -> Floats:
 
 def _in_front(relief_xyz: Floats) -> Floats:
     """Moved so that all of it is before the plane of the picture."""
-    return relief_xyz - (0, 0, relief_xyz[:, 2].max())
+    moved: Floats = relief_xyz - np.array([0, 0, relief_xyz[:, 2].max()])
+    return moved
 
 
 def _after_turning(points_xyz: Floats, relief_xyz: Floats, yaw: float, pitch: float) -> Floats:
