@@ -252,8 +252,10 @@ class Camera:
         port: int = 0,
         credentials: Credentials | None = None,
         session_timeout: float = 60.0,
+        speed: float = 1.0,
     ) -> None:
-        self.mounts = {name: Mount(clip) for name, clip in clips.items()}
+        """`speed`: seconds of the clips in a second; above 1 for tests, which need not wait for what time brings."""
+        self.mounts = {name: Mount(clip, speed) for name, clip in clips.items()}
         self.port = port
         self.credentials = credentials
         self.session_timeout = session_timeout

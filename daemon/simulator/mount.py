@@ -86,7 +86,9 @@ class Client:
 class Mount:
     """A clip as an endless live stream, and what can go wrong with it. For the event loop's thread."""
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: Clip, speed: float = 1.0) -> None:
+        self.speed = speed
+        """Seconds of the clip in a second; its timestamps stay what they are."""
         self.packets_sent = 0
         """RTP packets, counted once for each client."""
         self.frames_dropped = 0
@@ -147,14 +149,14 @@ class Mount:
         self._clients.discard(client)
 
     async def broadcast(self) -> None:
-        """Sends the clip in a loop, in real time, until cancelled. Late frames go at once."""
+        """Sends the clip in a loop, `speed` times as fast as time, until cancelled. Late frames go at once."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         sender = Sender(unix_start=time.time(), cname="camera")
         report_due = 0.0
         for base, unit in self._timeline():
             elapsed = (base + unit.dts) / CLOCK_HZ
-            await asyncio.sleep(start + elapsed - loop.time())
+            await asyncio.sleep(start + elapsed / self.speed - loop.time())
             if clients := self._receivers(unit):
                 packets = sender.stamp(unit, base)
                 self._damage(unit, packets)

@@ -223,7 +223,7 @@ def appeared_again(events: Callable[[], list[Event]], after: int) -> Callable[[]
 @pytest.fixture
 async def camera(clip_path: Path) -> AsyncIterator[Camera]:
     clip = await asyncio.to_thread(Clip.read, clip_path)
-    async with Camera({"hall": clip}) as camera:
+    async with Camera({"hall": clip}, speed=2) as camera:
         yield camera
 
 

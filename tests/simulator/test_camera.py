@@ -252,6 +252,21 @@ async def test_h265(folder: Path, transport: Transport) -> None:
     assert [frame.picture for frame in seen] == [truth[(first + i) % len(truth)] for i in range(20)]
 
 
+async def test_it_can_run_faster_than_time_with_the_clips_own_timestamps(clip: Clip) -> None:
+    """70 frames at 100 a second are .7 s; at 8 times the speed .09, beside the opening."""
+    took, steps = {}, {}
+    for speed in (1.0, 8.0):
+        async with Camera({"cam": clip}, speed=speed) as camera:
+            watching = asyncio.create_task(asyncio.to_thread(look, camera.url("cam"), 210))
+            await until(lambda camera=camera: camera.mounts["cam"].packets_sent > 0)  # type: ignore[misc]
+            began = time.monotonic()
+            seen = await watching
+            took[speed] = time.monotonic() - began
+            steps[speed] = [b.pts - a.pts for a, b in pairwise(seen[1:]) if a.pts is not None and b.pts is not None]
+    assert steps[1.0] == steps[8.0] == [FRAME] * 208
+    assert took[8.0] < took[1.0] / 2
+
+
 def test_a_file_without_video_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as sound:
