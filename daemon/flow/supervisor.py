@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 HEALTHY_S = 10.0
+TOLD_AGAIN_S = 3600.0
 
 State = Literal["connecting", "running", "waiting", "ended", "stopped"]
 
@@ -35,14 +36,17 @@ R = TypeVar("R", bound=Runs)
 class Supervisor(Generic[R]):
     """Runs a stream until its source ends or stop(): after a failure again, with a delay that doubles up to 30 s.
 
-    A run that has brought frames for 10 s was healthy: the delay starts afresh.
+    A run that has brought frames for 10 s was healthy: the delay starts afresh. A failure is told when it is another
+    than those of the last hour, or frames have come since.
     """
 
     def __init__(self, stream: R) -> None:
         self.stream = stream
         self.restarts = 0
         self._error: str | None = None
-        self._waiting = False
+        self._told_at: dict[str, float] = {}  # by failure, since frames last came
+        self._attempts = 0  # in vain, since frames last came
+        self._next_attempt: float | None = None  # time.monotonic()
         self._ended = False
         self._stopping = asyncio.Event()
         self._received_before = 0
@@ -51,14 +55,23 @@ class Supervisor(Generic[R]):
     def state(self) -> State:
         if self._ended:
             return "stopped" if self._stopping.is_set() else "ended"
-        if self._waiting:
+        if self._next_attempt is not None:
             return "waiting"
-        return "running" if self.stream.counts.received > self._received_before else "connecting"
+        return "running" if self._brings_frames else "connecting"
 
     @property
     def error(self) -> str | None:
         """Why the last run failed, until the next one brings frames."""
         return None if self.state == "running" else self._error
+
+    @property
+    def next_attempt(self) -> float | None:
+        """Seconds until the source is tried again; None: it is being tried, or will not be."""
+        return None if self._next_attempt is None else max(self._next_attempt - time.monotonic(), 0.0)
+
+    @property
+    def _brings_frames(self) -> bool:
+        return self.stream.counts.received > self._received_before
 
     async def run(self) -> None:
         delay = FIRST_DELAY_S
@@ -66,11 +79,13 @@ class Supervisor(Generic[R]):
             while not self._stopping.is_set():
                 began = time.monotonic()
                 self._received_before = self.stream.counts.received
-                if await self._run_once():
+                failure = await self._run_once()
+                if failure is None:
                     return
-                if self.state == "running" and time.monotonic() - began >= HEALTHY_S:
+                if self._brings_frames and time.monotonic() - began >= HEALTHY_S:
                     delay = FIRST_DELAY_S
                 self.restarts += 1
+                self._tell(failure, delay)
                 await self._wait(delay)
                 delay = min(delay * 2, LONGEST_DELAY_S)
         finally:
@@ -81,23 +96,42 @@ class Supervisor(Generic[R]):
         self._stopping.set()
         self.stream.stop()
 
-    async def _run_once(self) -> bool:
-        """Whether it came to its end."""
+    async def _run_once(self) -> Exception | None:
+        """What made it fail; None: it came to its end."""
         try:
             await self.stream.run()
-        except SourceError as err:
-            self._error = str(err)
-            log.warning("%s: %s", self.stream.name, err)
-        except Exception as err:  # a bug in one stream must not end the others
-            self._error = repr(err)
-            log.exception("%s: failed", self.stream.name)
-        else:
-            return True
-        return False
+        except Exception as err:  # noqa: BLE001  # told by the one who waits; a bug in one stream must not end the others
+            return err
+        return None
+
+    def _tell(self, failure: Exception, delay: float) -> None:
+        """One line, at DEBUG where it would say again what has been said."""
+        if self._brings_frames:
+            self._told_at.clear()
+            self._attempts = 0
+        self._attempts += 1
+        expected = isinstance(failure, SourceError)
+        self._error = str(failure) if expected else repr(failure)
+        level = logging.WARNING if expected else logging.ERROR
+        vain = f" ({self._attempts} attempts in vain)" if self._attempts > 1 else ""
+        log.log(
+            level if self._is_news(self._error) else logging.DEBUG,
+            "%s: %s; trying again in %.1f s%s",
+            *(self.stream.name, self._error, delay, vain),
+            exc_info=None if expected else failure,
+        )
+
+    def _is_news(self, failure: str) -> bool:
+        """Whether it has not been told in the last hour; it then counts as told."""
+        now = time.monotonic()
+        self._told_at = {told: at for told, at in self._told_at.items() if now - at < TOLD_AGAIN_S}
+        if failure in self._told_at:
+            return False
+        self._told_at[failure] = now
+        return True
 
     async def _wait(self, delay: float) -> None:
-        self._waiting = True
-        log.info("%s: trying again in %.1f s", self.stream.name, delay)
+        self._next_attempt = time.monotonic() + delay
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), delay)
-        self._waiting = False
+        self._next_attempt = None

@@ -16,6 +16,9 @@ REQUEST_ID = re.compile(r"[!-~]{1,128}")
 # W3C Trace Context; version ff and ids of zeros are invalid.
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What machines ask every few seconds: their lines would bury all others."""
+
 log = logging.getLogger(__name__)
 
 _request_id = ContextVar("request_id", default="-")
@@ -63,5 +66,6 @@ async def traces(request: web.Request, handler: Handler) -> web.StreamResponse:
     finally:
         # Quoted, so that it holds no line break, and without its query, which is where credentials would be.
         path = request.rel_url.raw_path
-        log.info("%s %s %s %.3f s", request.method, path, status, time.monotonic() - began)
+        level = logging.DEBUG if path in PROBES else logging.INFO
+        log.log(level, "%s %s %s %.3f s", request.method, path, status, time.monotonic() - began)
     return response

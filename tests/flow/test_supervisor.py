@@ -1,4 +1,6 @@
 import asyncio
+import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -76,7 +78,7 @@ async def silent_then_closed(feed: Feed) -> None:
 
 def delays(caplog: pytest.LogCaptureFixture) -> list[object]:
     """What the supervisor said that it would wait, in its order."""
-    return [record.args[1] for record in caplog.records if isinstance(record.args, tuple) and "again" in record.msg]
+    return [record.args[2] for record in caplog.records if isinstance(record.args, tuple) and "again" in record.msg]
 
 
 async def test_a_source_that_ends_is_not_run_again(supervise: Supervise) -> None:
@@ -112,14 +114,14 @@ async def test_an_error_stands_until_frames_come_again(supervise: Supervise) -> 
 
 async def test_the_delay_doubles_up_to_the_longest(supervise: Supervise, caplog: pytest.LogCaptureFixture) -> None:
     began = asyncio.get_running_loop().time()
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         await supervise(ScriptedSource(*[refuse] * 5, one_frame)).run()
     assert delays(caplog) == [0.005, 0.01, 0.02, 0.03, 0.03]
     assert asyncio.get_running_loop().time() - began >= 0.095
 
 
 async def test_a_healthy_run_starts_the_delay_afresh(supervise: Supervise, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         await supervise(ScriptedSource(refuse, refuse, healthy_then_closed, refuse, one_frame)).run()
     assert delays(caplog) == [0.005, 0.01, 0.005, 0.01]
 
@@ -128,7 +130,7 @@ async def test_a_healthy_run_starts_the_delay_afresh(supervise: Supervise, caplo
 async def test_one_without_frames_or_too_short_does_not(
     supervise: Supervise, caplog: pytest.LogCaptureFixture, script: Script
 ) -> None:
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         await supervise(ScriptedSource(refuse, script, refuse, one_frame)).run()
     assert delays(caplog) == [0.005, 0.01, 0.02]
 
@@ -145,7 +147,61 @@ async def test_a_bug_in_a_source_is_logged_and_does_not_end_it(
     assert supervisor.restarts == 1
     assert "ZeroDivisionError" in (supervisor.error or "")
     (record,) = (record for record in caplog.records if record.levelname == "ERROR")
-    assert (record.message, record.exc_info is not None) == ("door: failed", True)
+    assert "ZeroDivisionError" in record.message
+    assert record.exc_info is not None
+
+
+def told(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
+    """Lines of the supervisor at this level, without the delay."""
+    lines = [record for record in caplog.records if record.name == module.__name__ and record.levelname == level]
+    return [re.sub("; trying again in .* s", "", record.message) for record in lines]
+
+
+async def test_a_dead_camera_is_told_once_and_every_hour(
+    supervise: Supervise, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def time_out(feed: Feed) -> None:
+        raise SourceError("rtsp://door: timed out")
+
+    async def an_hour_later(feed: Feed) -> None:
+        monkeypatch.setattr(module, "TOLD_AGAIN_S", 0.0)
+        await refuse(feed)
+
+    async def brief(feed: Feed) -> None:
+        monkeypatch.setattr(module, "TOLD_AGAIN_S", 3600.0)
+        await one_frame(feed)
+        await refuse(feed)
+
+    scripts = [refuse, refuse, time_out, refuse, time_out, an_hour_later, brief, refuse, one_frame]
+    with caplog.at_level("DEBUG"):
+        await supervise(ScriptedSource(*scripts)).run()
+    refused, timed_out = "door: rtsp://door: refused", "door: rtsp://door: timed out"
+    assert told(caplog, "WARNING") == [
+        refused,
+        f"{timed_out} (3 attempts in vain)",
+        f"{refused} (6 attempts in vain)",
+        refused,  # frames had come
+    ]
+    assert told(caplog, "INFO") == []
+    assert len(told(caplog, "DEBUG")) == len(scripts) - 1 - 4
+
+
+async def test_the_time_to_the_next_attempt_runs_down(supervise: Supervise, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_DELAY_S", 0.2)
+    source = ScriptedSource(refuse, hang)
+    supervisor = supervise(source)
+    running = asyncio.create_task(supervisor.run())
+    assert supervisor.next_attempt is None
+    await until(lambda: supervisor.state == "waiting")
+    began, said = time.monotonic(), supervisor.next_attempt
+    assert said is not None
+    await asyncio.sleep(0.1)
+    assert supervisor.next_attempt == pytest.approx(said - 0.1, abs=0.05)
+    await until(lambda: source.runs == 2)
+    assert time.monotonic() - began == pytest.approx(said, abs=0.1)
+    assert supervisor.next_attempt is None
+    supervisor.stop()
+    await running
 
 
 async def test_states(supervise: Supervise, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,14 @@ async def test_the_log_has_one_line_a_request_and_no_query(
     assert "secret" not in log.text
 
 
+async def test_probes_are_told_at_debug_alone(client: aiohttp.ClientSession, log: pytest.LogCaptureFixture) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/status"):
+        async with client.get(path):
+            pass
+    lines = {r.getMessage().split()[1]: r.levelname for r in records(log, "daemon.http.tracing")}
+    assert lines == {"/healthz": "DEBUG", "/readyz": "DEBUG", "/metrics": "DEBUG", "/status": "INFO"}
+
+
 class Broken:
     applies_to: Label = "face"
     needs: frozenset[type] = frozenset()
