@@ -1,4 +1,4 @@
-"""What `/status` shows: the state of every stream and sink, and what became of every frame and record."""
+"""What `/status` shows: the state of every stream and sink, what became of every frame and record, and how fast."""
 
 import importlib.metadata
 import time
@@ -7,75 +7,167 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine
-from daemon.flow.receipts import Counts
+from daemon.flow.history import LONG_S, SHORT_S, Growth
+from daemon.flow.overview import Overview
+from daemon.flow.receipts import ACKNOWLEDGED, RECEIVED, Became, Counts
 from daemon.flow.stream import Stream
-from daemon.flow.supervisor import Supervisor
+from daemon.flow.supervisor import State, Supervisor
+from daemon.flow.timing import Timing
+from daemon.wire.v2 import rfc3339
 
 if TYPE_CHECKING:
     from daemon.kafka.consumer import Consumer  # with aiokafka
 
 VERSION = importlib.metadata.version("visaged")
+WINDOWS = {"last_10_s": SHORT_S, "last_60_s": LONG_S}
 
 
 class Status:
-    """Looks at what is there when it is called; streams may join and leave the mapping."""
+    """Looks at what is there when it is called."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        supervisors: Mapping[str, Supervisor[Stream]],
-        deliveries: Mapping[str, Delivery],
-        consumers: "Mapping[str, Supervisor[Consumer]]",
-    ) -> None:
-        self._engine = engine
-        self._supervisors = supervisors
-        self._consumers = consumers
-        self._deliveries = deliveries
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
         self._began = time.monotonic()
 
     def __call__(self) -> dict[str, Any]:
+        overview = self._overview
+        workers = overview.engine.workers
         return {
             "version": VERSION,
             "uptime": round(time.monotonic() - self._began, 3),
-            "engine": {
-                "workers": self._engine.workers,
-                "hung": self._engine.hung,
-                "abandoned": self._engine.abandoned,
-            },
-            "streams": {name: _stream(supervisor) for name, supervisor in self._supervisors.items()},
-            "consumers": {name: _consumer(supervisor) for name, supervisor in self._consumers.items()},
-            "sinks": {name: _sink(delivery) for name, delivery in self._deliveries.items()},
+            "resident_bytes": overview.resident_bytes,
+            "engine": _engine(overview.engine),
+            "http": {"processors": _processors(overview.http, workers)},
+            "streams": {name: _stream(supervisor, workers) for name, supervisor in overview.streams.items()},
+            "consumers": {name: _consumer(supervisor, workers) for name, supervisor in overview.consumers.items()},
+            "sinks": {name: _sink(delivery) for name, delivery in overview.sinks.items()},
         }
 
 
-def _stream(supervisor: Supervisor[Any]) -> dict[str, Any]:
+def _engine(engine: Engine) -> dict[str, Any]:
+    return {
+        "workers": engine.workers,
+        "busy": {name: _rounded(engine.busy_share(seconds)) for name, seconds in WINDOWS.items()},
+        "busy_seconds": _rounded(engine.busy_seconds),
+        "hung": engine.hung,
+        "abandoned": engine.abandoned,
+    }
+
+
+def _supervised(supervisor: Supervisor[Any], workers: int) -> dict[str, Any]:
+    counts = supervisor.stream.counts
     return {
         "state": supervisor.state,
         "error": supervisor.error,
         "restarts": supervisor.restarts,
-        "frames": _counts(supervisor.stream.counts),
+        "next_attempt": _rounded(supervisor.next_attempt),
+        "frames": _counts(counts),
+        **_pace(counts),
+        "last_frame": _time(counts.received_at),
+        "last_document": _time(counts.acknowledged_at),
+        "processors": _processors(supervisor.stream.timing, workers),
     }
 
 
-def _consumer(supervisor: "Supervisor[Consumer]") -> dict[str, Any]:
-    consumer, row = supervisor.stream, _stream(supervisor)
-    if row["state"] in ("connecting", "running"):  # of a run, which knows better
-        row["state"] = consumer.state
-        if consumer.error or consumer.state == "running":
-            row["error"] = consumer.error
+def _stream(supervisor: Supervisor[Stream], workers: int) -> dict[str, Any]:
+    stream = supervisor.stream
+    video, shots = stream.video, stream.shots
+    width, height = video.size or (None, None)
+    growth = stream.counts.history.growth(SHORT_S)
+    return _supervised(supervisor, workers) | {
+        "video": {
+            "codec": video.codec,
+            "width": width,
+            "height": height,
+            "fps": None if growth is None else _rounded(growth.rate(RECEIVED)),
+            "cpu_seconds": _rounded(video.cpu_seconds),
+        },
+        "shots": {
+            "made": shots.acknowledged,
+            "waiting": shots.pending,
+            "shed": dict(shots.dropped),
+            "failed": dict(shots.failed),
+        },
+    }
+
+
+def _consumer(supervisor: "Supervisor[Consumer]", workers: int) -> dict[str, Any]:
+    consumer, row = supervisor.stream, _supervised(supervisor, workers)
+    row["state"] = state = consumer_state(supervisor)
+    if consumer.error or state == "running":
+        row["error"] = consumer.error
     partitions = consumer.partitions.items()
     row["partitions"] = {f"{tp.topic}-{tp.partition}": partition.status() for tp, partition in partitions}
     return row
 
 
+def consumer_state(supervisor: "Supervisor[Consumer]") -> State:
+    """Of a run the consumer knows better, but for what comes of it."""
+    state, of_run = supervisor.state, supervisor.stream.state
+    if state in ("connecting", "running") or (state == "starving" and of_run == "connecting"):
+        return of_run
+    return state
+
+
 def _sink(delivery: Delivery) -> dict[str, Any]:
+    counts = delivery.counts
     return {
         "state": delivery.state,
         "error": delivery.error,
         "retries": delivery.retries,
-        "records": _counts(delivery.counts),
+        "records": _counts(counts),
+        **_pace(counts),
+        "last_record": _time(counts.acknowledged_at),
         "notes": dict(delivery.sink.counts),
     }
+
+
+def _pace(counts: Counts) -> dict[str, Any]:
+    quantiles = counts.latency.quantiles()
+    return {
+        "rates": {name: _rates(counts.history.growth(seconds)) for name, seconds in WINDOWS.items()},
+        "latency": None if quantiles is None else {"p50": _rounded(quantiles.p50), "p95": _rounded(quantiles.p95)},
+    }
+
+
+def _rates(growth: Growth[Became] | None) -> dict[str, Any] | None:
+    """A second. None: it is too early to say."""
+    if growth is None:
+        return None
+    rates: dict[str, Any] = {
+        "received": _rounded(growth.rate(RECEIVED)),
+        "acknowledged": _rounded(growth.rate(ACKNOWLEDGED)),
+        "skipped": {},
+        "dropped": {},
+        "failed": {},
+    }
+    for became in growth.by:
+        how, reason = became
+        if reason and (rate := growth.rate(became)):
+            rates[how][reason] = _rounded(rate)
+    return rates
+
+
+def _processors(timing: Timing, workers: int) -> dict[str, Any]:
+    """What each has taken, and the part of all workers' time in the last minute."""
+    growth = timing.history.growth(LONG_S)
+    return {
+        name: {
+            "calls": spent.calls,
+            "seconds": _rounded(spent.seconds),
+            "cpu_seconds": _rounded(spent.cpu_seconds),
+            "share": None if growth is None else _rounded(growth.rate(name) / workers),
+        }
+        for name, spent in timing.spent.items()
+    }
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 3)
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else rfc3339(at)
 
 
 def summary(counts: Counts, noun: str) -> str:

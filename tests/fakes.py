@@ -52,6 +52,8 @@ class CollectingFeed:
         self.offered: list[Frame] = []
         self.put_frames: list[Frame] = []
         self.failed: list[Exception] = []
+        self.codecs: list[str] = []
+        self.cpu_seconds = 0.0
         self.waiting = 0
         self.open = asyncio.Event()
         self.open.set()
@@ -82,6 +84,12 @@ class CollectingFeed:
 
     def drop(self) -> None:
         self.counts.open().drop("overload")
+
+    def opened(self, codec: str) -> None:
+        self.codecs.append(codec)
+
+    def spent(self, cpu_seconds: float) -> None:
+        self.cpu_seconds += cpu_seconds
 
 
 class CollectingSink:

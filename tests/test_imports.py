@@ -27,7 +27,7 @@ ROOMS = {
     "commands": "config status kafka http work flow sources wire simulator pictures prepare errors "
     "sinks processors models",
     "config": "kafka http work sources errors sinks processors",
-    "status": "kafka flow",
+    "status": "kafka flow wire",
     "kafka": "work flow wire pictures errors sinks processors",
     "http": "flow wire errors processors",
     "work": "flow sources wire errors sinks processors models",

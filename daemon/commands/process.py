@@ -91,6 +91,8 @@ class _Output:
     def skip(self, reason: str) -> None:
         raise AssertionError(f"nothing was to be skipped: {reason}")
 
+    def opened(self, codec: str) -> None: ...
+
     def close(self) -> None:
         if self._video is not None:
             self._video.release()

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ from daemon.config.model import Config
 from daemon.errors import EngineStuck
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine
+from daemon.flow.overview import Overview
 from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
+from daemon.flow.timing import Timing
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
 from daemon.http.tracing import OneLineFilter, RequestIdFilter
@@ -29,7 +31,7 @@ from daemon.work.settings import WorkSettings
 from models.store import ModelStore
 from processors.chain import Chain
 from processors.matcher import Matcher
-from processors.registry import build_chain
+from processors.registry import build
 from sinks import make_sink
 from sinks.base import SinkError
 from sinks.kafka_settings import KafkaSettings, cluster_of
@@ -91,7 +93,9 @@ class App:
         }
         self._supervisors: dict[str, Supervisor[Stream]] = {}
         self._consumers: dict[str, Supervisor[Consumer]] = {}
-        self.status = Status(self._engine, self._supervisors, self._deliveries, self._consumers)
+        self._http_timing = Timing()
+        self.overview = Overview(self._engine, self._supervisors, self._consumers, self._deliveries, self._http_timing)
+        self.status = Status(self.overview)
         self.http: HttpServer | None = None
         if config.http is not None:
             self.http = HttpServer(
@@ -117,8 +121,8 @@ class App:
                 log.info("HTTP on %s", self.http.url)
             streams = await asyncio.to_thread(self._plans, self._config.streams, "streams")
             consumers = await asyncio.to_thread(self._plans, self._config.consumers, "consumers")
-            self._supervisors |= {name: Supervisor(self._stream(name, plan)) for name, plan in streams.items()}
-            self._consumers |= {name: Supervisor(self._consumer(name, plan)) for name, plan in consumers.items()}
+            self._supervisors |= {name: self._supervised(name, plan) for name, plan in streams.items()}
+            self._consumers |= {name: self._supervised_consumer(name, plan) for name, plan in consumers.items()}
             try:
                 await self._carry(stop)
             except BaseExceptionGroup as group:
@@ -129,13 +133,31 @@ class App:
                 self._report()
 
     def chain(self, names: Sequence[str]) -> Chain:
-        return build_chain(names, self._config.processor_settings(), self._models)
+        built = build(names, self._config.processor_settings(), self._models)
+        return Chain([self._http_timing.timed(name, one) for name, one in zip(names, built, strict=True)])
 
     def _plans(self, settings: Mapping[str, WorkSettings], kind: str) -> Mapping[str, Plan]:
         folder = self._config.state_dir
         journals = None if folder is None else folder / "tracks" / kind
         processors = self._config.processors
         return {name: Plan(work, processors, self._models, journals) for name, work in settings.items()}
+
+    def _sinks_of(self, settings: WorkSettings) -> Sequence[Delivery]:
+        return [self._deliveries[sink] for sink in settings.sinks or self._deliveries]
+
+    def _supervised(self, name: str, plan: Plan) -> Supervisor[Stream]:
+        sinks = self._sinks_of(self._config.streams[name])
+        return Supervisor(self._stream(name, plan), partial(_obstacles, sinks))
+
+    def _supervised_consumer(self, name: str, plan: Plan) -> "Supervisor[Consumer]":
+        sinks, consumer = self._sinks_of(self._config.consumers[name]), self._consumer(name, plan)
+
+        def obstacles() -> list[str]:
+            partitions = consumer.partitions.items()
+            errors = [f"{tp.topic}-{tp.partition}: {one.error}" for tp, one in partitions if one.error]
+            return [*errors, *_obstacles(sinks)]
+
+        return Supervisor(consumer, obstacles)
 
     def _stream(self, name: str, plan: Plan) -> Stream:
         settings = self._config.streams[name]
@@ -144,10 +166,11 @@ class App:
             make_source(settings, name),
             partial(plan.work, name),
             self._engine.lane(name, settings.weight),
-            [self._deliveries[sink] for sink in settings.sinks or self._deliveries],
+            self._sinks_of(settings),
             settings.window or self._workers,
             aside=self._aside,
             shots=plan.shots,
+            timing=plan.timing,
         )
 
     def _consumer(self, name: str, plan: Plan) -> "Consumer":
@@ -173,12 +196,13 @@ class App:
             make_guarantee=make_guarantee,
             lane=self._engine.lane(name, settings.weight),
             window=settings.window or self._workers,
+            timing=plan.timing,
         )
 
     async def _carry(self, stop: asyncio.Event) -> None:
         """Runs streams and sinks; the sinks outlive the streams, which end first at a stop."""
         async with asyncio.TaskGroup() as sinks:
-            watching = sinks.create_task(self._engine.watch())
+            watching = [sinks.create_task(self._engine.watch()), sinks.create_task(self.overview.run())]
             for delivery in self._deliveries.values():
                 sinks.create_task(delivery.run())
             async with asyncio.TaskGroup() as streams:
@@ -195,7 +219,8 @@ class App:
             left = max(deadline - time.monotonic(), 0.0)
             to_write = max(left - CLOSING_S, left / 2)
             await asyncio.gather(*(delivery.close(to_write) for delivery in self._deliveries.values()))
-            watching.cancel()
+            for task in watching:
+                task.cancel()
 
     def _report(self) -> None:
         """What became of everything, for those whom /status can no longer tell."""
@@ -217,6 +242,10 @@ class App:
                 await asyncio.wait([stopped, *unfinished], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
+
+
+def _obstacles(sinks: Iterable[Delivery]) -> list[str]:
+    return [obstacle for sink in sinks if (obstacle := sink.obstacle)]
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
+from daemon.flow.history import SHORT_S
 from daemon.flow.queues import BoundedQueue, QueueClosed
-from daemon.flow.receipts import Counts, Receipt
+from daemon.flow.receipts import ACKNOWLEDGED, Counts, Receipt
 from sinks.base import Record, Sink, SinkError
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,16 @@ class Delivery:
         self._began = False
         self._writing_over = False
         self._ended = asyncio.Event()
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why records are not written; None: they are, or there are none."""
+        if self.state == "waiting":
+            return f"sink {self.name} is waiting: {self.error}"
+        growth = self.counts.history.growth(SHORT_S)
+        if growth is None or growth.by[ACKNOWLEDGED] or self.counts.pending_before(growth) <= 0:
+            return None
+        return f"sink {self.name} has taken none of {self.counts.pending} records in {growth.seconds:.0f} s"
 
     def offer(self, record: Record, receipt: Receipt) -> None:
         """Never waits: when the backlog is full the oldest offered record is dropped."""

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar, TypeVarTuple
 
 from daemon.errors import DeadlineExceeded, EngineClosed, EngineStuck, WorkerHung
+from daemon.flow.history import History
 from models.session import run_in
 
 T = TypeVar("T")
@@ -85,12 +86,30 @@ class Engine:
         """Jobs that did not end in time."""
         self.abandoned = 0
         """Threads that were given up with one."""
+        self._busy_s = 0.0  # of jobs that are over
+        self._history = History[str]()
         self._hang_timeout = hang_timeout
         self._lanes: list[Lane] = []
         self._changed = threading.Condition()  # guards all below and the lanes' queues
         self._closed = False
         self._used = 0.0  # where the lane served last stood
         self._workers = [_Worker(f"worker-{n}", self._work) for n in range(workers)]
+
+    @property
+    def busy_seconds(self) -> float:
+        """That all workers together have been at work."""
+        now = time.monotonic()
+        with self._changed:
+            return self._busy_s + sum(now - worker.began for worker in self._workers if worker.began < now)
+
+    def sample(self) -> None:
+        """Once a second."""
+        self._history.sample({"busy": self.busy_seconds})
+
+    def busy_share(self, seconds: float) -> float | None:
+        """The part of the workers' time, 0..1, that they were at work; None: it is too early to say."""
+        growth = self._history.growth(seconds)
+        return None if growth is None else growth.rate("busy") / self.workers
 
     def lane(self, name: str, weight: float = 1.0, *, share: float | None = None) -> Lane:
         """A lane of weight 2 gets twice the time of one of weight 1 while both have work.
@@ -143,6 +162,7 @@ class Engine:
             if worker.job is not job or job is None:
                 return
             worker.is_abandoned = True
+            self._busy_s += time.monotonic() - worker.began
             self._workers[self._workers.index(worker)] = _Worker(worker.thread.name, self._work)
         self.abandoned += 1
         job.give_up(WorkerHung(f"{what} has not ended in {self._hang_timeout:g} s"))
@@ -186,6 +206,7 @@ class Engine:
             with self._changed:
                 if worker.is_abandoned:
                     return
+                self._busy_s += time.monotonic() - worker.began
                 worker.began = math.inf
                 worker.job = None  # a worker that waits holds no frame
                 lane._used += took / lane.weight

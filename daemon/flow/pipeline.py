@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from daemon.flow.aside import Aside, Waiting
 from daemon.flow.engine import Lane
 from daemon.flow.queues import BoundedQueue, QueueClosed
 from daemon.flow.receipts import Counts, Receipt
+from daemon.flow.timing import Timing
 from processors.types import Frame, Sample
 from sinks.base import Record
 
@@ -102,6 +104,7 @@ class Pipeline:
         *,
         inbox: int = 1,
         aside: Lane | None = None,
+        timing: Timing | None = None,
     ) -> None:
         """At most `window` frames are with the engine or done and not handed over, and `inbox` wait for that.
 
@@ -112,6 +115,7 @@ class Pipeline:
         self._lane = lane
         self._sinks = sinks
         self._window = window
+        self._timing = timing or Timing()
         self._inbox = BoundedQueue[Passage](inbox, self._make_way)
         self._jobs: deque[Job] = deque()
         self._beginning = threading.Lock()  # guards which frame a job has, and whether it is begun
@@ -220,11 +224,14 @@ class Pipeline:
     def _begin(self, job: Job) -> Sample | Sequence[Record]:
         with self._beginning:
             job.begun = True
-        sample = self._work.look(job.passage.frame)
+        self._timing.wait.observe(time.monotonic() - job.passage.receipt.opened_at)
+        with self._timing.look.timing():
+            sample = self._work.look(job.passage.frame)
         return sample if self._work.in_order else self._tell(sample, job.passage)
 
     def _tell(self, sample: Sample, passage: Passage) -> Sequence[Record]:
-        return self._work.tell(sample, live=passage.live and self._aside is not None)
+        with self._timing.telling():
+            return self._work.tell(sample, live=passage.live and self._aside is not None)
 
     async def _next(self) -> Job | None:
         """The first job, once it is done; None: there will be none."""

@@ -3,12 +3,22 @@
 in = acknowledged + skipped + dropped + failed.
 """
 
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Generic, TypeVar
 
+from daemon.flow.history import Growth, History
+from daemon.flow.timing import Latency
+
 T = TypeVar("T")
+
+
+Became = tuple[str, str]
+"""What became of some, and why: ("dropped", "overload")."""
+RECEIVED: Became = ("received", "")
+ACKNOWLEDGED: Became = ("acknowledged", "")
 
 
 class Ending(IntEnum):
@@ -29,7 +39,7 @@ OnEnd = Callable[[Ending, str], None]
 
 
 class Counts:
-    """What became of the frames of one stream (or of the records of one sink)."""
+    """What became of the frames of one stream (or of the records of one sink). All but times only grow."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -37,21 +47,34 @@ class Counts:
         self.skipped: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
+        self.received_at: float | None = None
+        """When the last one came, in Unix seconds; None: none has."""
+        self.acknowledged_at: float | None = None
+        self.latency = Latency()
+        """From the capture to the acknowledgement; where no capture is known, from when it came."""
+        self.history = History[Became]()
+
+    @property
+    def reasons(self) -> Mapping[str, Counter[str]]:
+        """What was not acknowledged, by what became of it and why."""
+        return {"skipped": self.skipped, "dropped": self.dropped, "failed": self.failed}
 
     @property
     def pending(self) -> int:
         """Received and not ended yet."""
-        ended = (self.skipped, self.dropped, self.failed)
-        return self.received - self.acknowledged - sum(reasons.total() for reasons in ended)
+        ended = self.acknowledged + sum(reasons.total() for reasons in self.reasons.values())
+        return self.received - ended
 
-    def open(self, on_end: OnEnd | None = None) -> "Receipt":
-        """Counts a frame in and hands out its receipt."""
+    def open(self, on_end: OnEnd | None = None, *, captured_at: float | None = None) -> "Receipt":
+        """Counts a frame in and hands out its receipt; `captured_at` in Unix seconds."""
         self.received += 1
-        return Receipt(self, on_end)
+        self.received_at = now = time.time()
+        return Receipt(self, on_end, 0.0 if captured_at is None else max(now - captured_at, 0.0))
 
     def end(self, ending: Ending, reason: str) -> None:
         if ending is Ending.ACKNOWLEDGED:
             self.acknowledged += 1
+            self.acknowledged_at = time.time()
         elif ending is Ending.SKIPPED:
             self.skipped[reason] += 1
         elif ending is Ending.DROPPED:
@@ -59,13 +82,27 @@ class Counts:
         else:
             self.failed[reason] += 1
 
+    def pending_before(self, growth: Growth[Became]) -> float:
+        """How many were under way when what has grown until now began to."""
+        return self.pending - (2 * growth.by[RECEIVED] - sum(growth.by.values()))
+
+    def sample(self) -> None:
+        """Once a second."""
+        totals: dict[Became, float] = {RECEIVED: self.received, ACKNOWLEDGED: self.acknowledged}
+        for name, reasons in self.reasons.items():
+            totals |= {(name, reason): count for reason, count in reasons.items()}
+        self.history.sample(totals)
+
 
 class Receipt:
     """Ends once, when each of the sinks it was handed to has answered; belongs to the event loop's thread."""
 
-    __slots__ = ("_awaited", "_counts", "_ending", "_on_end", "_reason")
+    __slots__ = ("_age", "_awaited", "_counts", "_ending", "_on_end", "_reason", "opened_at")
 
-    def __init__(self, counts: Counts, on_end: OnEnd | None) -> None:
+    def __init__(self, counts: Counts, on_end: OnEnd | None, age: float) -> None:
+        """`age`: seconds since the capture."""
+        self.opened_at = time.monotonic()
+        self._age = age
         self._counts = counts
         self._on_end = on_end
         self._awaited = 1
@@ -111,6 +148,8 @@ class Receipt:
         self._awaited -= 1
         if self._awaited == 0:
             self._counts.end(self._ending, self._reason)
+            if self._ending is Ending.ACKNOWLEDGED:
+                self._counts.latency.add(self._age + time.monotonic() - self.opened_at)
             if self._on_end is not None:
                 self._on_end(self._ending, self._reason)
 

@@ -4,15 +4,29 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from daemon.errors import SourceError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import OVERLOAD, Outgoing, Pipeline, Work
 from daemon.flow.receipts import Counts
+from daemon.flow.timing import Timing
 from daemon.sources.base import Source
 from processors.types import Frame
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Video:
+    """What a source brings; what it has told nothing of is None."""
+
+    codec: str | None = None
+    """In FFmpeg's words."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels as it is shown, of the last frame."""
+    cpu_seconds: float = 0.0
+    """That reading and decoding have taken so far."""
 
 
 class Stream:
@@ -29,11 +43,14 @@ class Stream:
         *,
         aside: Lane | None = None,
         shots: Counts | None = None,
+        timing: Timing | None = None,
     ) -> None:
         """`aside`: the lane of the work that no frame waits for, which `shots` counts."""
         self.name = name
         self.counts = Counts()
         self.shots = shots or Counts()
+        self.timing = timing or Timing()
+        self.video = Video()
         self._aside = aside
         self._source = source
         self._work = work
@@ -45,7 +62,9 @@ class Stream:
     async def run(self) -> None:
         """Until the source ends, or raises SourceError. What is under way then goes on to the sinks first."""
         work = self._work(uuid.uuid4().hex)
-        pipeline = Pipeline(self.name, work, self._lane, self._sinks, self._window, aside=self._aside)
+        pipeline = Pipeline(
+            self.name, work, self._lane, self._sinks, self._window, aside=self._aside, timing=self.timing
+        )
         async with asyncio.TaskGroup() as group:
             self._reading = group.create_task(self._read(pipeline))
             # A task that is cancelled before its first step never gets to a `finally` of its own.
@@ -62,7 +81,7 @@ class Stream:
     async def _read(self, pipeline: Pipeline) -> SourceError | None:
         # An error is returned: raised, it would make the group cancel the frames that are under way.
         try:
-            await self._source.run(_Feed(self.counts, pipeline))
+            await self._source.run(_Feed(self, pipeline))
         except SourceError as err:
             return err
         return None
@@ -71,20 +90,22 @@ class Stream:
 class _Feed:
     """Counts the frames of a run in; the receipts do the rest."""
 
-    def __init__(self, counts: Counts, pipeline: Pipeline) -> None:
-        self._counts = counts
+    def __init__(self, stream: Stream, pipeline: Pipeline) -> None:
+        self._counts = stream.counts
+        self._video = stream.video
         self._pipeline = pipeline
         self._began = False
 
     def offer(self, frame: Frame) -> None:
-        self._begin()
-        self._pipeline.offer(frame, self._counts.open())
+        self._see(frame)
+        self._pipeline.offer(frame, self._counts.open(captured_at=frame.captured_at))
 
     async def put(self, frame: Frame) -> None:
-        self._begin()
-        await self._pipeline.put(frame, self._counts.open())
+        self._see(frame)
+        await self._pipeline.put(frame, self._counts.open())  # when a file was recorded says nothing of us
 
-    def _begin(self) -> None:
+    def _see(self, frame: Frame) -> None:
+        self._video.size = frame.width, frame.height
         if not self._began:
             self._began = True
             log.info("%s: frames are coming", self._pipeline.name)
@@ -98,3 +119,9 @@ class _Feed:
 
     def drop(self) -> None:
         self._counts.open().drop(OVERLOAD)
+
+    def opened(self, codec: str) -> None:
+        self._video.codec = codec
+
+    def spent(self, cpu_seconds: float) -> None:
+        self._video.cpu_seconds += cpu_seconds

@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable, Iterable
 from typing import Generic, Literal, Protocol, TypeVar
 
 from daemon.errors import SourceError
+from daemon.flow.history import SHORT_S
 from daemon.flow.receipts import Counts
+from daemon.flow.starvation import Starvation, reason_to_starve
+from daemon.flow.timing import Timing
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +20,7 @@ LONGEST_DELAY_S = 30.0
 HEALTHY_S = 10.0
 TOLD_AGAIN_S = 3600.0
 
-State = Literal["connecting", "running", "waiting", "ended", "stopped"]
+State = Literal["connecting", "running", "starving", "waiting", "ended", "stopped"]
 
 
 class Runs(Protocol):
@@ -24,6 +28,7 @@ class Runs(Protocol):
 
     name: str
     counts: Counts
+    timing: Timing
 
     async def run(self) -> None: ...
     def stop(self) -> None:
@@ -40,8 +45,12 @@ class Supervisor(Generic[R]):
     than those of the last hour, or frames have come since.
     """
 
-    def __init__(self, stream: R) -> None:
+    def __init__(self, stream: R, obstacles: Callable[[], Iterable[str]] = tuple) -> None:
+        """`obstacles`: what keeps its documents from going out, in words."""
         self.stream = stream
+        self._obstacles = obstacles
+        self._starvation = Starvation(stream.name)
+        self._running_since: float | None = None
         self.restarts = 0
         self._error: str | None = None
         self._told_at: dict[str, float] = {}  # by failure, since frames last came
@@ -57,12 +66,14 @@ class Supervisor(Generic[R]):
             return "stopped" if self._stopping.is_set() else "ended"
         if self._next_attempt is not None:
             return "waiting"
-        return "running" if self._brings_frames else "connecting"
+        if not self._brings_frames:
+            return "connecting"
+        return "starving" if self._starvation.reason else "running"
 
     @property
     def error(self) -> str | None:
-        """Why the last run failed, until the next one brings frames."""
-        return None if self.state == "running" else self._error
+        """Why it starves, or why the last run failed, until the next one brings frames."""
+        return self._starvation.reason if self.state in ("running", "starving") else self._error
 
     @property
     def next_attempt(self) -> float | None:
@@ -72,6 +83,20 @@ class Supervisor(Generic[R]):
     @property
     def _brings_frames(self) -> bool:
         return self.stream.counts.received > self._received_before
+
+    def watch(self, busy: float | None) -> None:
+        """Once a second, when all has been sampled: whether it starves. `busy`: the workers' share, 0..1."""
+        now = time.monotonic()
+        if self.state not in ("running", "starving"):
+            self._running_since = None
+        elif self._running_since is None:
+            self._running_since = now
+        if self._running_since is None or now - self._running_since < SHORT_S:  # a camera may begin with a burst
+            self._starvation.update(None)
+            return
+        causes = list(self._obstacles()) or [f"the workers are busy {busy or 0:.0%} of the time"]
+        starving = self._starvation.reason is not None
+        self._starvation.update(reason_to_starve(self.stream.counts, causes, starving=starving))
 
     async def run(self) -> None:
         delay = FIRST_DELAY_S

@@ -12,6 +12,7 @@ from daemon.errors import SourceError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts
+from daemon.flow.timing import Timing
 from daemon.kafka.brokers import BrokerWatch
 from daemon.kafka.partition import Commits, Partition, Session, words_of
 from daemon.kafka.records import RecordCounts
@@ -53,8 +54,10 @@ class Consumer:
         make_guarantee: Callable[[], Guarantee],
         lane: Lane,
         window: int,
+        timing: Timing | None = None,
     ) -> None:
         self.name = name
+        self.timing = timing or Timing()
         self.counts: Counts = RecordCounts()
         self.partitions: dict[TopicPartition, Partition] = {}
         self._settings = settings
@@ -183,6 +186,7 @@ class Consumer:
                 make_commits=guarantee.commits,
                 lane=self._lane,
                 window=self._window,
+                timing=self.timing,
                 answer_timeout=self._cluster.request_timeout,
                 on_room=self._room.set,
             )

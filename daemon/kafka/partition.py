@@ -30,6 +30,7 @@ from daemon.errors import SourceError, VisagedError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import STOPPED, Outgoing, Pipeline, Work
 from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
+from daemon.flow.timing import Timing
 from daemon.kafka.records import READ_AGAIN, RecordFrame, RecordWork, id_of, stream_of
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import Header, SinkError
@@ -181,8 +182,11 @@ class Session:
             return
         self.ledger.open(record.offset)
         stream = stream_of(record)
-        receipt = self.partition.counts.open(lambda ending, reason: self._ended(entry, ending, reason))
-        entry = Entry(record, stream, RecordFrame(record, stream), receipt)
+        frame = RecordFrame(record, stream)
+        receipt = self.partition.counts.open(
+            lambda ending, reason: self._ended(entry, ending, reason), captured_at=frame.captured_at
+        )
+        entry = Entry(record, stream, frame, receipt)
         self._entries[receipt] = entry
         self._key(record, stream).add(entry)
 
@@ -352,6 +356,7 @@ class Partition:
         make_commits: Callable[[Session], Commits],
         lane: Lane,
         window: int,
+        timing: Timing,
         answer_timeout: float,
         on_room: Callable[[], None],
     ) -> None:
@@ -376,6 +381,7 @@ class Partition:
         self._make_work = make_work
         self._lane = lane
         self._window = window
+        self._timing = timing
         self._closing = False
         self._task = asyncio.create_task(self._carry(), name=f"{tp.topic}-{tp.partition}")
 
@@ -400,8 +406,9 @@ class Partition:
             entry.settle(committed=entry.record.offset < position)
 
     def pipeline(self, stream: str, run: str, outgoing: Sequence[Outgoing]) -> Pipeline:
-        work = RecordWork(self._make_work(stream, run, f"{self.tp.topic}-{self.tp.partition}"))
-        return Pipeline(stream, work, self._lane, outgoing, self._window, inbox=self.settings.max_pending)
+        work = RecordWork(self._make_work(stream, run, f"{self.tp.topic}-{self.tp.partition}"), self._timing)
+        inbox = self.settings.max_pending
+        return Pipeline(stream, work, self._lane, outgoing, self._window, inbox=inbox, timing=self._timing)
 
     def status(self) -> dict[str, Any]:
         ledger = self.session.ledger if self.session else None

@@ -10,6 +10,7 @@ from aiokafka import ConsumerRecord
 from daemon.errors import UnsupportedImage
 from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts, Ending
+from daemon.flow.timing import Timing
 from daemon.pictures import decode
 from daemon.wire.request import read
 from daemon.wire.v2 import V2
@@ -91,8 +92,9 @@ class RecordWork:
 
     aside = None  # records wait for all that is done with them
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, timing: Timing | None = None) -> None:
         self.in_order = work.in_order
+        self._timing = timing or Timing()
         self._work = work
 
     def begin(self) -> Sequence[Record]:
@@ -100,6 +102,7 @@ class RecordWork:
 
     def look(self, frame: Frame) -> Sample:
         with _noting(frame):
+            self._timing.decode(frame)
             frame.height, frame.width = frame.image.shape[:2]
             return self._work.look(frame)
 

@@ -32,6 +32,12 @@ class Feed(Protocol):
     def drop(self) -> None:
         """Counts a frame that came and for which there was no room before it could be offered."""
 
+    def opened(self, codec: str) -> None:
+        """Tells how the video is coded, in FFmpeg's words, before its first frame."""
+
+    def spent(self, cpu_seconds: float) -> None:
+        """Tells what reading and decoding have taken since it was last told."""
+
 
 class Source(Protocol):
     async def run(self, feed: Feed) -> None:
@@ -57,11 +63,14 @@ class Out(Protocol):
     def skip(self, reason: str) -> None:
         """Cheap: most packets of a camera may be skipped."""
 
+    def opened(self, codec: str) -> None: ...
+
 
 class Outlet:
     """A feed of the event loop, for a reader in another thread.
 
-    Skipped frames are told of with the next that is not, or once a second: each call wakes the loop.
+    Skipped frames are told of with the next that is not, or once a second, and what the thread has taken of the CPU
+    once a second: each call wakes the loop.
     """
 
     def __init__(self, feed: Feed) -> None:
@@ -72,7 +81,8 @@ class Outlet:
         self._putting: asyncio.Task[None] | None = None
         self._put_error: BaseException | None = None
         self._skipped: Counter[str] = Counter()
-        self._told_at = time.monotonic()
+        self._told_at = self._spent_told_at = time.monotonic()
+        self._spent = 0.0  # that has been told
 
     @property
     def stopped(self) -> bool:
@@ -104,12 +114,23 @@ class Outlet:
         if time.monotonic() - self._told_at >= TELL_INTERVAL_S:
             self.tell_skipped()
 
+    def opened(self, codec: str) -> None:
+        self._loop.call_soon_threadsafe(self._feed.opened, codec)
+
     def tell_skipped(self) -> None:
         """Also called when the reader has ended."""
         if self._skipped:
             self._loop.call_soon_threadsafe(self._skip, self._skipped)
             self._skipped = Counter()
         self._told_at = time.monotonic()
+        if self._told_at - self._spent_told_at >= TELL_INTERVAL_S:
+            self.tell_spent()
+
+    def tell_spent(self) -> None:
+        """In the reader's thread; also when it has ended."""
+        spent = time.thread_time()
+        self._loop.call_soon_threadsafe(self._feed.spent, spent - self._spent)
+        self._spent, self._spent_told_at = spent, time.monotonic()
 
     def _skip(self, skipped: Counter[str]) -> None:
         for reason in skipped.elements():
@@ -147,6 +168,7 @@ class InThread:
     >>> class Indices(list[int]):  # a feed, as far as this reader goes
     ...     async def put(self, frame: Frame) -> None:
     ...         self.append(frame.index)
+    ...     def spent(self, cpu_seconds: float) -> None: ...
     >>> feed = Indices()
     >>> asyncio.run(InThread(Grey(), "grey").run(feed))
     >>> feed
@@ -171,6 +193,7 @@ class InThread:
             except BaseException as err:  # noqa: BLE001  # raised again in the loop's thread
                 error = err
             out.tell_skipped()
+            out.tell_spent()
             loop.call_soon_threadsafe(ended.set_result, error)
 
         thread = threading.Thread(target=read, name=self._name, daemon=True)

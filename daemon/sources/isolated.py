@@ -56,11 +56,15 @@ class Kind(IntEnum):
     FAIL = 4
     ERROR = 5
     END = 6
+    OPENED = 7
+    SPENT = 8
 
 
 HEAD = struct.Struct("<BI")  # kind, bytes that follow
 MOST_SAID = 64 * 1024  # of these
 SHARED = struct.Struct("<BQddBIIhii")  # slot, index, pts, captured_at, layout
+SECONDS = struct.Struct("<d")
+SIZES = {Kind.OFFER: SHARED.size, Kind.PUT: SHARED.size, Kind.SPENT: SECONDS.size}  # of text, where it is no text
 ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
@@ -116,6 +120,10 @@ class _Relay:
                     self._feed.skip(text.decode(errors="replace"))
                 elif kind is Kind.FAIL:
                     self._feed.fail(_error(text))
+                elif kind is Kind.OPENED:
+                    self._feed.opened(text.decode(errors="replace"))
+                elif kind is Kind.SPENT:
+                    self._feed.spent(*SECONDS.unpack(text))
                 elif kind is Kind.ERROR:
                     raise _error(text)
                 else:
@@ -196,7 +204,7 @@ async def _next(process: Process) -> tuple[Kind, bytes]:
     """Raises IncompleteReadError where it has ended."""
     _, stdout = _pipes(process)
     number, size = HEAD.unpack(await stdout.readexactly(HEAD.size))
-    if number >= len(Kind) or size > MOST_SAID or (number <= Kind.PUT and size != SHARED.size):
+    if number >= len(Kind) or size > MOST_SAID or size != SIZES.get(Kind(number), size):
         raise SourceError(f"the decoder's process is out of order: message {number} of {size} bytes")
     return Kind(number), await stdout.readexactly(size)
 
@@ -259,7 +267,8 @@ class _Out:
         self._puts = 0
         self._closed = False
         self._unsaid = b""
-        self._said_at = time.monotonic()
+        self._said_at = self._spent_said_at = time.monotonic()
+        self._spent = 0.0  # that has been said
         os.set_blocking(told.fileno(), False)  # EOF and bytes are looked for at each frame
 
     @property
@@ -292,8 +301,12 @@ class _Out:
     def fail(self, error: Exception) -> None:
         self._say(_message(Kind.FAIL, _described(error)))
 
+    def opened(self, codec: str) -> None:
+        self._say(_message(Kind.OPENED, codec.encode()))
+
     def end(self, error: SourceError | None) -> None:
         """Sends how the reader ended. Nothing is sent after it."""
+        self._note_spent()
         self._say(_message(Kind.END) if error is None else _message(Kind.ERROR, _described(error)))
 
     def _share(self, kind: Kind, frame: Frame) -> bool:
@@ -308,12 +321,19 @@ class _Out:
         return True
 
     def _say(self, message: bytes) -> None:
+        self._said_at = time.monotonic()
+        if self._said_at - self._spent_said_at >= TELL_INTERVAL_S:
+            self._note_spent()
         try:
             self._said.write(self._unsaid + message)
         except BrokenPipeError:
             raise Stopped from None
         self._unsaid = b""
-        self._said_at = time.monotonic()
+
+    def _note_spent(self) -> None:
+        spent = time.process_time()
+        self._unsaid += _message(Kind.SPENT, SECONDS.pack(spent - self._spent))
+        self._spent, self._spent_said_at = spent, time.monotonic()
 
     def _listen(self) -> None:
         """Takes in what the daemon has said so far."""

@@ -76,6 +76,7 @@ class VideoReader:
         if self._settings.hardware and not stream.codec_context.is_hwaccel:
             raise SourceError(f"{self._shown}: {stream.codec.name} cannot be decoded on {self._settings.hardware}")
         stream.codec_context.thread_type = "NONE"  # cameras share the cores already
+        out.opened(stream.codec.canonical_name)
         live = self._is_live(container)
         reading = _Reading(stream, self._settings, out, live)
         for packet in container.demux(stream):

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts
+from daemon.flow.timing import Timing
 from daemon.work.documents import Documents, TrackEvents
 from daemon.work.emission import Emission
 from daemon.work.events import Events
@@ -21,7 +22,7 @@ from models.store import ModelStore
 from processors.chain import Chain
 from processors.registry import build, reach
 from processors.tracker import Tracker
-from processors.types import BodyId, Box, Processor, TrackId
+from processors.types import BodyId, Box, Label, Processor, Sample, TrackId
 
 
 class Plan:
@@ -38,9 +39,11 @@ class Plan:
         """Of the tracks' shots that no frame waited for."""
         self._settings = settings
         self._journals = journals
+        self.timing = Timing()
         built = build(settings.chain, by_processor(processors, settings.processors), models)
         self._makes = Chain(built).makes
-        self._schedule = _schedule(settings, built)
+        timed = [self.timing.timed(name, one) for name, one in zip(settings.chain, built, strict=True)]
+        self._schedule = _schedule(settings, timed, self.timing)
 
     def work(self, stream: str, run: str, place: str = "") -> Work:
         """`place`: where it is one of several streams of this id, each at a place of its own."""
@@ -70,9 +73,24 @@ class Plan:
         return Journal(self._journals / quote(place, safe="") / f"{quote(stream, safe='')}.jsonl")
 
 
-def _schedule(settings: WorkSettings, processors: Sequence[Processor]) -> Schedule:
+class _Decode:
+    """A processor that goes first, so that no other is charged with making the picture."""
+
+    applies_to: Label = "face"
+    needs: frozenset[type] = frozenset()
+    makes: frozenset[type] = frozenset()
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            self._timing.decode(sample.frame)
+
+
+def _schedule(settings: WorkSettings, processors: Sequence[Processor], timing: Timing) -> Schedule:
     regions = Regions(settings.regions) if settings.regions else None
-    every_frame: list[Processor] = []
+    every_frame: list[Processor] = [_Decode(timing)]
     every_nth: list[tuple[int, Processor]] = []
     shots: list[Processor] = []
     for name, processor in zip(settings.chain, processors, strict=True):

@@ -68,6 +68,9 @@ class TimedOut:
     def skip(self, reason: str) -> None:
         self._out.skip(reason)
 
+    def opened(self, codec: str) -> None:
+        self._out.opened(codec)
+
 
 @contextlib.contextmanager
 def timed(decoding: Clock, chains: Clock, latencies: list[float]) -> Iterator[None]:

@@ -104,6 +104,9 @@ class Feed:
     def drop(self) -> None:
         raise AssertionError("dropped")
 
+    def opened(self, codec: str) -> None: ...
+    def spent(self, cpu_seconds: float) -> None: ...
+
     def _convert(self, frame: Frame) -> None:
         _ = frame.image
         self.latencies.append(time.time() - frame.captured_at)

@@ -51,6 +51,7 @@ class Frames:
         raise error
 
     def skip(self, reason: str) -> None: ...
+    def opened(self, codec: str) -> None: ...
 
 
 def read(path: Path, take: Callable[[Frame], object], motion: MotionSettings | None = None) -> None:

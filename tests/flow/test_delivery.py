@@ -83,7 +83,11 @@ class Rig:
     def ended(self) -> dict[str, int]:
         """How the frames ended; the delivery's own counters must say the same."""
         own = self.delivery.counts
-        assert vars(own) == vars(self.frames)
+        assert (own.received, own.acknowledged, own.reasons) == (
+            self.frames.received,
+            self.frames.acknowledged,
+            self.frames.reasons,
+        )
         return {"acknowledged": own.acknowledged, **own.dropped, **own.failed}
 
 

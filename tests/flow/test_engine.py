@@ -326,3 +326,24 @@ def test_no_workers_are_refused(workers: int) -> None:
 async def test_weights_that_cannot_be_are_refused(alone: Engine, weight: float) -> None:
     with pytest.raises(ValueError, match="weight above 0"):
         alone.lane("a", weight)
+
+
+async def test_busy_seconds_are_those_of_all_workers_at_work(engine: Engine) -> None:
+    lane, gate = engine.lane("a"), Gate()
+    assert (engine.busy_seconds, engine.busy_share(10)) == (0, None)
+    engine.sample()
+    began = time.monotonic()
+    await asyncio.gather(*(lane.submit(time.sleep, 0.1) for _ in range(4)))
+    over = time.monotonic() - began
+    done = engine.busy_seconds
+    assert 0.4 <= done <= 2 * over
+    await asyncio.sleep(0.1)
+    assert engine.busy_seconds == pytest.approx(done, abs=0.01)  # at rest
+    held = await gate.hold(engine)
+    await asyncio.sleep(0.1)
+    assert engine.busy_seconds >= done + 0.1  # under way
+    gate.opened.set()
+    await held
+    engine.sample()
+    share = engine.busy_share(10)
+    assert share == pytest.approx(engine.busy_seconds / (2 * (time.monotonic() - began)), rel=0.05)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,7 @@ async def test_a_thread_that_nothing_ends_is_replaced(
 ) -> None:
     released = threading.Event()
     lane = engine.lane("door")
+    began = time.monotonic()
     old = await lane.submit(threading.current_thread)
     stuck = lane.submit(released.wait)
     behind = lane.submit(threading.get_ident)
@@ -135,6 +137,7 @@ async def test_a_thread_that_nothing_ends_is_replaced(
     released.set()  # the old thread comes back, finds itself replaced and ends
     await until(lambda: not old.is_alive())
     assert await lane.submit(divmod, 7, 2) == (3, 1)
+    assert 0.3 < engine.busy_seconds < time.monotonic() - began  # what it hung counts, once
 
 
 async def test_a_session_whose_run_cannot_be_terminated_is_opened_afresh(

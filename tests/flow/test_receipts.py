@@ -1,4 +1,5 @@
 import random
+import time
 
 import pytest
 
@@ -35,6 +36,41 @@ def test_a_receipt_ends_with_the_answer_of_its_sink() -> None:
     assert (counts.received, counts.pending) == (6, 1)
     last.acknowledge()
     assert (counts.received, counts.acknowledged, counts.pending) == (6, 2, 0)
+
+
+def test_when_they_came_and_were_acknowledged_and_how_long_that_took() -> None:
+    counts = Counts()
+    assert (counts.received_at, counts.acknowledged_at, counts.latency.quantiles()) == (None, None, None)
+    began = time.time()
+    captured, unknown, dropped, ahead = (counts.open(captured_at=at) for at in (began - 2, None, began - 9, began + 9))
+    assert counts.received_at == pytest.approx(began, abs=0.02)
+    time.sleep(0.05)
+    for receipt in (captured, unknown, ahead):
+        receipt.acknowledge()
+    dropped.drop("overload")
+    assert counts.acknowledged_at == pytest.approx(began + 0.05, abs=0.04)
+    quantiles = counts.latency.quantiles()
+    assert quantiles is not None
+    assert quantiles.p50 == pytest.approx(0.05, abs=0.04)
+    assert quantiles.p95 == pytest.approx(2.05, abs=0.04)
+    assert sum(counts.latency.histogram.read()[0]) == 3  # of what was acknowledged alone
+
+
+def test_samples_are_of_what_became_of_them() -> None:
+    counts = Counts()
+    counts.sample()
+    for ending in ("acknowledge", "acknowledge", "skip", "drop", "fail"):
+        getattr(counts.open(), ending)(*["why"] * (ending != "acknowledge"))
+    counts.sample()
+    growth = counts.history.growth(10)
+    assert growth is not None
+    assert growth.by == {
+        ("received", ""): 5,
+        ("acknowledged", ""): 2,
+        ("skipped", "why"): 1,
+        ("dropped", "why"): 1,
+        ("failed", "why"): 1,
+    }
 
 
 def answer(receipt: Receipt, ending: Ending, reason: str = "") -> None:

@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from daemon.flow.engine import Engine
 from daemon.flow.pipeline import Outgoing
 from daemon.flow.receipts import Receipt
+from daemon.flow.timing import Timing
 from daemon.kafka import partition as partition_module
 from daemon.kafka.partition import Entry, Partition, Session
 from daemon.kafka.records import READ_AGAIN, RecordCounts
@@ -133,6 +134,7 @@ class Rig:
             make_commits=self._commits,
             lane=engine.lane("pictures"),
             window=1,
+            timing=Timing(),
             answer_timeout=1,
             on_room=lambda: None,
         )

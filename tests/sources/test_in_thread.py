@@ -104,6 +104,29 @@ async def test_skipped_frames_come_with_the_next_one_once_a_second_and_at_the_en
     assert feed.counts.received == 17
 
 
+async def test_what_the_thread_took_of_the_cpu_is_told_once_a_second_and_at_the_end() -> None:
+    feed = CollectingFeed()
+    told: list[float] = []
+    took = 0.0
+
+    def work(out: Out) -> None:
+        nonlocal took
+        out.opened("h264")
+        began = time.monotonic()
+        while time.monotonic() - began < TELL_INTERVAL_S + 0.2:
+            until = time.thread_time() + 0.02
+            while time.thread_time() < until:
+                pass
+            out.offer(frame(0))
+            told.append(feed.cpu_seconds)
+        took = time.thread_time()
+
+    await InThread(Reading(work), NAME).run(feed)
+    assert feed.codecs == ["h264"]
+    assert feed.cpu_seconds == pytest.approx(took, abs=0.01)
+    assert len(set(told)) == 2  # of some fifty frames
+
+
 @pytest.mark.parametrize("error", [SourceError("torn"), ZeroDivisionError(), SystemExit(3)])
 async def test_the_reader_s_error_comes_out_after_its_frames(error: BaseException) -> None:
     feed = CollectingFeed()

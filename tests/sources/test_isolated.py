@@ -161,6 +161,10 @@ async def both(*paths: Path) -> tuple[list[list[Frame]], list[list[Frame]]]:
     feeds = Feed(), Feed()
     await InThread(reader, NAME).run(feeds[0])
     await Isolated(reader, NAME).run(feeds[1])
+    assert len(feeds[0].codecs) == len(paths)
+    assert feeds[0].codecs == feeds[1].codecs
+    assert feeds[0].cpu_seconds > 0
+    assert feeds[1].cpu_seconds > feeds[0].cpu_seconds / 2  # with the process's start
     return by_video(feeds[0].put_frames), by_video(feeds[1].put_frames)
 
 

@@ -124,6 +124,8 @@ class _Detecting:
     def skip(self, reason: str) -> None:
         raise AssertionError(f"nothing was to be skipped: {reason}")
 
+    def opened(self, codec: str) -> None: ...
+
 
 def watcher(settings: Mapping[str, BaseModel], models: ModelStore) -> Callable[[Picture], Clip]:
     """What detects faces on all frames of one clip; from several threads at once."""
