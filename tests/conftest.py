@@ -33,6 +33,7 @@ FILES = {
     "commands/demo/test_run.py": EMBEDDED,  # the demo's camera has one port
     "simulator/test_camera.py": CAMERAS,
     "sources/test_camera_faults.py": CAMERAS,
+    "integration/test_told.py": CAMERAS,
 }
 SLOW = {
     # Processes of their own.

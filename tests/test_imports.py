@@ -24,12 +24,12 @@ MAY_IMPORT = {
 ROOMS = {
     "__main__": "cli",
     "cli": "commands config errors sinks models",
-    "commands": "config status kafka http work flow sources wire simulator pictures prepare errors "
+    "commands": "config http status kafka work flow sources wire simulator pictures prepare errors "
     "sinks processors models",
-    "config": "kafka http work sources errors sinks processors",
+    "config": "http kafka work sources errors sinks processors",
+    "http": "status flow wire errors processors",
     "status": "kafka flow wire",
     "kafka": "work flow wire pictures errors sinks processors",
-    "http": "flow wire errors processors",
     "work": "flow sources wire errors sinks processors models",
     "flow": "sources errors sinks processors models",
     "sources": "pictures prepare errors processors",
@@ -55,6 +55,7 @@ HOMES = {
     "onnxruntime": ("models/session.py",),
     "av": ("daemon/sources/video.py", "daemon/sources/planes.py", "daemon/simulator/"),
     "aiohttp": ("daemon/http/",),
+    "prometheus_client": ("daemon/http/metrics.py",),
     "aiokafka": ("sinks/kafka.py", "sinks/kafka_client.py", "daemon/kafka/", "daemon/commands/demo/"),
 }
 """Where an outside library is known."""
@@ -172,6 +173,11 @@ def test_every_file_keeps_the_rules() -> None:
         ("daemon/sources/folder.py", "import av", "av belongs to daemon/sources/video.py"),
         ("daemon/a.py", "from aiohttp import web", "aiohttp belongs to daemon/http/"),
         ("sinks/base.py", "import aiokafka.errors", "aiokafka belongs to sinks/kafka.py"),
+        (
+            "daemon/flow/a.py",
+            "from prometheus_client import Counter",
+            "prometheus_client belongs to daemon/http/metrics",
+        ),
     ],
 )
 def test_a_broken_rule_is_seen(path: str, source: str, expected: str) -> None:

@@ -19,6 +19,7 @@ from daemon.flow.overview import Overview
 from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import Timing
+from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
 from daemon.http.tracing import OneLineFilter, RequestIdFilter
@@ -105,6 +106,7 @@ class App:
                 chain_of=self.chain,
                 matcher_of=lambda: Matcher(self._models),
                 status=self.status,
+                metrics=Metrics(self.overview).answer,
             )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
 from daemon.errors import ConfigError, DeadlineExceeded, InvalidDocument, Overloaded, Problem, TooManyBytes
 from daemon.flow.engine import Engine
@@ -41,15 +42,17 @@ class HttpServer:
         chain_of: ChainOf,
         matcher_of: MatcherOf,
         status: Callable[[], object],
+        metrics: Handler,
     ) -> None:
         """`chain_of` makes a chain from names, and `matcher_of` the matcher, both in a thread during start().
 
-        `status` is what /status shows.
+        `status` is what /status shows, `metrics` answers /metrics.
         """
         self._settings = settings
         self._services = services
         self._chain_of = chain_of
         self._status = status
+        self._metrics = metrics
         self._matcher_of = matcher_of
         self._answers: Mapping[Key, Answer] | None = None
         self._free = asyncio.Semaphore(settings.max_concurrent)
@@ -89,6 +92,7 @@ class HttpServer:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/status", self._show_status)
+        app.router.add_get("/metrics", self._metrics)
         for name, service in self._services.items():
             for prefix, version in PREFIXES.items():
                 path = f"/{name}{prefix}/process"

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from daemon.flow.engine import Engine
 from daemon.http.server import HttpServer
@@ -26,6 +27,11 @@ class Served(Protocol):
         workers: int = 2,
         **settings: Any,
     ) -> contextlib.AbstractAsyncContextManager[tuple[HttpServer, aiohttp.ClientSession]]: ...
+
+
+async def no_metrics(_: web.Request) -> web.StreamResponse:
+    """Of a server without a daemon."""
+    return web.Response()
 
 
 @pytest.fixture
@@ -55,6 +61,7 @@ def serve(store: ModelStore) -> Served:
             chain_of=chain_of or (lambda names: build_chain(names, {}, store)),
             matcher_of=lambda: Matcher(store),
             status=lambda: {"streams": {}},
+            metrics=no_metrics,
         )
         try:
             await server.start()

@@ -20,7 +20,7 @@ from processors.matcher import Matcher
 from processors.registry import build_chain
 from processors.types import Label, Processor, Sample
 from tests.http.calls import SERVICE, document, post, send
-from tests.http.conftest import Served
+from tests.http.conftest import Served, no_metrics
 from tests.photos import encoded, file_of, opened
 
 SERVICES = {SERVICE: services("face-detector-liveness-estimator")[SERVICE]}
@@ -96,7 +96,13 @@ async def test_until_the_models_are_loaded_it_is_alive_and_not_ready() -> None:
 
     engine = Engine(1)
     server = HttpServer(
-        HttpSettings(port=0), engine, services=SERVICES, chain_of=chain_of, matcher_of=matcher, status=dict
+        HttpSettings(port=0),
+        engine,
+        services=SERVICES,
+        chain_of=chain_of,
+        matcher_of=matcher,
+        status=dict,
+        metrics=no_metrics,
     )
     start = asyncio.create_task(server.start())
     await loading.reached()
@@ -232,6 +238,7 @@ async def test_nothing_is_left_after_a_stop(store: ModelStore) -> None:
         chain_of=lambda names: build_chain(names, {}, store),
         matcher_of=matcher,
         status=dict,
+        metrics=no_metrics,
     )
     await server.start()
     port = server.port
@@ -261,6 +268,7 @@ async def test_a_port_that_is_taken_is_a_mistake_in_the_configuration(serve: Ser
             chain_of=lambda _: Gate(),
             matcher_of=matcher,
             status=dict,
+            metrics=no_metrics,
         )
         with pytest.raises(ConfigError, match=f"^http: can't listen on 127.0.0.1:{server.port}: .*in use"):
             await second.start()
@@ -274,7 +282,13 @@ async def test_a_model_that_cannot_be_had_fails_the_start_and_frees_the_port() -
 
     engine = Engine(1)
     server = HttpServer(
-        HttpSettings(port=0), engine, services=SERVICES, chain_of=chain_of, matcher_of=matcher, status=dict
+        HttpSettings(port=0),
+        engine,
+        services=SERVICES,
+        chain_of=chain_of,
+        matcher_of=matcher,
+        status=dict,
+        metrics=no_metrics,
     )
     before = psutil.Process().num_fds()
     with pytest.raises(ModelError, match="it is missing"):

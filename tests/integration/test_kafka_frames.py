@@ -4,6 +4,8 @@ import asyncio
 import base64
 import contextlib
 import json
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from daemon.commands.demo.run import PHOTO
 from daemon.commands.run import App
 from daemon.config.model import Config
+from daemon.http.metrics import collect
 from tests.benchmarks.kafka_faults import Faults, carry, holds
 from tests.brokers import ApacheKafka, Proxy, new_topic, records_of
 from tests.kafka_frames import Frames, Tally, error_of, place_of, strip, tally
@@ -52,6 +55,16 @@ def ended(app: App) -> int:
     return int(frames["acknowledged"]) + sum(failed.values())
 
 
+def figures(app: App) -> Counter[str]:
+    """What /metrics shows of the consumer: each figure by its name, summed over the other labels."""
+    found = Counter[str]()
+    for family in collect(app.overview):
+        for sample in family.samples:
+            if sample.labels.get("consumer") == "frames":
+                found[sample.name.removeprefix("visaged_consumer_")] += sample.value  # type: ignore[assignment]
+    return found
+
+
 @pytest.fixture(params=["embedded at_least_once", "apache_kafka at_least_once", "apache_kafka exactly_once"])
 def way(request: pytest.FixtureRequest) -> tuple[str, str]:
     """A broker, and the delivery that it can do."""
@@ -66,11 +79,23 @@ async def test_each_frame_once_and_each_key_in_order_and_poison_to_the_dead_lett
     await frames.create()
     values = frames.pictures(300, keys=10)
     values[50], values[51], values[200] = ("camera-1", POISON), ("camera-2", None), ("camera-3", b'{"objects": []}')
+    sent_at = time.time()
     await frames.send(values, headers=[("trace", None)])
     async with running(frames.configuration(delivery)) as app:
         await until(lambda: ended(app) == 300, timeout_s=60)
         of_sink = app.status()["sinks"]["out"]["records"]
         assert (of_sink["received"], of_sink["acknowledged"]) == (297, 297)
+        row, metrics = consumer(app), figures(app)
+    assert metrics["frames_received_total"] == 300
+    assert metrics["frames_acknowledged_total"] == metrics["latency_seconds_count"] == 297
+    assert metrics["frames_failed_total"] == metrics["partition_dead_letters_total"] == 3
+    assert metrics["frames_pending"] == 0
+    assert metrics["partition_pending"] == sum(one["pending"] for one in row["partitions"].values())
+    assert metrics["stage_seconds_count"] == 300 + 300 + 297  # wait, look, tell
+    assert metrics["state"] == 1
+    calls = {name: spent["calls"] for name, spent in row["processors"].items()}
+    assert calls == {"decode": 300, "face-detector": 297, "tell": 297}
+    assert row["latency"]["p50"] <= row["latency"]["p95"] < time.time() - sent_at
     letters = await frames.dead_letters()
     good = {place: key for place, key in frames.sent.items() if place not in {place_of(record) for record in letters}}
     assert len(good) == 297
