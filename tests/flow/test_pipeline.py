@@ -326,6 +326,7 @@ class TestCancel:
         work.gates[what].clear()
         line = Pipeline("hall", work, lane, [CollectingSink()], 3)
         running = asyncio.create_task(line.run())
+        await asyncio.sleep(0)  # it has begun: Python 3.14's to_thread() may come back before a task's first step
         if what in ("end", "settle"):
             line.close()
         else:

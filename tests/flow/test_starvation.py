@@ -228,8 +228,9 @@ async def test_a_busy_machine_is_told_with_figures_and_when_it_is_over(caplog: p
             busy, dropped, of, by_overload = map(int, said.groups())
             assert busy > 90
             assert dropped == by_overload
-            assert of == pytest.approx(offered, rel=0.4)
-            assert of - dropped == pytest.approx(done, abs=2)
+            # Two windows of as many seconds, one a little after the other, on a machine that may be busy with others.
+            assert of == pytest.approx(offered, rel=0.6)
+            assert of - dropped == pytest.approx(done, abs=6)
             faucet.fps = 5
             await until(lambda: door.state == "running")
             assert door.error is None
