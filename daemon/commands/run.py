@@ -24,6 +24,7 @@ from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
 from daemon.http.tracing import OneLineFilter, RequestIdFilter
 from daemon.kafka.settings import EXACTLY_ONCE
+from daemon.logs import BoundedFormatter
 from daemon.prepare import prepare
 from daemon.sources import make_source
 from daemon.status import Status, summary
@@ -60,7 +61,8 @@ def log_to_stderr(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(RequestIdFilter())
     handler.addFilter(OneLineFilter())
-    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, handlers=[handler])
+    handler.setFormatter(BoundedFormatter(LOG_FORMAT))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 async def _run_until_signal(config: Config) -> None:
