@@ -6,7 +6,9 @@ take the next job from the lane that has had the least time for its weight (stri
 up.
 
 A model that hangs cannot be killed in a thread. Its run is terminated; where that does not help the thread is given up,
-and a new worker and a new session take over. After a few of these the process is to be started afresh.
+and a new worker and a new session take over. After a few of these within an hour the process is to be started afresh.
+Other work that takes as long is given up as well, but counts for nothing there: it is a picture's, whose decoding is
+bounded, and no picture ends the daemon.
 """
 
 import asyncio
@@ -32,6 +34,7 @@ HANG_TIMEOUT_S = 60.0
 TERMINATION_S = 3.0  # between two operators of a network; a single one seldom takes longer
 JOIN_S = 10.0
 MOST_ABANDONED = 3
+ABANDONED_AGE_S = 3600.0  # after which one is forgotten: a few in a week are no sign of a device that is gone
 
 
 class Lane:
@@ -89,6 +92,7 @@ class Engine:
         self._busy_s = 0.0  # of jobs that are over
         self._history = History[str]()
         self._hang_timeout = hang_timeout
+        self._models_hung_at: list[float] = []
         self._lanes: list[Lane] = []
         self._changed = threading.Condition()  # guards all below and the lanes' queues
         self._closed = False
@@ -167,10 +171,15 @@ class Engine:
         self.abandoned += 1
         job.give_up(WorkerHung(f"{what} has not ended in {self._hang_timeout:g} s"))
         log.error("%s was given up; another thread takes its place", worker.thread.name)
-        if self.abandoned >= MOST_ABANDONED:
-            raise EngineStuck(f"{self.abandoned} workers have hung, the last one in {what}")
         if run is not None:
+            self._count_hung_model(what)
             await asyncio.to_thread(run.session.reopen)
+
+    def _count_hung_model(self, name: str) -> None:
+        now = time.monotonic()
+        self._models_hung_at = [at for at in self._models_hung_at if now - at < ABANDONED_AGE_S] + [now]
+        if len(self._models_hung_at) >= MOST_ABANDONED:
+            raise EngineStuck(f"{len(self._models_hung_at)} workers have hung within an hour, the last one in {name}")
 
     def _add(self, lane: Lane, job: "_Job[T]") -> "asyncio.Future[T]":
         with self._changed:

@@ -151,14 +151,41 @@ async def test_a_session_whose_run_cannot_be_terminated_is_opened_afresh(
     assert await engine.lane("gate").submit(count, session, 4) == 4.0
 
 
-async def test_an_engine_that_hangs_time_and_again_is_stuck(engine: Engine, watching: "asyncio.Task[None]") -> None:
+async def hang(engine: Engine, session: Session) -> None:
+    with pytest.raises(WorkerHung):
+        await asyncio.wait_for(engine.lane("door").submit(count, session, FOR_EVER), 10)
+
+
+async def test_an_engine_whose_models_hang_time_and_again_is_stuck(
+    engine: Engine, watching: "asyncio.Task[None]", session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TERMINATION_S", 0.0)
+    for _ in range(module.MOST_ABANDONED):
+        await hang(engine, session)
+    with pytest.raises(EngineStuck, match="3 workers have hung within an hour, the last one in endless"):
+        await asyncio.wait_for(watching, 10)
+
+
+async def test_hangs_of_long_ago_are_forgotten(
+    engine: Engine, watching: "asyncio.Task[None]", session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TERMINATION_S", 0.0)
+    monkeypatch.setattr(module, "ABANDONED_AGE_S", HANG_TIMEOUT_S / 2)
+    for _ in range(module.MOST_ABANDONED + 1):
+        await hang(engine, session)
+    assert engine.abandoned == module.MOST_ABANDONED + 1
+    assert await engine.lane("gate").submit(count, session, 4) == 4.0
+    assert not watching.done()
+
+
+async def test_work_that_is_no_models_never_ends_the_engine(engine: Engine, watching: "asyncio.Task[None]") -> None:
     released = threading.Event()
     lane = engine.lane("door")
-    for _ in range(module.MOST_ABANDONED):
+    for _ in range(module.MOST_ABANDONED + 1):
         with pytest.raises(WorkerHung):
             await asyncio.wait_for(lane.submit(released.wait), 10)
-    with pytest.raises(EngineStuck, match="3 workers have hung"):
-        await asyncio.wait_for(watching, 10)
+    assert await lane.submit(divmod, 7, 2) == (3, 1)
+    assert not watching.done()
     released.set()
 
 
