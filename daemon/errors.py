@@ -17,7 +17,8 @@ VisagedError
 └── BadImage               bytes that are not a picture we take (`why`, for people)
     ├── UnsupportedImage   another format
     ├── DamagedImage       a picture of a format we take that cannot be decoded
-    └── ImageTooLarge      more pixels than the limit
+    ├── ImageTooLarge      more pixels than the limit
+    └── TooMuchWork        more passes over its pixels than the limit
 
 Errors of a sink (SinkError) live in sinks/base.py and those of the models (ModelError) in models/, as both packages
 know nothing of this one.
@@ -119,6 +120,10 @@ class DamagedImage(BadImage):
 
 class ImageTooLarge(BadImage):
     """More pixels than allowed."""
+
+
+class TooMuchWork(BadImage):
+    """More passes over its pixels than allowed, told from its structure."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

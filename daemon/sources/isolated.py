@@ -29,7 +29,7 @@ from io import FileIO
 
 import numpy as np
 
-from daemon.errors import DamagedImage, ImageTooLarge, SourceEnded, SourceError, UnsupportedImage
+from daemon.errors import DamagedImage, ImageTooLarge, SourceEnded, SourceError, TooMuchWork, UnsupportedImage
 from daemon.prepare import prepare
 from daemon.sources.base import TELL_INTERVAL_S, Feed, Reader, Stopped
 from daemon.sources.planes import Bytes, Decoded, Layout, Pixels, read_bgr
@@ -68,7 +68,7 @@ SIZES = {Kind.OFFER: SHARED.size, Kind.PUT: SHARED.size, Kind.SPENT: SECONDS.siz
 ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
-        *(SourceError, SourceEnded, DamagedImage, UnsupportedImage, ImageTooLarge),
+        *(SourceError, SourceEnded, DamagedImage, UnsupportedImage, ImageTooLarge, TooMuchWork),
         *(FileNotFoundError, PermissionError, IsADirectoryError, OSError),
     )
 }

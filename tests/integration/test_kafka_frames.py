@@ -101,7 +101,12 @@ async def test_each_frame_once_and_each_key_in_order_and_poison_to_the_dead_lett
     assert len(good) == 297
     assert tally(good, await frames.results()) == Tally(0, 0, 0, 0)
     assert sorted((record.key, record.value, *error_of(record)) for record in letters) == [
-        (b"camera-1", POISON, "DamagedImage", "The image is damaged: no marker found"),
+        (
+            b"camera-1",
+            POISON,
+            "DamagedImage",
+            "The image is damaged: a segment is cut short",
+        ),
         (b"camera-2", None, "UnsupportedImage", "This record has no value"),
         (b"camera-3", b'{"objects": []}', "InvalidDocument", "_image: Field required"),
     ]
