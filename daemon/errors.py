@@ -87,7 +87,11 @@ class BadBase64(VisagedError):
 
 
 class TooManyBytes(VisagedError):
-    """Larger than allowed."""
+    """`what`, the image or the body, is larger than allowed; `size` None: by how much is not known."""
+
+    def __init__(self, what: str, size: int | None, limit: int) -> None:
+        came = f"has {size:,} bytes" if size is not None else "has more bytes than allowed"
+        super().__init__(f"Request body size is too large: the {what} {came}, the limit is {limit:,}")
 
 
 class MoreThanOneFace(VisagedError):

@@ -24,7 +24,7 @@ MAY_IMPORT = {
 ROOMS = {
     "__main__": "cli",
     "cli": "commands config errors sinks models",
-    "commands": "config http status kafka work flow sources wire simulator pictures prepare errors "
+    "commands": "config http status kafka work flow sources wire simulator pictures prepare logs errors "
     "sinks processors models",
     "config": "http kafka work sources errors sinks processors",
     "http": "status flow wire errors processors",
@@ -37,6 +37,7 @@ ROOMS = {
     "simulator": "processors",
     "pictures": "errors processors",
     "prepare": "",
+    "logs": "",
     "errors": "",
     "sinks": "",
     "processors": "models",

@@ -22,7 +22,7 @@ from daemon.flow.timing import Timing
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
-from daemon.http.tracing import OneLineFilter, RequestIdFilter
+from daemon.http.tracing import RequestIdFilter
 from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.logs import BoundedFormatter
 from daemon.prepare import prepare
@@ -60,7 +60,6 @@ def log_to_stderr(level: str) -> None:
     """All of the process's log lines: standard output is a sink's."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(RequestIdFilter())
-    handler.addFilter(OneLineFilter())
     handler.setFormatter(BoundedFormatter(LOG_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
 

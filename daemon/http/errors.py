@@ -18,15 +18,26 @@ from daemon.errors import (
     MoreThanOneFace,
     Overloaded,
     TooManyBytes,
+    WorkerHung,
 )
-from daemon.wire.blob import TOO_MANY_BYTES
 from daemon.wire.codec import encode
 from processors.templates import TemplateError
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1
+NO_CAPACITY = "No capacity, try again later"
+LATE = "The deadline passed"
+MOST_QUOTED = 100  # characters of what came
 UNREADABLE_BODY = "The body is not what Content-Encoding or Transfer-Encoding say"
+
+
+class UnsupportedMedia(Exception):
+    """A body of a type or an encoding that is not taken; `accept` names the header that says which are."""
+
+    def __init__(self, header: str, came: str, accept: str, expected: str) -> None:
+        super().__init__(f"{header}: {came[:MOST_QUOTED] or 'nothing'} came, {expected} was expected")
+        self.headers = {accept: expected}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +57,13 @@ def _later(detail: str) -> Refusal:
     return Refusal(503, detail, {"Retry-After": str(RETRY_AFTER_S)})
 
 
-def _http(err: web.HTTPException) -> Refusal:
-    return Refusal(err.status, err.reason, {"Allow": err.headers["Allow"]} if "Allow" in err.headers else None)
+def _not_allowed(err: web.HTTPMethodNotAllowed) -> Refusal:
+    return Refusal(405, err.reason, {"Allow": allowed(err)})
+
+
+def allowed(err: web.HTTPMethodNotAllowed) -> str:
+    """The methods that a path has."""
+    return ", ".join(sorted({*err.allowed_methods, "OPTIONS"}))
 
 
 REFUSALS: Mapping[type[BaseException], Callable[[Any], Refusal]] = {
@@ -60,9 +76,12 @@ REFUSALS: Mapping[type[BaseException], Callable[[Any], Refusal]] = {
     InvalidDocument: _invalid,
     Overloaded: lambda err: _later(str(err)),
     EngineClosed: lambda _: _later("Stopping"),
-    DeadlineExceeded: lambda _: Refusal(504, "The deadline passed"),
-    web.HTTPRequestEntityTooLarge: lambda _: Refusal(413, TOO_MANY_BYTES),
-    web.HTTPException: _http,
+    DeadlineExceeded: lambda _: Refusal(504, LATE),
+    WorkerHung: lambda _: Refusal(504, LATE),
+    UnsupportedMedia: lambda err: Refusal(415, str(err), err.headers),
+    web.HTTPMethodNotAllowed: _not_allowed,
+    web.HTTPExpectationFailed: lambda _: Refusal(417, "Expect: 100-continue was expected, something else came"),
+    web.HTTPException: lambda err: Refusal(err.status, err.reason),
     web.RequestPayloadError: lambda _: Refusal(400, UNREADABLE_BODY),
     Exception: lambda _: Refusal(500, "Internal Server Error"),
 }

@@ -1,12 +1,14 @@
 """How HTTP is configured; imports nothing heavy, as every command reads it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from configs.section import Section
 
 LivenessModule = Literal["face-detector-liveness-estimator", "liveness-anti-spoofing", "quality-liveness-anti-spoofing"]
+
+Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")]
 
 
 class HttpSettings(Section):
@@ -24,13 +26,39 @@ class HttpSettings(Section):
     deadline: float = Field(
         default=30.0,
         gt=0,
-        description="Seconds from a request's first byte to its answer. Later ones are answered with status 504.",
+        description="Seconds from the end of a request's headers to its answer. Later ones are answered with status "
+        "504. The client may take as long again to read the answer; then its connection is closed.",
+    )
+    header_timeout: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds that the headers of a request may take: from the start of the connection, or from the "
+        "first byte of a later request. Then the connection is closed, with status 408 if any byte came.",
+    )
+    idle_timeout: float = Field(
+        default=75.0,
+        gt=0,
+        description="Seconds that a connection stays open without a request. If a proxy in front keeps its connections "
+        "longer than this, some of its requests fail.",
+    )
+    max_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="Maximum number of connections, and never more than half of the file descriptors that `ulimit -n` "
+        "allows. At the limit, a new connection takes the place of the one that was idle longest. If none is idle, new "
+        "ones wait.",
     )
     max_concurrent: int = Field(
         default=100,
         ge=1,
-        description="Requests that are read or worked on at the same time. Further ones are answered with status 503 "
-        "at once.",
+        description="Requests that are worked on at the same time. Further ones are answered with status 503 at once. "
+        "A request whose body is still on its way does not count.",
+    )
+    max_bodies_bytes: int = Field(
+        default=400_000_000,
+        ge=1,
+        description="Maximum size in bytes of all bodies in memory together, until they are answered. A request that "
+        "exceeds it is answered with status 503.",
     )
     max_image_bytes: int = Field(
         default=4_700_000,
@@ -47,8 +75,8 @@ class HttpSettings(Section):
     max_body_bytes: int = Field(
         default=40_000_000,
         ge=1,
-        description="Maximum size in bytes of a request. The default has room for a picture of 8 megapixels as "
-        "NDARRAY and 1,000 objects.",
+        description="Maximum size in bytes of a request, decompressed. The default has room for a picture of 8 "
+        "megapixels as NDARRAY and 1,000 objects.",
     )
     liveness_module: LivenessModule = Field(
         default="face-detector-liveness-estimator",
@@ -64,4 +92,9 @@ class HttpSettings(Section):
     )
     stop_timeout: float = Field(
         default=5.0, ge=0, description="Seconds that requests may still take at a stop. After that they are cancelled."
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description='Origins (like https://app.example) whose web pages may use the services from a browser; "*" '
+        "stands for all. []: none.",
     )

@@ -7,7 +7,6 @@ import uuid
 from contextvars import ContextVar
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 REQUEST_ID_HEADERS = ("X-Request-ID", "X_REQUEST_ID")
@@ -31,18 +30,6 @@ class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = _request_id.get()
         record.traceparent = _traceparent.get()
-        return True
-
-
-class OneLineFilter(logging.Filter):
-    """Requests that aiohttp cannot read are one line each: whose fault that is needs no traceback. Refuses none."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, (HttpProcessingError, web.RequestPayloadError)):
-            record.levelno, record.levelname = logging.WARNING, "WARNING"
-            record.msg, record.args = "a request that cannot be read: %s", (" ".join(str(error).split()),)
-            record.exc_info = record.exc_text = None
         return True
 
 

@@ -1,5 +1,6 @@
 """Records that bring pictures, and what their documents say of where they came from."""
 
+import codecs
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -82,7 +83,7 @@ def picture(value: bytes | None) -> Image:
     """Of a picture's file or of a v2 document. Raises BadImage, InvalidDocument, BadBase64 or TooManyBytes."""
     if value is None:
         raise UnsupportedImage("This record has no value")
-    if value.lstrip(b" \t\r\n").startswith(b"{"):
+    if value.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n").startswith(b"{"):
         return read(V2, value, MAX_OBJECTS).picture.decode(max_pixels=MAX_PIXELS, max_bytes=len(value))
     return decode(value, MAX_PIXELS)
 

@@ -1,6 +1,7 @@
 """Bytes in base64: pictures."""
 
 import binascii
+import re
 import string
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
@@ -15,30 +16,32 @@ from daemon.pictures import check_size, decode
 from processors.types import Image
 
 NOT_BASE64 = "Failed to decode base64 string"
-TOO_MANY_BYTES = "Request body size is too large"
+DATA_URL = re.compile(rb"\s*data:[^,]*;base64\s*,", re.IGNORECASE)
+URL_SAFE = bytes.maketrans(b"-_", b"+/")
+WHITE_SPACE = string.whitespace.encode()
 
 
 def decode_base64(text: str) -> bytes:
-    """Standard alphabet and padding; white space and the head of a data URL are ignored.
+    """The standard alphabet or the URL-safe one, padded or not; white space and the head of a data URL are ignored.
 
     Raises BadBase64, also where nothing is in it.
     """
     encoded = text.encode("ascii", "replace")
-    if encoded.startswith(b"data:"):
-        encoded = encoded.partition(b";base64,")[2]
     try:
         data = pybase64.b64decode(encoded, validate=True)
     except binascii.Error:
-        data = _decode_wrapped(encoded)
+        data = _decode_other_spelling(encoded)
     if not data:
         raise BadBase64(NOT_BASE64)
     return data
 
 
-def _decode_wrapped(encoded: bytes) -> bytes:
-    """Base64 in lines; apart, because copying a picture without its white space costs more than decoding it."""
+def _decode_other_spelling(encoded: bytes) -> bytes:
+    """Apart, because copying a picture into the standard spelling costs more than decoding it."""
+    head = DATA_URL.match(encoded)
+    bare = encoded[head.end() if head else 0 :].translate(URL_SAFE, WHITE_SPACE).rstrip(b"=")
     try:
-        return pybase64.b64decode(encoded.translate(None, string.whitespace.encode()), validate=True)
+        return pybase64.b64decode(bare + b"=" * (-len(bare) % 4), validate=True)
     except binascii.Error as err:
         raise BadBase64(NOT_BASE64) from err
 
@@ -50,8 +53,11 @@ def encode_base64(data: bytes) -> str:
 class Picture(Protocol):
     """A picture as it came."""
 
-    def decode(self, *, max_pixels: int, max_bytes: int) -> Image:
-        """Raises BadBase64, BadImage, TooManyBytes (`max_bytes` of an encoded picture) or InvalidDocument."""
+    def decode(self, *, max_pixels: int, max_bytes: int, wait: float | None = None) -> Image:
+        """Raises BadBase64, BadImage, TooManyBytes (`max_bytes` of an encoded picture) or InvalidDocument.
+
+        Overloaded too, where there is no room to decode it in `wait` seconds.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,10 @@ class EncodedPicture:
 
     data: bytes
 
-    def decode(self, *, max_pixels: int, max_bytes: int) -> Image:
+    def decode(self, *, max_pixels: int, max_bytes: int, wait: float | None = None) -> Image:
         if len(self.data) > max_bytes:
-            raise TooManyBytes(TOO_MANY_BYTES)
-        return decode(self.data, max_pixels)
+            raise TooManyBytes("image", len(self.data), max_bytes)
+        return decode(self.data, max_pixels, wait=wait)
 
 
 class _Blob(BaseModel):
@@ -77,8 +83,9 @@ class ImageBlob(_Blob):
 
     format: Literal["IMAGE", "NDARRAY"] = "IMAGE"
 
-    def decode(self, *, max_pixels: int, max_bytes: int) -> Image:
-        return EncodedPicture(decode_base64(self.blob)).decode(max_pixels=max_pixels, max_bytes=max_bytes)
+    def decode(self, *, max_pixels: int, max_bytes: int, wait: float | None = None) -> Image:
+        picture = EncodedPicture(decode_base64(self.blob))
+        return picture.decode(max_pixels=max_pixels, max_bytes=max_bytes, wait=wait)
 
 
 class ArrayBlob(_Blob):
@@ -88,7 +95,7 @@ class ArrayBlob(_Blob):
     dtype: Literal["uint8", "uint8_t"]
     shape: Annotated[tuple[PositiveInt, PositiveInt, Literal[3]], Field(strict=False)]
 
-    def decode(self, *, max_pixels: int, max_bytes: int) -> Image:
+    def decode(self, *, max_pixels: int, max_bytes: int, wait: float | None = None) -> Image:
         height, width, channels = self.shape
         check_size(width, height, max_pixels)
         data = decode_base64(self.blob)

@@ -1,5 +1,6 @@
 """Bytes to JSON values and back."""
 
+import codecs
 import math
 from typing import Any
 
@@ -12,9 +13,12 @@ Members = dict[str, Any]
 
 
 def parse(data: bytes) -> Any:
-    """Raises InvalidDocument for all that is not JSON: NaN, lone surrogates, numbers that no double holds."""
+    """Raises InvalidDocument for all that is not JSON: NaN, lone surrogates, numbers that no double holds.
+
+    A byte order mark is ignored, as RFC 8259 allows.
+    """
     try:
-        value = pydantic_core.from_json(data, allow_inf_nan=False)
+        value = pydantic_core.from_json(data.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
     except ValueError as err:
         raise InvalidDocument([Problem((), f"JSON decode error: {err}", "json_invalid")]) from err
     if (place := _infinite([value])) is not None:  # 1e999

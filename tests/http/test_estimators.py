@@ -53,7 +53,7 @@ async def test_what_is_no_face_comes_back_as_it_came(client: aiohttp.ClientSessi
 
 @pytest.mark.parametrize("service", ESTIMATING)
 async def test_the_image_is_checked_where_there_is_nothing_to_do(client: aiohttp.ClientSession, service: str) -> None:
-    body = b'{"$image": "YQ=", "objects": []}'
+    body = b'{"$image": "Y", "objects": []}'
     refusal = {"detail": "Failed to decode base64 string"}
     assert await send(client, f"/{service}/v1/process/sample", body) == (400, refusal)
 

@@ -1,6 +1,7 @@
 """Records that bring pictures, and what their documents say of where they came from."""
 
 import base64
+import codecs
 import json
 from collections.abc import Sequence
 
@@ -33,7 +34,9 @@ def test_the_key_is_the_stream(key: bytes | None, stream: str) -> None:
     assert stream_of(record(key)) == stream
 
 
-@pytest.mark.parametrize("value", [strip(7), document(strip(7)), b" \n" + document(strip(7))])
+@pytest.mark.parametrize(
+    "value", [strip(7), document(strip(7)), b" \n" + document(strip(7)), codecs.BOM_UTF8 + b"\n" + document(strip(7))]
+)
 def test_a_picture_or_a_document_with_one(value: bytes) -> None:
     assert np.array_equal(picture(value), np.full((4, 40, 3), 7))
 

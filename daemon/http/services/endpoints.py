@@ -17,6 +17,7 @@ from processors.chain import Chain, Missing
 from processors.matcher import Matcher
 from processors.types import Frame, Processor, Sample
 
+DECODING_WAIT_S = 5.0  # for room among other large pictures; a worker that waits serves nobody
 Answer = Callable[[bytes], bytes]
 ChainOf = Callable[[Sequence[str]], Processor]
 """Makes a chain from the names of its processors."""
@@ -111,5 +112,7 @@ class _Compares:
 
 def _frame(received: Received, settings: HttpSettings, max_pixels: int | None = None) -> Frame:
     allowed = int(settings.max_megapixels * 1e6)
-    image = received.picture.decode(max_pixels=min(allowed, max_pixels or allowed), max_bytes=settings.max_image_bytes)
+    image = received.picture.decode(
+        max_pixels=min(allowed, max_pixels or allowed), max_bytes=settings.max_image_bytes, wait=DECODING_WAIT_S
+    )
     return Frame.of(image)
