@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from daemon.errors import EngineClosed, VisagedError
+from daemon.errors import EngineClosed, VisagedError, WorkerHung
 from daemon.flow.aside import Aside, Waiting
 from daemon.flow.engine import Lane
 from daemon.flow.queues import BoundedQueue, QueueClosed
@@ -261,6 +261,9 @@ class Pipeline:
         except EngineClosed:
             passage.receipt.drop(STOPPED)
             raise
+        except WorkerHung as err:  # which says nothing of the frame: what can be read again is
+            passage.receipt.drop(type(err).__name__)
+            self.report(f"frame {passage.frame.index}", err)
         except BaseException as err:  # noqa: BLE001  # one bad frame fails alone, whatever its error
             passage.receipt.fail(type(err).__name__)
             self.report(f"frame {passage.frame.index}", err)

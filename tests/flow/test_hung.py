@@ -121,6 +121,38 @@ async def test_a_stream_goes_on_behind_a_frame_whose_model_hung(
     assert dict(stream.counts.failed) == {"InferenceFailed": 1}
 
 
+async def test_a_frame_whose_work_took_too_long_is_dropped_not_failed(
+    engine: Engine, watching: "asyncio.Task[None]"
+) -> None:
+    """From Kafka it is read again then, and is no dead letter."""
+    released = threading.Event()
+
+    async def script(feed: Feed) -> None:
+        for index in range(3):
+            await feed.put(frame(index))
+
+    def work(frame: Frame) -> None:
+        if frame.index == 1:
+            released.wait()
+
+    def record(sample: Sample, run: str) -> Record:
+        return Record(run, b"%d" % sample.frame.index)
+
+    sink = CollectingSink()
+    stream = Stream(
+        "door",
+        ScriptedSource(script),
+        lambda run: Untracked(Work(work), Emission(record, "every", run)),
+        engine.lane("door"),
+        [sink],
+        1,
+    )
+    await asyncio.wait_for(stream.run(), 20)
+    released.set()
+    assert sink.values == [b"0", b"2"]
+    assert (dict(stream.counts.dropped), dict(stream.counts.failed)) == ({"WorkerHung": 1}, {})
+
+
 async def test_a_thread_that_nothing_ends_is_replaced(
     engine: Engine, watching: "asyncio.Task[None]", caplog: pytest.LogCaptureFixture
 ) -> None:
