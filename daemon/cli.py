@@ -79,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--pictures", type=Path, metavar="DIR", help="a folder for ROC curves and confusion matrices")
     evaluate.add_argument("--compare", type=Path, metavar="OLD.json", help="say what has changed since an earlier run")
     evaluate.add_argument("--limit", type=_positive, metavar="N", help="so many pictures of each set at most")
+    evaluate.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="break the figures down by a column of the labels too; may be given several times",
+    )
     evaluate.add_argument("--config", type=Path, help="take the processors' and models' settings from this file")
     evaluate.set_defaults(run=_evaluate)
 
@@ -144,6 +151,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         pictures=arguments.pictures,
         compare=arguments.compare,
         limit=arguments.limit,
+        by=arguments.by,
     )
 
 

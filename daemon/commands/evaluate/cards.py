@@ -1,4 +1,4 @@
-"""The figures in the model cards: a table of each task in models/README.md, and the run that they come from beside it.
+"""The figures in the model cards: the tables in models/README.md, and the run that they come from beside it.
 
 <!-- figures: emotion -->
 ...
@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from daemon.commands.evaluate.figures import Measured, Report, Run, read_run, write_run
-from daemon.commands.evaluate.tables import by_task, cells
+from daemon.commands.evaluate.tables import by_title, cells
 from daemon.errors import ConfigError
 from models.store import ModelStore
 
 CARDS = "README.md"
 EVALUATION = "evaluation.json"
 
-BLOCK = re.compile(r"(<!-- figures: (?P<task>[^>]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- figures: (?P<title>[^>]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 
 def main(path: Path, folder: Path) -> int:
@@ -52,14 +52,14 @@ def without_curves(run: Run) -> Run:
 
 
 def with_figures(cards: str, run: Run) -> str:
-    """The cards with the run's tables. Raises ConfigError for a task that the run has not measured."""
-    measured = by_task(run.measured)
+    """The cards with the run's tables. Raises ConfigError for one that the run has not."""
+    measured = by_title(run.measured)
 
     def block(match: re.Match[str]) -> str:
-        task = match["task"]
-        if task not in measured:
-            raise ConfigError(f"{CARDS}: figures: {task}: expected one of {', '.join(measured)}")
-        return f"{match[1]}\n{markdown(list(summed_up(measured[task])))}\n\n{match[3]}"
+        title = match["title"]
+        if title not in measured:
+            raise ConfigError(f"{CARDS}: figures: {title}: expected one of {', '.join(measured)}")
+        return f"{match[1]}\n{markdown(list(summed_up(measured[title])))}\n\n{match[3]}"
 
     return BLOCK.sub(block, cards)
 

@@ -1,5 +1,6 @@
 """Tasks on one face a picture: gender, age, emotion, mask, liveness."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from daemon.commands.evaluate.figures import Figure, Report, Row
 from daemon.commands.evaluate.labels import Picture
 from daemon.commands.evaluate.metrics import auc, confusion, curve, equal_error_rate, mean, proportion, tpr_at_fpr
 from daemon.commands.evaluate.task import Context, Task
+from daemon.errors import ConfigError
 from processors.age import Age
 from processors.emotion import EMOTIONS, Emotions
 from processors.gender import Gender
@@ -20,6 +22,7 @@ from processors.types import Floats, Sample
 
 GENDERS = ("male", "female")
 ADULT = 18
+CHILD, OLD = 13, 60
 AGE_GROUPS = ((0, 13), (13, 18), (18, 30), (30, 45), (45, 60), (60, 75), (75, 130))
 LIVE = "live"
 MASK_FPR = 0.01
@@ -27,28 +30,33 @@ MASK_FPR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Sexed:
-    """`age` is None where it isn't labelled."""
+    """`years` are the first and the last that the age may be, None where it isn't labelled."""
 
     gender: str
-    age: float | None
+    years: tuple[float, float] | None
     male: float
     found: str
+
+    def is_aged(self, low: float, high: float = math.inf) -> bool:
+        """Whether the age is known to be from `low` to below `high`."""
+        return self.years is not None and low <= self.years[0] and self.years[1] < high
 
 
 def observe_gender(picture: Picture, sample: Sample) -> Sexed:
     label = picture.label
     gender = sample.objects[0][Gender]
-    age = label.number("age") if label.values.get("age") else None
-    return Sexed(label.one_of("gender", GENDERS), age, gender.male, GENDERS[0 if gender.is_male else 1])
+    return Sexed(label.one_of("gender", GENDERS), label.years(), gender.male, GENDERS[0 if gender.is_male else 1])
 
 
 def report_gender(seen: Sequence[Sexed], context: Context) -> Report:
     groups = {"": list(seen)} | {gender: [s for s in seen if s.gender == gender] for gender in GENDERS}
-    if any(s.age is not None for s in seen):
-        groups |= {
-            f"from {ADULT} years": [s for s in seen if s.age is not None and s.age >= ADULT],
-            f"under {ADULT} years": [s for s in seen if s.age is not None and s.age < ADULT],
-        }
+    groups |= {
+        f"from {ADULT} years": [s for s in seen if s.is_aged(ADULT)],
+        f"under {ADULT} years": [s for s in seen if s.is_aged(0, ADULT)],
+        f"under {CHILD} years": [s for s in seen if s.is_aged(0, CHILD)],
+        f"men from {OLD} years": [s for s in seen if s.gender == "male" and s.is_aged(OLD)],
+        f"women from {OLD} years": [s for s in seen if s.gender == "female" and s.is_aged(OLD)],
+    }
     rows = tuple(
         Row(name, len(group), {"accuracy": proportion(sum(s.found == s.gender for s in group), len(group))})
         for name, group in groups.items()
@@ -83,6 +91,46 @@ def _age_row(name: str, truth: Floats, found: Floats) -> Row:
         "over 20": proportion(int(np.count_nonzero(errors > 20)), len(errors)),
     }
     return Row(name, len(truth), figures)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """`low` and `high`: the first and the last year of the labelled group; `found` years."""
+
+    low: float
+    high: float
+    found: float
+
+    @property
+    def outside(self) -> float:
+        """Years above the group, below 0 for years below it. Who is 59 is so until the day before turning 60."""
+        return max(self.found - (self.high + 1), 0.0) + min(self.found - self.low, 0.0)
+
+
+def observe_age_group(picture: Picture, sample: Sample) -> Grouped:
+    label = picture.label
+    low, high = label.number("age_low"), label.number("age_high")
+    if low > high:
+        raise ConfigError(f"{label.place}: age_high: expected {low:g} or more, as age_low is, got {high:g}")
+    return Grouped(low, high, sample.objects[0][Age].years)
+
+
+def report_age_group(seen: Sequence[Grouped], context: Context) -> Report:
+    """All, and each labelled group."""
+    groups: dict[str, list[Grouped]] = {"": list(seen)}
+    for one in sorted(seen, key=lambda one: (one.low, one.high)):
+        groups.setdefault(f"{one.low:g} to {one.high:g} years", []).append(one)
+    return Report(tuple(_age_group_row(name, np.array([g.outside for g in group])) for name, group in groups.items()))
+
+
+def _age_group_row(name: str, outside: Floats) -> Row:
+    figures = {
+        "years outside": mean(np.abs(outside)),
+        "inside": proportion(int(np.count_nonzero(outside == 0)), len(outside)),
+        "bias": mean(outside),
+        "over 20": proportion(int(np.count_nonzero(np.abs(outside) > 20)), len(outside)),
+    }
+    return Row(name, len(outside), figures)
 
 
 def observe_emotion(picture: Picture, sample: Sample) -> tuple[int, int]:
@@ -214,6 +262,9 @@ def _clip_rows(seen: Sequence[Decision]) -> Iterator[Row]:
 
 GENDER = Task("gender", frozenset({"gender"}), "gender-estimator", "given", observe_gender, report_gender)
 AGE = Task("age", frozenset({"age"}), "age-estimator", "given", observe_age, report_age)
+AGE_GROUP = Task(
+    "age group", frozenset({"age_low", "age_high"}), "age-estimator", "given", observe_age_group, report_age_group
+)
 EMOTION = Task("emotion", frozenset({"emotion"}), "emotion-estimator", "given", observe_emotion, report_emotion)
 MASK = Task("mask", frozenset({"mask"}), "mask-estimator", "given", observe_mask, report_mask)
 LIVENESS = Task(

@@ -54,9 +54,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
+    """A task on a set; with `by`, its figures for each value of that column of the labels."""
+
     task: str
     set: str
     report: Report
+    by: str = ""
+
+    @property
+    def title(self) -> str:
+        """Of the table that it belongs to."""
+        return f"{self.task} by {self.by}" if self.by else self.task
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ BOX = ("x1", "y1", "x2", "y2")
 POINTS = 68
 TOGETHER = ("identity", "clip")
 """Pictures that share one of these are of use together."""
+UTKFACE = re.compile(r"\d+_[01]_(?P<race>[0-4])_\d{17}\b")
+"""A file's name in UTKFace: age, gender, race, date and time."""
+RACES = ("White", "Black", "Asian", "Indian", "others")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,14 @@ class Label:
         if not any(self.values.get(column) for column in BOX):
             return None
         return np.array([self.number(column) for column in BOX])
+
+    def years(self) -> tuple[float, float] | None:
+        """The first and the last year of age that it may be, None where the line has no age."""
+        if self.values.get("age"):
+            return self.number("age"), self.number("age")
+        if self.values.get("age_low"):
+            return self.number("age_low"), self.number("age_high")
+        return None
 
     @property
     def ignore(self) -> bool:
@@ -110,7 +122,9 @@ def read_set(path: Path, limit: int | None = None) -> LabelledSet:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             columns = frozenset(reader.fieldnames or ())
-            labels = [Label(f"{path}:{reader.line_num}", values) for values in reader]
+            labels = [
+                Label(f"{path}:{reader.line_num}", said_by_name(values.get("path") or "") | values) for values in reader
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         raise ConfigError(f"{path}: {err}") from err
     if "path" not in columns:
@@ -119,7 +133,14 @@ def read_set(path: Path, limit: int | None = None) -> LabelledSet:
     for label in labels:
         by_path.setdefault(label.text("path"), []).append(label)
     pictures = [Picture(path.parent / name, tuple(lines)) for name, lines in by_path.items()]
+    columns = columns.union(*(said_by_name(label.text("path")) for label in labels))
     return LabelledSet(path.parent.parent.name, path.parent.name, columns, tuple(_thinned(pictures, limit)))
+
+
+def said_by_name(path: str) -> dict[str, str]:
+    """What a file's name says beside the columns: of UTKFace the race."""
+    match = UTKFACE.match(Path(path).name)
+    return {"race": RACES[int(match["race"])]} if match else {}
 
 
 def _thinned(pictures: Sequence[Picture], limit: int | None) -> Iterator[Picture]:

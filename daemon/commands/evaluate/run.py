@@ -1,7 +1,6 @@
 """`visaged evaluate`: the accuracy of the processors on labelled folders."""
 
 import importlib.metadata
-import itertools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +12,10 @@ import numpy as np
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from daemon.commands.evaluate.figures import LeftOut, Measured, Run, read_run, write_run
+from daemon.commands.evaluate.figures import LeftOut, Run, read_run, write_run
+from daemon.commands.evaluate.groups import Groups
 from daemon.commands.evaluate.labels import LabelledSet, Picture, find_sets, read_set
+from daemon.commands.evaluate.observed import AnyTask, Observed, Part, observed, parts, together
 from daemon.commands.evaluate.plots import draw_all
 from daemon.commands.evaluate.tables import comparison, tables
 from daemon.commands.evaluate.task import (
@@ -22,13 +23,12 @@ from daemon.commands.evaluate.task import (
     ClipTask,
     Context,
     Faces,
-    Task,
     completed,
     largest,
     stacked,
     whole_picture,
 )
-from daemon.commands.evaluate.tasks import TASKS
+from daemon.commands.evaluate.tasks import TASKS, tasks_of
 from daemon.config.model import Config
 from daemon.errors import BadImage, ConfigError
 from daemon.pictures import decode
@@ -53,15 +53,20 @@ def main(
     pictures: Path | None = None,
     compare: Path | None = None,
     limit: int | None = None,
+    by: Sequence[str] = (),
 ) -> int:
-    """Prints a table a task. Raises ConfigError, before anything is measured unless a single label is wrong."""
+    """Prints a table a task, and one for each column in `by`.
+
+    Raises ConfigError, before anything is measured unless a single label is wrong.
+    """
     prepare()
     before = read_run(compare) if compare else None
     if json is not None and not json.parent.is_dir():
         raise ConfigError(f"{json}: expected a folder {json.parent}, found none")
     paths = [path for folder in folders for path in find_sets(folder)]
     sets = [read_set(path, limit) for path in dict.fromkeys(paths)]
-    run = evaluate(sets, config, limit)
+    groupings = [grouping(column, sets) for column in dict.fromkeys(by)]
+    run = evaluate(sets, config, limit, groupings)
     if json is not None:
         write_run(run, json)
     if pictures is not None:
@@ -72,50 +77,69 @@ def main(
     return 0
 
 
-def evaluate(sets: Sequence[LabelledSet], config: Config, limit: int | None = None) -> Run:
+def grouping(column: str, sets: Sequence[LabelledSet]) -> Groups:
+    """The groups of a column in all sets that have it. Raises ConfigError where none has."""
+    having = [labelled for labelled in sets if column in labelled.columns]
+    if not having:
+        known = sorted(frozenset[str]().union(*(labelled.columns for labelled in sets)))
+        raise ConfigError(f"--by: expected a column of the labels, {', '.join(known)}; got {column}")
+    return Groups(column, (label for one in having for picture in one.pictures for label in picture.labels))
+
+
+def evaluate(
+    sets: Sequence[LabelledSet], config: Config, limit: int | None = None, groupings: Sequence[Groups] = ()
+) -> Run:
     """Every task on every set that has what it takes, then each task on all its sets together."""
     models = ModelStore(config.models.directory, config.models.provider)
     settings = config.processor_settings()
-    plan, left_out = planned(sets)
+    plan, left_out = planned(sets, groupings)
+    of_sets: list[Observed] = []
     with ThreadPoolExecutor(config.engine.workers or os.cpu_count()) as threads:
-        observed = [
-            (task, str(labelled), _observed(threads, looker(task, settings, models), labelled, task.name))
-            for task, labelled in plan
-        ]
-    for task in {task.name: task for task, _, _ in observed}.values():
-        of_sets = [observations for other, _, observations in observed if other is task]
-        if len(of_sets) > 1:
-            observed.append((task, f"all {len(of_sets)} sets", list(itertools.chain.from_iterable(of_sets))))
+        for task, labelled, by in plan:
+            seen = _seen(threads, looker(task, settings, models, by), labelled, task.name)
+            of_sets += observed(task, str(labelled), by, seen)
     return Run(
         version=importlib.metadata.version("visaged"),
         limit=limit,
         models={manifest.name: manifest.sha256 for manifest in models.manifests()},
         measured=[
-            Measured(task.name, name, task.report(observations, Context(settings[task.processor], models)))
-            for task, name, observations in observed
+            one.measured(Context(settings[one.task.processor], models))
+            for one in [*of_sets, *together(of_sets, groupings)]
         ],
         left_out=left_out,
     )
 
 
-def planned(sets: Sequence[LabelledSet]) -> tuple[list[tuple[Task[Any] | ClipTask[Any], LabelledSet]], list[LeftOut]]:
+Planned = tuple[AnyTask, LabelledSet, list[Groups]]
+"""A task, a set, and the columns by which the set is to be taken apart."""
+
+
+def planned(sets: Sequence[LabelledSet], groupings: Sequence[Groups] = ()) -> tuple[list[Planned], list[LeftOut]]:
     """What to measure on what, and what can't be."""
-    plan, left_out = [], []
+    plan: list[Planned] = []
+    left_out = []
     for labelled in sets:
-        if labelled.task not in TASKS:
+        tasks = tasks_of(labelled.task, labelled.columns)
+        if not tasks:
             known = ", ".join(TASKS)
             left_out.append(
                 LeftOut(str(labelled), f"expected a folder named after a task, {known}, got {labelled.task}")
             )
-        for task in TASKS.get(labelled.task, ()):
+        by = [groups for groups in groupings if groups.column in labelled.columns]
+        for task in tasks:
             if lacks := obstacle(task, labelled.columns):
                 left_out.append(LeftOut(str(labelled), f"{task.name}: {lacks}"))
-            else:
-                plan.append((task, labelled))
+                continue
+            whole = {groups.column for groups in by if isinstance(task, ClipTask) and groups.split(labelled.pictures)}
+            left_out += [
+                LeftOut(str(labelled), f"{task.name} by {column}: expected one value a clip, got several")
+                for column in sorted(whole)
+            ]
+            plan.append((task, labelled, [groups for groups in by if groups.column not in whole]))
     return plan, left_out
 
 
-def obstacle(task: Task[Any] | ClipTask[Any], columns: frozenset[str]) -> str | None:
+def obstacle(task: AnyTask, columns: frozenset[str]) -> str | None:
     """Why the task can't be measured on a set with these columns; None where it can."""
     if task.processor not in PROCESSORS:
         return f"there is no {task.processor} yet"
@@ -126,11 +150,12 @@ def obstacle(task: Task[Any] | ClipTask[Any], columns: frozenset[str]) -> str | 
 
 
 def looker(
-    task: Task[T] | ClipTask[T], settings: Mapping[str, BaseModel], models: ModelStore
-) -> Callable[[Picture], T]:
+    task: AnyTask, settings: Mapping[str, BaseModel], models: ModelStore, by: Sequence[Groups] = ()
+) -> Callable[[Picture], dict[Part, Any]]:
     """What looks at one picture, or clip, for the task; from several threads at once."""
     if isinstance(task, ClipTask):
-        return task.looker(settings, models)
+        watch = task.looker(settings, models)
+        return lambda clip: dict.fromkeys(parts(clip, by), watch(clip))
     changed = settings[task.processor].model_copy(update=task.settings)
     if task.make is not None:
         chain: Processor = task.make(changed, models)
@@ -139,12 +164,12 @@ def looker(
         chain = build_chain(completed(task.processor, given), {**settings, task.processor: changed}, models)
     detector = PROCESSORS[DETECTOR](settings[DETECTOR], models)
 
-    def look(picture: Picture) -> T:
+    def look(picture: Picture) -> dict[Part, Any]:
         sample = Sample(Frame.of(_decoded(picture)))
         if task.faces != "all":
             sample.objects = chosen(task.faces, picture, sample, detector)
         chain([sample])
-        return task.observe(picture, sample)
+        return {name: task.observe(part, sample) for name, part in parts(picture, by).items()}
 
     return look
 
@@ -170,7 +195,7 @@ def _decoded(picture: Picture) -> Image:
         raise ConfigError(f"{picture.labels[0].place}: {picture.path}: {err}") from err
 
 
-def _observed(threads: ThreadPoolExecutor, look: Callable[[Picture], T], labelled: LabelledSet, task: str) -> list[T]:
+def _seen(threads: ThreadPoolExecutor, look: Callable[[Picture], T], labelled: LabelledSet, task: str) -> list[T]:
     """In the order of the pictures."""
     results = threads.map(look, labelled.pictures)
     title = f"{task}, {labelled}"

@@ -12,7 +12,7 @@ NOISE = 2.0
 
 def tables(run: Run) -> str:
     """All that was measured, then what was not."""
-    parts = [_table(task, of_task) for task, of_task in by_task(run.measured).items()]
+    parts = [_table(title, of_table) for title, of_table in by_title(run.measured).items()]
     if run.left_out:
         parts.append(_left_out(run.left_out))
     return "\n\n".join(parts)
@@ -22,16 +22,16 @@ def _left_out(left_out: Sequence[LeftOut]) -> str:
     return "\n".join(["NOT MEASURED", *(f"  {left.set}: {left.why}" for left in left_out)])
 
 
-def by_task(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
-    tasks: dict[str, list[Measured]] = {}
+def by_title(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
+    titles: dict[str, list[Measured]] = {}
     for one in measured:
-        tasks.setdefault(one.task, []).append(one)
-    return tasks
+        titles.setdefault(one.title, []).append(one)
+    return titles
 
 
-def _table(task: str, of_task: Sequence[Measured]) -> str:
-    heading, *lines = cells(of_task)
-    heading[0] = task.upper()
+def _table(title: str, of_table: Sequence[Measured]) -> str:
+    heading, *lines = cells(of_table)
+    heading[0] = title.upper()
     return aligned([heading, *lines])
 
 
@@ -80,7 +80,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 class Change(NamedTuple):
     place: str
-    """Task, set, group and figure."""
+    """Table, set, group and figure."""
     old: Figure
     new: Figure
 
@@ -107,7 +107,7 @@ def _placed(run: Run) -> Iterator[tuple[str, Figure]]:
     for one in run.measured:
         for row in one.report.rows:
             for name, figure in row.figures.items():
-                yield " ".join(filter(None, (one.task, one.set, row.group and f"({row.group})", name))), figure
+                yield " ".join(filter(None, (one.title, one.set, row.group and f"({row.group})", name))), figure
 
 
 def comparison(old: Run, new: Run) -> str:

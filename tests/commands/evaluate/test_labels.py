@@ -65,6 +65,39 @@ def test_a_value_that_is_none_is_named_with_its_line(folder: Path) -> None:
         label.one_of("gender", ("male", "female"))
 
 
+@pytest.mark.parametrize(
+    ("line", "race"),
+    [
+        ("images/1_0_2_20161219202914180.jpg,", "Asian"),
+        ("116_1_0_20170120134921760.jpg.chip.jpg,", "White"),
+        ("61_1_20170109142408075.jpg,", None),
+        ("a.jpg,", None),
+        ("1_0_2_20161219202914180.jpg,Indian", "Indian"),
+    ],
+)
+def test_the_race_is_in_the_names_of_utkface(folder: Path, line: str, race: str | None) -> None:
+    """But a column says it first."""
+    column = "race" if race == "Indian" else "x"
+    read = labelled(folder, f"path,{column}\n{line}\n")
+    assert read.pictures[0].label.values.get("race") == race
+    assert ("race" in read.columns) == (race is not None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "line", "years"),
+    [
+        ("age", "31", (31, 31)),
+        ("age_low,age_high", "30,39", (30, 39)),
+        ("age,age_low,age_high", "31,30,39", (31, 31)),
+        ("age,age_low,age_high", ",30,39", (30, 39)),
+        ("age", "", None),
+        ("x", "", None),
+    ],
+)
+def test_an_age_is_a_year_or_a_group(folder: Path, columns: str, line: str, years: tuple[float, float] | None) -> None:
+    assert labelled(folder, f"path,{columns}\na.jpg,{line}\n").pictures[0].label.years() == years
+
+
 def test_one_line_a_picture(folder: Path) -> None:
     read = labelled(folder, "path,age\na.jpg,1\na.jpg,2\n")
     with pytest.raises(ConfigError, match=r"labels.csv:3: expected one line a picture, got 2"):

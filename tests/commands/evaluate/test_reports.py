@@ -8,8 +8,10 @@ from daemon.commands.evaluate.detection import Faced, report_bodies, report_face
 from daemon.commands.evaluate.eyes import centre_square, report_eye_crops, report_open_eyes
 from daemon.commands.evaluate.faces import (
     Decision,
+    Grouped,
     Sexed,
     report_age,
+    report_age_group,
     report_detected,
     report_emotion,
     report_gender,
@@ -85,10 +87,10 @@ def test_masked_and_bare_faces_are_told_apart(context: Context) -> None:
 
 def test_gender_by_gender_and_age(context: Context) -> None:
     seen = [
-        Sexed("male", 40, 0.9, "male"),
-        Sexed("male", 10, 0.2, "female"),
-        Sexed("female", 18, 0.1, "female"),
-        Sexed("female", 17, 0.1, "female"),
+        Sexed("male", (40, 40), 0.9, "male"),
+        Sexed("male", (10, 10), 0.2, "female"),
+        Sexed("female", (18, 18), 0.1, "female"),
+        Sexed("female", (17, 17), 0.1, "female"),
     ]
     report = report_gender(seen, context)
     assert {name: of["accuracy"] for name, of in values(report).items()} == {
@@ -97,9 +99,32 @@ def test_gender_by_gender_and_age(context: Context) -> None:
         "female": 1,
         "from 18 years": 1,
         "under 18 years": 0.5,
+        "under 13 years": 0,
     }
     assert report.confusion is not None
     assert report.confusion.counts == ((1, 1), (0, 2))
+
+
+def test_gender_by_age_groups(context: Context) -> None:
+    """Who is 10 to 19 may be of age or not; the old are told apart by gender."""
+    seen = [
+        Sexed("female", (10, 19), 0.1, "female"),
+        Sexed("female", (3, 9), 0.1, "female"),
+        Sexed("female", (60, 69), 0.9, "male"),
+        Sexed("male", (60, 69), 0.9, "male"),
+        Sexed("male", (50, 59), 0.9, "male"),
+    ]
+    assert counts(report_gender(seen, context)) == {
+        "": 5,
+        "male": 2,
+        "female": 3,
+        "from 18 years": 3,
+        "under 18 years": 1,
+        "under 13 years": 1,
+        "men from 60 years": 1,
+        "women from 60 years": 1,
+    }
+    assert values(report_gender(seen, context))["women from 60 years"] == {"accuracy": 0}
 
 
 def test_gender_without_ages_and_of_one_gender(context: Context) -> None:
@@ -114,6 +139,21 @@ def test_age_by_group(context: Context) -> None:
     assert of[""]["bias"] == -25 / 4
     assert of[""]["over 20"] == 0.25
     assert of["from 75 years"]["MAE"] == 12.5
+
+
+@pytest.mark.parametrize(("found", "outside"), [(49, -1), (50, 0), (59.9, 0), (60, 0), (62.5, 2.5), (0, -50)])
+def test_years_outside_a_group(found: float, outside: float) -> None:
+    """50 to 59: until the day before turning 60."""
+    assert Grouped(50, 59, found).outside == outside
+
+
+def test_age_groups(context: Context) -> None:
+    seen = [Grouped(50, 59, 45), Grouped(50, 59, 55), Grouped(0, 2, 33), Grouped(0, 2, 1)]
+    report = report_age_group(seen, context)
+    assert counts(report) == {"": 4, "0 to 2 years": 2, "50 to 59 years": 2}
+    of = values(report)
+    assert of[""] == {"years outside": 35 / 4, "inside": 0.5, "bias": 25 / 4, "over 20": 0.25}
+    assert of["50 to 59 years"] == {"years outside": 2.5, "inside": 0.5, "bias": -2.5, "over 20": 0}
 
 
 def test_emotion_by_class(context: Context) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from daemon.cli import main
 from daemon.commands.evaluate.figures import Run, read_run
+from daemon.simulator.clip import Scene, make_clip
 from processors.types import Image
 from tests.processors.pictures import portrait
 
@@ -182,6 +184,86 @@ def test_every_estimator_of_a_face_is_measured(tmp_path: Path) -> None:
         "emotion-emotion-portraits.confusion.png",
         "gender-age-portraits.confusion.png",
     ]
+
+
+def rows_of(run: Run, task: str, by: str, labelled: str) -> dict[str, int]:
+    """Counts by group."""
+    one = next(one for one in run.measured if (one.task, one.by, one.set) == (task, by, labelled))
+    return {row.group: row.count for row in one.report.rows}
+
+
+def test_any_task_is_taken_apart_by_any_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two sets, one of which lacks the column, and a third in which a picture has no value."""
+    labelled = tmp_path / "labelled"
+    lines = [(name, portrait(name), rest) for name, rest in (("obama", "male,club"), ("astronaut", "female,lab"))]
+    write_set(labelled / "gender" / "one", "gender,place", lines)
+    write_set(labelled / "gender" / "two", "gender", [("biden", portrait("biden"), "male")])
+    write_set(labelled / "gender" / "three", "gender,place", [("biden", portrait("biden"), "male,")])
+    run = run_of(tmp_path / "run.json", labelled, "--by", "place")
+    assert rows_of(run, "gender", "place", "gender/one") == {"": 2, "club": 1, "lab": 1}
+    assert rows_of(run, "gender", "place", "gender/three") == {"": 1, "no place": 1}
+    assert rows_of(run, "gender", "place", "all 2 sets") == {"": 3, "club": 1, "lab": 1, "no place": 1}
+    assert rows_of(run, "gender", "", "all 3 sets") == {"": 4, "male": 3, "female": 1}
+    assert "GENDER BY PLACE" in capsys.readouterr().out
+
+
+def test_boxes_of_one_picture_are_taken_apart(tmp_path: Path) -> None:
+    """Both faces of a picture are found; beside one of them the other is not false."""
+    left = portrait("obama")[:400]
+    picture = np.hstack([left, portrait("biden")[:400]])
+    x1, y1, x2, y2 = BOXES["biden"]
+    shift = left.shape[1]
+    first, second = f"{box('obama')},0,blue", f"{x1 + shift},{y1},{x2 + shift},{y2},0,red"
+    folder = write_set(tmp_path / "detection" / "two", "x1,y1,x2,y2,ignore,tie", [("both", picture, first)])
+    with (folder / "labels.csv").open("a") as labels:
+        labels.write(f"both.png,{second}\n")
+    run = run_of(tmp_path / "run.json", folder, "--by", "tie")
+    (by_tie,) = (one for one in run.measured if one.by)
+    of_groups = {row.group: row for row in by_tie.report.rows}
+    for tie in ("blue", "red"):
+        assert of_groups[tie].count == 1
+        assert of_groups[tie].figures["recall"].value == 1
+        assert of_groups[tie].figures["false boxes"].value == 0
+
+
+def test_a_column_that_no_set_has_is_refused(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(faces), "--by", "race"]) == 2
+    said = capsys.readouterr()
+    assert said.err == "--by: expected a column of the labels, ignore, path, x1, x2, y1, y2; got race\n"
+    assert said.out == ""
+
+
+def test_clips_are_not_cut_in_pieces(tmp_path: Path) -> None:
+    """A clip is followed as a whole: a column that differs within it can't take it apart."""
+    folder = tmp_path / "tracking" / "x"
+    folder.mkdir(parents=True)
+    scene = Scene(fps=5, seconds=1)
+    make_clip(folder / "people.mp4", scene)
+    lines = [
+        f"people.mp4,{index},{one.track},{','.join(map(str, one.box_xyxy))},hall,{one.track}"
+        for index in range(scene.frames)
+        for one in scene.truth(index)
+    ]
+    (folder / "labels.csv").write_text("\n".join(["path,frame,track,x1,y1,x2,y2,place,who", *lines]) + "\n")
+    run = run_of(tmp_path / "run.json", folder, "--by", "place", "--by", "who")
+    assert rows_of(run, "tracks", "place", "tracking/x") == {"": 15, "hall": 15, "hall, at 2 fps": 9}
+    assert [left.why for left in run.left_out] == ["tracks by who: expected one value a clip, got several"]
+
+
+def test_age_groups_are_measured_wherever_they_are(tmp_path: Path) -> None:
+    lines = [("obama", portrait("obama"), "male,30,49"), ("astronaut", portrait("astronaut"), "female,0,2")]
+    folder = write_set(tmp_path / "gender" / "groups", "gender,age_low,age_high", lines)
+    run = run_of(tmp_path / "run.json", folder)
+    whole = of_whole(run, "age group")
+    assert whole["inside"] == 1 / 2
+    assert 10 < whole["years outside"] < 30
+    assert run.left_out == []
+
+
+def test_a_group_of_ages_has_its_ends_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_set(tmp_path / "x" / "groups", "age_low,age_high", [("wall", FLAT, "9,3")])
+    assert main(["evaluate", str(folder)]) == 2
+    assert "labels.csv:2: age_high: expected 9 or more, as age_low is, got 3" in capsys.readouterr().err
 
 
 def test_bodies_are_measured(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from daemon.commands.evaluate.geometry import COLUMNS
 from daemon.commands.evaluate.labels import Label, Picture
 from daemon.commands.evaluate.run import chosen, obstacle
 from daemon.commands.evaluate.task import Context, Faces, Task, completed
-from daemon.commands.evaluate.tasks import TASKS
+from daemon.commands.evaluate.tasks import TASKS, tasks_of
 from models.store import ModelStore
 from processors.boxes import iou
 from processors.face_detector import FaceDetector, FaceDetectorSettings
@@ -112,6 +112,28 @@ def test_tasks_are_told_apart_by_their_names() -> None:
     """Reports are compared, and pictures written, by them."""
     every = {id(one): one for tasks in TASKS.values() for one in tasks}
     assert len({one.name for one in every.values()}) == len(every)
+
+
+GROUPS = frozenset({"path", "age_low", "age_high"})
+
+
+@pytest.mark.parametrize(
+    ("folder", "columns", "names"),
+    [
+        ("gender", {"gender"}, ["gender"]),
+        ("gender", GROUPS, ["gender", "age group"]),
+        ("anything", GROUPS, ["age group"]),
+        ("anything", {"age_low"}, []),
+        ("age", GROUPS, ["gender", "age group"]),
+        ("age", GROUPS | {"age"}, ["age", "gender", "age group"]),
+        ("age", {"age_low"}, ["age", "gender"]),
+    ],
+)
+def test_a_set_with_age_groups_is_one_of_ages_wherever_it_lies(
+    folder: str, columns: frozenset[str], names: list[str]
+) -> None:
+    """In `age` it is then not said to lack ages."""
+    assert [one.name for one in tasks_of(folder, frozenset(columns))] == names
 
 
 def test_every_task_is_documented() -> None:
