@@ -28,7 +28,10 @@ FACE_API_ORDER = [3, 5, 4, 1, 0, 2, 6]  # neutral, happy, sad, angry, scared, di
 
 @dataclass(frozen=True, slots=True)
 class Emotions:
-    """Probabilities in the order of EMOTIONS; their sum is 1."""
+    """Probabilities in the order of EMOTIONS; their sum is 1.
+
+    Heads that are turned by more than 30 degrees are called angry or disgusted far too often: 28 % of men, in front 10.
+    """
 
     probabilities: tuple[float, ...]
 

@@ -3,10 +3,14 @@ import numpy as np
 import pytest
 
 from models.store import ModelStore
-from processors.gender import Gender
+from processors.faceres import FaceresOutputs
+from processors.gender import Gender, GenderEstimator
 from processors.registry import build_chain
 from processors.types import FaceMesh, Frame, Object, Sample
 from tests.processors.pictures import portrait
+
+RECIPE = {"astronaut": 0.1120, "biden": 0.9968, "obama": 0.9924}
+"""What the head says of the outputs that models/recipes/face_answers.py keeps."""
 
 
 def face_of(store: ModelStore, name: str) -> Object:
@@ -19,16 +23,25 @@ def face_of(store: ModelStore, name: str) -> Object:
 def test_portraits(store: ModelStore, name: str, is_male: bool) -> None:
     gender = face_of(store, name)[Gender]
     assert gender.is_male == is_male
-    assert abs(gender.male - is_male) < 0.1
+    assert abs(gender.male - is_male) < 0.15
+
+
+@pytest.mark.parametrize(("name", "male"), RECIPE.items())
+def test_it_is_what_the_recipe_says(store: ModelStore, name: str, male: float) -> None:
+    assert face_of(store, name)[Gender].male == pytest.approx(male, abs=5e-3)
 
 
 def test_either_answer_at_even_odds() -> None:
     assert [Gender(male).is_male for male in (0.49, 0.5, 0.51)] == [False, True, True]
 
 
-def test_probability_is_that_of_the_bare_network(store: ModelStore) -> None:
+def test_without_the_second_network_it_is_the_first_alone(store: ModelStore) -> None:
     """The package's own way in plain NumPy: dlib's chip by least squares, RGB less the mean, / 256; (woman, man)."""
     face = face_of(store, "astronaut")
+    bare = Object("face", face.box_xyxy)
+    bare.put(face[FaceMesh])
+    alone = GenderEstimator(GenderEstimator.Settings(second_model=None), store)
+    alone([Sample(Frame.of(portrait("astronaut")), [bare])])
     template = np.array(
         [
             [0.8595674595992, 0.2134981538014],
@@ -49,4 +62,5 @@ def test_probability_is_that_of_the_bare_network(store: ModelStore) -> None:
     chip = cv2.warpAffine(area, matrix, (32, 32))
     net = (chip[:, :, ::-1].astype(np.float32) - np.array([122.782, 117.001, 104.298], np.float32)) / 256
     male = store.session("gender-v1").run({"images": net.transpose(2, 0, 1)[None]})["probabilities"][0, 1]
-    assert face[Gender].male == pytest.approx(male, abs=0.02)
+    assert bare[Gender].male == pytest.approx(male, abs=0.02)
+    assert FaceresOutputs not in bare

@@ -76,9 +76,15 @@ def test_needed_before(name: str, before: list[str], needed: list[str]) -> None:
         ),
         (
             "age-estimator",
+            "head_model",
+            "age-v1",
+            "expected a model for age (age_head), got age-v1, one with other inputs or outputs",
+        ),
+        (
+            "gender-estimator",
             "second_model",
             "age-v1",
-            "expected a model for age (faceres_224), got age-v1, one with other inputs or outputs",
+            "expected a model for age-and-gender (faceres_224), got age-v1, one for age",
         ),
         (
             "template-extractor",
@@ -128,4 +134,4 @@ def test_another_model_of_the_same_kind_is_taken(tmp_path: Path) -> None:
     replace(mine, "name: gender-v1", "name: mine")
     store = ModelStore(tmp_path)
     build(["gender-estimator"], {"gender-estimator": PROCESSORS["gender-estimator"].Settings(model="mine")}, store)
-    assert [manifest.name for manifest in store.used] == ["mine"]
+    assert [manifest.name for manifest in store.used] == ["mine", "gender_head", "faceres_224"]

@@ -114,7 +114,7 @@ Planned = tuple[AnyTask, LabelledSet, list[Groups]]
 """A task, a set, and the columns by which the set is to be taken apart."""
 
 
-def planned(sets: Sequence[LabelledSet], groupings: Sequence[Groups] = ()) -> tuple[list[Planned], list[LeftOut]]:
+def planned(sets: Sequence[LabelledSet], groupings: Sequence[Groups]) -> tuple[list[Planned], list[LeftOut]]:
     """What to measure on what, and what can't be."""
     plan: list[Planned] = []
     left_out = []
@@ -130,12 +130,12 @@ def planned(sets: Sequence[LabelledSet], groupings: Sequence[Groups] = ()) -> tu
             if lacks := obstacle(task, labelled.columns):
                 left_out.append(LeftOut(str(labelled), f"{task.name}: {lacks}"))
                 continue
-            whole = {groups.column for groups in by if isinstance(task, ClipTask) and groups.split(labelled.pictures)}
+            cut = [groups for groups in by if isinstance(task, ClipTask) and groups.split(labelled.pictures)]
+            plan.append((task, labelled, [groups for groups in by if groups not in cut]))
             left_out += [
-                LeftOut(str(labelled), f"{task.name} by {column}: expected one value a clip, got several")
-                for column in sorted(whole)
+                LeftOut(str(labelled), f"{task.name} by {groups.column}: expected one value a clip, got several")
+                for groups in cut
             ]
-            plan.append((task, labelled, [groups for groups in by if groups.column not in whole]))
     return plan, left_out
 
 
