@@ -84,6 +84,9 @@ class Manifest(Section):
     max_batch: PositiveInt = 1
     session_options: Mapping[str, str] = {}
     """onnxruntime's session configuration entries, where a network wants other than the defaults."""
+    without_optimizers: Mapping[str, Text] = {}
+    """onnxruntime's graph optimizers that cost this network more than they save, each with the CPU's feature, by the
+    name in /proc/cpuinfo, with which that was measured (tests/benchmarks/optimizers.py)."""
     licence: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]*$")]
     use: Literal["default-allowed", "research-only"]
     training_data: Text

@@ -1,6 +1,7 @@
 """Running a network. The only module that knows onnxruntime, which is imported when the first session opens."""
 
 import contextlib
+import functools
 import logging
 import sys
 import threading
@@ -108,7 +109,9 @@ def _open_on_cpu(manifest: Manifest, path: Path) -> "InferenceSession":
     import onnxruntime
 
     try:
-        return onnxruntime.InferenceSession(path, _options(manifest), ["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            path, _options(manifest), ["CPUExecutionProvider"], disabled_optimizers=without(manifest)
+        )
     except Exception as err:  # onnxruntime's errors have no base of their own
         raise UnreadableModel(manifest.name, err) from err
 
@@ -132,6 +135,21 @@ def _open_on_cuda(manifest: Manifest, path: Path) -> "InferenceSession":
     if "CUDAExecutionProvider" not in session.get_providers():
         raise ProviderUnavailable("cuda", f"{manifest.name} opened on {', '.join(session.get_providers())} instead")
     return session
+
+
+def without(manifest: Manifest) -> list[str]:
+    """The optimizers that a network does without on this kind of CPU."""
+    return [name for name, feature in manifest.without_optimizers.items() if feature in cpu_features()]
+
+
+@functools.cache
+def cpu_features() -> frozenset[str]:
+    """By Linux's names; none where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
 
 
 def _options(manifest: Manifest) -> "SessionOptions":

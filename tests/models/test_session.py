@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from models.errors import ProviderUnavailable, WrongInput, WrongModelShape
-from models.session import Session
+from models.session import Session, without
 from models.store import ModelStore
 from tests.models.edits import replace
 
@@ -118,3 +118,23 @@ def test_options_of_a_manifest_reach_onnxruntime(folder: Path) -> None:
     shipped = ModelStore().session(YUNET)._session.get_session_options()
     with pytest.raises(RuntimeError, match=key):  # it was not set
         shipped.get_session_config_entry(key)
+
+
+FP = "mobilefacenet_fp_512"
+
+
+def test_a_network_does_without_optimizers_where_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = ModelStore().manifest(FP)
+    monkeypatch.setattr("models.session.cpu_features", lambda: frozenset({"avx512f"}))
+    assert without(manifest) == ["NchwcTransformer"]
+    monkeypatch.setattr("models.session.cpu_features", lambda: frozenset({"avx2"}))
+    assert without(manifest) == []
+
+
+def test_what_is_left_out_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    face = np.random.default_rng(0).uniform(-1, 1, (1, 3, 112, 112)).astype(np.float32)
+    answers = []
+    for features in ({"avx512f"}, set[str]()):
+        monkeypatch.setattr("models.session.cpu_features", lambda features=features: frozenset(features))
+        answers.append(ModelStore().session(FP).run({"input": face})["output"])
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5 * np.abs(answers[0]).max())
