@@ -3,13 +3,14 @@
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from daemon.config.explain import sections, tag_of
+from daemon.config.explain import bare, sections, tag_of
 from daemon.config.model import Config
 from daemon.wire.codec import encode
 from daemon.work.settings import ProcessorSettings
@@ -56,7 +57,7 @@ def _keys(section: type[BaseModel]) -> Iterator[str]:
 
 
 def _key(name: str, field: FieldInfo) -> Iterator[str]:
-    yield from _comment(field.description or "")
+    yield from _comment(f"{field.description or ''}\n{_choices(field)}")
     below = sections(field.annotation)
     if not below:
         yield f"{name}: {_value(name, field)}"
@@ -67,6 +68,16 @@ def _key(name: str, field: FieldInfo) -> Iterator[str]:
     sign = "#" if field.default is None else ""
     yield f"{sign}{name}:"
     yield from (f"{sign}  {line}" for line in _keys(below[0]))
+
+
+def _choices(field: FieldInfo) -> str:
+    """The words that a key takes, where it takes one of a few; the `type` of a sink is one alone, and no choice."""
+    kind = bare(field.annotation)
+    words = get_args(kind) if get_origin(kind) is Literal else ()
+    if len(words) < 2:
+        return ""
+    or_null = ", null" if NoneType in get_args(field.annotation) else ""
+    return f"One of: {', '.join(words)}{or_null}."
 
 
 def _value(name: str, field: FieldInfo) -> str:

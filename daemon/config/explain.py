@@ -124,19 +124,19 @@ def walk(loc: Sequence[str | int]) -> tuple[tuple[str, ...], Place]:
         key.append(str(part))
         if get_origin(place.kind) in (dict, tuple):
             arguments = get_args(place.kind)
-            place = Place(_bare(arguments[1] if get_origin(place.kind) is dict else arguments[0]), ())
+            place = Place(bare(arguments[1] if get_origin(place.kind) is dict else arguments[0]), ())
             continue
         fields = {name: field for section in sections(place.kind) for name, field in section.model_fields.items()}
-        place = Place(_bare(fields[key[-1]].annotation) if key[-1] in fields else None, tuple(fields))
+        place = Place(bare(fields[key[-1]].annotation) if key[-1] in fields else None, tuple(fields))
     return tuple(key), place
 
 
-def _bare(kind: Any) -> Any:
+def bare(kind: Any) -> Any:
     """An annotation without its metadata and without `| None`."""
     if get_origin(kind) is Annotated:
-        return _bare(get_args(kind)[0])
+        return bare(get_args(kind)[0])
     members = [member for member in get_args(kind) if member is not NoneType]
-    return _bare(members[0]) if len(members) == 1 and NoneType in get_args(kind) else kind
+    return bare(members[0]) if len(members) == 1 and NoneType in get_args(kind) else kind
 
 
 def sections(kind: Any) -> list[type[BaseModel]]:

@@ -1,3 +1,4 @@
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +94,37 @@ def test_a_key_that_may_be_null_says_what_null_means() -> None:
 def sections_below(annotation: Any) -> list[type[BaseModel]]:
     """Also where names of the user's choice stand between."""
     return sections(get_args(annotation)[1] if get_origin(annotation) is dict else annotation)
+
+
+@pytest.mark.parametrize(
+    ("key", "choices"),
+    [
+        ("level", "One of: debug, info, warning, error."),
+        ("transport", "One of: tcp, udp."),
+        ("hardware", "One of: amf, cuda, d3d11va"),
+        ("mechanism", "One of: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512."),
+        ("delivery", "One of: at_least_once, exactly_once."),
+    ],
+)
+def test_a_key_that_takes_one_of_a_few_words_names_them(key: str, choices: str) -> None:
+    assert choices in description(key)
+
+
+def test_null_is_among_the_words_of_a_key_that_may_be_null() -> None:
+    assert description("hardware").endswith(", vulkan, null.")
+
+
+@pytest.mark.parametrize("key", ["workers", "per", "type"])
+def test_other_keys_name_no_words(key: str) -> None:
+    assert "One of" not in description(key)
+
+
+def description(key: str) -> str:
+    """What stands above the first key of this name, in one line."""
+    lines = [re.sub(r"^[# ]*# ", "# ", line) for line in reference().splitlines()]
+    at = next(n for n, line in enumerate(lines) if re.match(rf"[# ]*{key}:", line))
+    above = list(itertools.takewhile(lambda line: line.startswith("# "), reversed(lines[:at])))
+    return " ".join(line.removeprefix("# ") for line in reversed(above))
 
 
 def test_every_key_has_a_description() -> None:
