@@ -42,15 +42,24 @@ class FaceDetectorSettings(Section):
     )
     close_ups: bool = Field(
         True,
-        description=f"Run the detector a second time, on a small picture with a long side of {CLOSE_UP_SIDE} pixels. "
-        "It finds faces that fill the picture, above all masked ones, which are missed otherwise. Costs "
-        f"a quarter of the time of the run at {INPUT_SIDE}.",
+        description="Run the detector a second time, on the picture shrunk to a long side of "
+        f"{CLOSE_UP_SIDE} pixels. This finds faces that fill the picture, above all masked ones. It costs "
+        f"a quarter of the time of the run at {INPUT_SIDE}. false: these faces are missed.",
     )
     score_threshold: float = Field(
-        0.6, ge=0, le=1, description="Confidence, 0 to 1. Faces with a lower one are left out."
+        0.6,
+        ge=0,
+        le=1,
+        description="Confidence, 0 to 1. Faces with a lower one are left out. A lower threshold finds more faces, and "
+        "takes more other things for faces.",
     )
     nms_threshold: float = Field(
-        0.3, ge=0, le=1, description="IoU, 0 to 1. Of two boxes that overlap more only the better one stays."
+        0.3,
+        ge=0,
+        le=1,
+        description="IoU, 0 to 1: what two boxes share, divided by what they cover together. Of two boxes with a "
+        "higher one only the better stays. With less, one of two faces close together may be lost; with more, a face "
+        "may be found twice.",
     )
 
 

@@ -50,8 +50,10 @@ class TrackerSettings(Section):
     lost_after: float = Field(
         3.0,
         gt=0,
-        description="Seconds without a box after which a track ends. A track that leaves the picture ends sooner. If "
-        "frames come less often than this, a track that was seen on the last frame goes on if it has hardly moved.",
+        description="Seconds without a box after which a track ends; whoever is seen again later gets a new track. "
+        "With more, people who are hidden for a while keep their track, but more tracks mix two people. A track that "
+        "leaves the picture ends sooner. If frames come less often than this, a track that was seen on the last frame "
+        "goes on if it has hardly moved.",
     )
     confirmed_after: int = Field(
         3,

@@ -39,7 +39,9 @@ class KafkaTls(Section):
 
 class KafkaSasl(Section):
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="The SASL mechanism. PLAIN sends the password unencrypted: use it only with tls."
+        "SCRAM-SHA-512",
+        description="The SASL mechanism, one that the brokers offer to this user. PLAIN sends the password "
+        "unencrypted: use it only with tls.",
     )
     username: str = Field(description="The user name.")
     password: SecretStr = Field(
@@ -106,7 +108,9 @@ class KafkaSettings(Section):
     cluster: ClusterName = None
     topic: TopicName = Field(description="The topic of the documents. A record's key is the id of its stream.")
     create_topic: NewTopic | None = Field(
-        None, description="Create the topic if it does not exist. null: the brokers' own settings decide."
+        None,
+        description="Create the topic if it does not exist. null: the brokers decide. Those with "
+        "auto.create.topics.enable create it; with others the daemon ends with status 1 and names the topic.",
     )
     idempotent: bool = Field(
         True,
@@ -114,7 +118,9 @@ class KafkaSettings(Section):
         "that do not support this refuse it: set false for them.",
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        "lz4", description="Compression of batches of records. gzip needs by far the most CPU."
+        "lz4",
+        description="Compression of batches of records. zstd and gzip make documents smallest; gzip needs by far the "
+        "most CPU.",
     )
     max_record_bytes: int = Field(
         1_000_000,

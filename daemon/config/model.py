@@ -34,16 +34,18 @@ class EngineSettings(Section):
     hang_timeout: float = Field(
         60.0,
         gt=0,
-        description="Seconds. Work on one frame or request that takes longer counts as hung: its model run is "
-        "terminated, or its thread is replaced. After three hangs the daemon exits with status 1, so "
-        "that it can be started again.",
+        description="Seconds. Work on one frame or request that takes longer counts as hung. If a model is running, "
+        "that run is terminated. If the work does not end then, its thread is given up and another one takes its "
+        "place. When three threads have been given up in models within an hour the daemon exits with status 1, so that "
+        "it can be started again. Keep it far above what the slowest picture takes, or good work is given up too.",
     )
     shots_share: float = Field(
         0.2,
         gt=0,
         lt=1,
         description="Share of the workers' time, 0 to 1, that is kept for the best shots of cameras' tracks while all "
-        "workers are busy. With more, ages, templates and the like come sooner, but fewer frames are looked at.",
+        "workers are busy: 0.2 is a quarter of what all streams together get. With more, ages, templates and the like "
+        "come sooner, but fewer frames are looked at. `http.share` says how the two shares and the streams add up.",
     )
 
 
@@ -106,8 +108,10 @@ class Config(Section, BaseSettings):
     stop_timeout: float = Field(
         20.0,
         gt=0,
-        description="Seconds that a stop may take. Records that have not reached a sink by then are dropped and "
-        "counted.",
+        description="Seconds that streams, consumers and sinks may take at a stop. Half of them is for the frames "
+        "under way, the rest for the sinks, which stop writing up to 4 seconds before the end. Records that have not "
+        "reached a sink by then are dropped and counted. `http.stop_timeout` comes on top: let the service manager "
+        "wait 10 seconds longer than both together before it kills the daemon.",
     )
 
     @classmethod

@@ -20,8 +20,10 @@ class HttpSettings(Section):
         default=0.5,
         gt=0,
         lt=1,
-        description="Share of the workers' time, 0 to 1, that is kept for requests however many streams there are. "
-        "What requests leave unused goes to the streams.",
+        description="Share of the workers' time, 0 to 1, that is kept for requests however many streams there are: 0.5 "
+        "is as much as all streams together get. What requests leave unused goes to the streams and shots. Where all "
+        "want more than there is, the defaults give HTTP 4 parts, the shots (`engine.shots_share`) 1 and the streams "
+        "together about 4, which their `weight` divides.",
     )
     deadline: float = Field(
         default=30.0,
@@ -71,12 +73,16 @@ class HttpSettings(Section):
         description="Maximum size in megapixels of an image, read from its header. Larger ones are refused before "
         "they are decoded.",
     )
-    max_objects: int = Field(default=1000, ge=0, description="Maximum number of objects in a request.")
+    max_objects: int = Field(
+        default=1000,
+        ge=0,
+        description="Maximum number of objects in a request. One with more is refused with status 422.",
+    )
     max_body_bytes: int = Field(
         default=40_000_000,
         ge=1,
         description="Maximum size in bytes of a request, decompressed. The default has room for a picture of 8 "
-        "megapixels as NDARRAY and 1,000 objects.",
+        "megapixels as NDARRAY and 1,000 objects. Larger ones are refused with status 413.",
     )
     liveness_module: LivenessModule = Field(
         default="face-detector-liveness-estimator",

@@ -13,9 +13,10 @@ EXACTLY_ONCE = "exactly_once"
 class ConsumerSettings(WorkSettings):
     cluster: ClusterName = None
     topics: Annotated[tuple[TopicName, ...], Field(min_length=1)] = Field(
-        description="Topics with encoded pictures (JPEG, PNG, BMP, WebP) or with v2 documents that have an `_image`; "
-        "which of them a record is, its bytes tell. The record's key is the stream. Records of one key "
-        "stay in order."
+        description="The topics to read. The value of a record is an encoded picture (JPEG, PNG, BMP, WebP) or a v2 "
+        "document with a picture in `_image`; visaged tells them apart by their first bytes. The key of a record is "
+        "the id of its stream, whose documents keep the order of the records. A record without a key belongs to the "
+        "stream of its topic and partition."
     )
     group: str = Field(
         "visaged",
@@ -35,7 +36,9 @@ class ConsumerSettings(WorkSettings):
         "with its error.",
     )
     create_topics: NewTopic | None = Field(
-        None, description="Create topics that do not exist. null: wait until somebody else creates them."
+        None,
+        description="Create the topics that this consumer reads and writes, where they do not exist. null: it waits "
+        "until somebody else creates them, and /status names those that are missing.",
     )
     start: Literal["earliest", "latest"] = Field(
         "earliest",
@@ -45,16 +48,22 @@ class ConsumerSettings(WorkSettings):
     max_pending: int = Field(
         64,
         ge=2,
-        description="Records of one partition that are in work at the same time. At this number reading of the "
-        "partition pauses.",
+        description="Records of one partition that have been read and are not committed. At this number reading of the "
+        "partition pauses. More keep the workers busy while a sink is slow, but take memory, and up to so many are "
+        "worked on again after a crash.",
     )
     idle_timeout: float = Field(
         60.0,
         gt=0,
-        description="Seconds without a record of a key after which its state, its tracks for example, is dropped.",
+        description="Seconds without a record of a key after which its run ends: its tracks leave, and its next record "
+        "begins with new ones. Set it above the longest usual pause of a stream. A longer time keeps more ended "
+        "streams in memory, 1,000 per partition at most.",
     )
     session_timeout: float = Field(
         10.0,
         ge=1,
-        description="Seconds without a heartbeat after which the broker gives the daemon's partitions to others.",
+        description="Seconds without a heartbeat after which the broker gives the daemon's partitions to others. With "
+        "less, others take over sooner after a crash, but a short pause of the machine or the network costs the "
+        "partitions too, and records are worked on again. Brokers refuse what is outside their "
+        "group.min.session.timeout.ms and group.max.session.timeout.ms.",
     )

@@ -91,7 +91,11 @@ class SourceSettings(Section):
         "video (a path or a URL), or a folder of pictures (a path).",
         min_length=1,
     )
-    transport: Literal["tcp", "udp"] = Field("tcp", description="The transport of RTSP's video.")
+    transport: Literal["tcp", "udp"] = Field(
+        "tcp",
+        description="The transport of RTSP's video. tcp loses nothing. With udp lost packets damage frames, and "
+        "firewalls often block it: use it for cameras that have no tcp.",
+    )
     open_timeout: float = Field(
         10.0, gt=0, description="Seconds in which a camera must answer. After that the connection is tried again."
     )
@@ -101,14 +105,17 @@ class SourceSettings(Section):
         description="Seconds without a packet after which a camera counts as lost. It is then connected again.",
     )
     ffmpeg_options: dict[str, str] = Field(
-        {}, description="Further options of FFmpeg's demuxers and protocols, passed on unchanged."
+        {},
+        description="Further options of FFmpeg's demuxers and protocols, as text. They win over what visaged sets "
+        "itself; FFmpeg ignores names that it does not know. For example, "
+        '{buffer_size: "4000000"} sets the bytes that the system buffers with `transport: udp`.',
     )
     fps: float | None = Field(
         None,
         gt=0,
-        description="Frames per second to take from a video, evenly spaced. The others are skipped: before they are "
+        description="Frames per second of a video to work on, evenly spaced. The others are skipped: before they are "
         "decoded if the video's keyframes are frequent enough or no frame depends on them, otherwise "
-        "after. null: all frames.",
+        "after. A lower rate costs less, but below 2 the tracks of people who cross are mixed up. null: all frames.",
     )
     keyframes_only: bool = Field(
         False,
@@ -117,7 +124,8 @@ class SourceSettings(Section):
     )
     hardware: Hardware | None = Field(
         None,
-        description="Decode video on this device, by FFmpeg's name (cuda, qsv, ...). If it is not available, `check` "
+        description="Decode video on this device, by FFmpeg's name: cuda is NVIDIA's, qsv Intel's. Which of them there "
+        "are depends on the machine and on how FFmpeg was built. If it is not available, `check` "
         "refuses it and the source fails and is tried again; visaged never falls back to the CPU. null: "
         "the CPU.",
     )

@@ -61,7 +61,8 @@ class TrackingSettings(TrackerSettings):
         description="How often each processor of the chain runs: `frame` (on every frame), `track` (only on the best "
         "shots of a track), or a number n of 2 or more (on every n-th frame of a track). Default: "
         "`track` for age, gender, mask, liveness, quality and template; `frame` for all others. "
-        "Detectors and the fitter must run per frame.",
+        "Detectors and the fitter must run per frame. For example {emotion-estimator: 5, age-estimator: frame}; "
+        "{}: the default for all.",
     )
     shots: int = Field(
         3,
@@ -135,13 +136,15 @@ class WorkSettings(Section):
     weight: float = Field(
         1.0,
         gt=0,
-        description="Share of the workers relative to other streams while all workers are busy: 2.0 gets twice the "
-        "time of 1.0.",
+        description="Share of the workers relative to other streams and consumers while all workers are busy: 2.0 gets "
+        "twice the time of 1.0. What is kept for HTTP and for shots stays as it is: `http.share` says how they add up.",
     )
     window: int | None = Field(
         None,
         ge=1,
-        description="Frames of one stream that are worked on at the same time. null: as many as there are workers.",
+        description="Frames of one stream that are worked on at the same time. With fewer than there are workers "
+        "some are always left to others, but the stream is slower on an idle machine; with more it needs more memory. "
+        "null: as many as there are workers.",
     )
 
 

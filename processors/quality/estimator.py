@@ -73,44 +73,74 @@ class QualityEstimatorSettings(Section):
     """Each member is acceptable from its threshold on, the threshold itself included."""
 
     sharpness: float = Field(
-        0.5, ge=0, le=1, description="Score, 0 to 1, from which a face counts as sharp. 0.5 is a blur of two pixels."
+        0.5,
+        ge=0,
+        le=1,
+        description="Score, 0 to 1, from which `is_sharp` is true. 0.5 is a blur of two pixels. A higher "
+        "threshold is stricter. As all thresholds here it decides this one member alone: the scores stay as they are, "
+        "and no face is left out.",
     )
-    illumination: float = Field(0.4, ge=0, le=1, description="Score, 0 to 1, from which a face counts as evenly lit.")
+    illumination: float = Field(
+        0.4, ge=0, le=1, description="Score, 0 to 1, from which `is_evenly_illuminated` is true."
+    )
     flare: float = Field(
         0.01,
         ge=0,
         le=1,
-        description="Maximum, 0 to 1, of the share of burnt-out spots in the face plus the veil (its share of 255).",
+        description="Largest flare, 0 to 1, with which `no_flare` is true. Flare is the share of the face that is "
+        "burnt out, plus what stray light adds to its darkest parts (a share of white).",
     )
-    eye_openness: float = Field(0.5, ge=0, le=1, description="Score, 0 to 1, from which an eye counts as open.")
-    rotation: int = Field(15, ge=0, le=180, description="Maximum angle of the head about each axis, in degrees.")
+    eye_openness: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Score, 0 to 1, from which `is_left_eye_opened` and `is_right_eye_opened` are true.",
+    )
+    rotation: int = Field(
+        15,
+        ge=0,
+        le=180,
+        description="Largest angle of the head about any axis, in degrees, with which `is_rotation_acceptable` is "
+        "true.",
+    )
     neutral_emotion: float = Field(
-        0.35, ge=0, le=1, description="Probability, 0 to 1, from which a face counts as neutral."
+        0.35, ge=0, le=1, description="Probability, 0 to 1, from which `is_neutral_emotion` is true."
     )
-    eyes_distance: int = Field(60, ge=0, description="Minimum distance of the eyes, in pixels.")
+    eyes_distance: int = Field(
+        60,
+        ge=0,
+        description="Distance of the eyes, in pixels, from which `is_eyes_distance_acceptable` is true.",
+    )
     inner_margin: float = Field(
-        0.6, ge=0, le=1, description="Minimum height of a face, as a share (0 to 1) of the picture's height."
+        0.6,
+        ge=0,
+        le=1,
+        description="Minimum height of a face, as a share (0 to 1) of the picture's height. `is_margins_acceptable` is "
+        "false for lower ones. The default is for portraits: faces of a camera that sees a room are far lower.",
     )
     outer_margin: float = Field(
         0.9,
         ge=0,
         le=1,
-        description="Maximum height and width of a face, as a share (0 to 1) of the picture's.",
+        description="Maximum height and width of a face, as a share (0 to 1) of the picture's. `is_margins_acceptable` "
+        "is false for larger ones, and for faces that the picture's border cuts off.",
     )
     noise: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="Score, 0 to 1, from which a face counts as free of noise. 0.5 is noise of nine grey levels.",
+        description="Score, 0 to 1, from which `is_not_noisy` is true. 0.5 is noise of nine grey levels.",
     )
-    watermark: float = Field(
-        0.5, ge=0, le=1, description="Probability, 0 to 1, from which a picture counts as watermarked."
-    )
+    watermark: float = Field(0.5, ge=0, le=1, description="Probability, 0 to 1, from which `has_watermark` is true.")
     dynamic_range: int = Field(
-        128, ge=0, le=255, description="Minimum range of a face's brightness, in grey levels (0 to 255)."
+        128,
+        ge=0,
+        le=255,
+        description="Range of a face's brightness, in grey levels (0 to 255), from which "
+        "`is_dynamic_range_acceptable` is true.",
     )
     background_uniformity: float = Field(
-        0.7, ge=0, le=1, description="Score, 0 to 1, from which a background counts as uniform."
+        0.7, ge=0, le=1, description="Score, 0 to 1, from which `is_background_uniform` is true."
     )
 
 
