@@ -97,7 +97,10 @@ class HttpSettings(Section):
         description="Total quality, 0 to 100. quality-liveness-anti-spoofing refuses faces below it.",
     )
     stop_timeout: float = Field(
-        default=5.0, ge=0, description="Seconds that requests may still take at a stop. After that they are cancelled."
+        default=5.0,
+        ge=0,
+        description="Seconds that requests may still take at a stop, after `stop_timeout`: until then new ones are "
+        "taken. Those that are not done by the end are cancelled.",
     )
     cors_origins: tuple[Origin, ...] = Field(
         default=(),
