@@ -114,11 +114,15 @@ async def through_outages(camera: Camera, broker: Proxy) -> None:
         broker.cut()
         acknowledged = frames(app)
         await asyncio.sleep(OUTAGE_S)
-        held = app.status()["sinks"]["kafka"]["records"]["pending"]
-        assert held > 20  # the camera went on, and its documents are kept
+
+        def held() -> int:
+            return int(app.status()["sinks"]["kafka"]["records"]["pending"])
+
+        await until(lambda: held() > 20)  # the camera goes on, and its documents are kept
+        kept = held()
         assert frames(app) <= acknowledged + 3  # what was on its way when the connection was cut
         await broker.restore()
-        await until(lambda: frames(app) >= acknowledged + held, timeout_s=30)
+        await until(lambda: frames(app) >= acknowledged + kept, timeout_s=30)
     # It was stopped while the camera ran: what was under way has arrived.
     documents = check_records(await records_of(broker.address, topic), app)
     assert len({document["stream"]["run"] for document in documents}) == 2

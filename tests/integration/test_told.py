@@ -386,7 +386,7 @@ def test_shares_of_processors_are_of_the_workers_time(run: Run) -> None:
         assert spent["share"] * sampled == pytest.approx(spent["seconds"], rel=0.2, abs=0.3)  # up to a second ago
     of_all = [run.busy.status["http"]["processors"], *(run.busy.stream(name)["processors"] for name in STREAMS)]
     told = sum(spent["share"] for row in of_all for spent in row.values())
-    assert told == pytest.approx(busy["last_60_s"], abs=0.1)
+    assert told == pytest.approx(busy["last_60_s"], abs=0.25)  # on a busy machine workers also wait between the parts
     assert 0.4 < busy["last_10_s"] <= 1  # one of the two workers at least is at the crowd
 
 
@@ -513,9 +513,9 @@ def test_histograms_are_of_the_documents_in_the_file(run: Run, name: str) -> Non
     processors = told.stream(name)["processors"]
     looked = sum(processors[key]["seconds"] for key in ("decode", *(EVERYTHING if name == "crowd" else LOOKED_WITH)))
     shown = told.metric("visaged_stream_stage_seconds_sum", stream=name, stage="look")
-    assert looked - 0.01 < shown < 1.3 * looked + 0.1  # between two processors others may have the GIL
+    assert looked - 0.01 < shown < 3 * looked + 0.5  # between two processors others may have the GIL, and the cores
     shown = told.metric("visaged_stream_stage_seconds_sum", stream=name, stage="tell")
-    assert processors["tell"]["seconds"] - 0.001 < shown < 1.3 * processors["tell"]["seconds"] + 0.1
+    assert processors["tell"]["seconds"] - 0.001 < shown < 3 * processors["tell"]["seconds"] + 0.5
 
 
 def test_the_sink_s_histogram_is_of_the_lines_in_the_file(run: Run) -> None:

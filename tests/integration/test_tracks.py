@@ -77,8 +77,9 @@ def check_contract(events: Sequence[Event]) -> None:
     runs = [(run, list(group)) for run, group in groupby(events, lambda event: event["stream"]["run"])]
     assert len({run for run, _ in runs}) == len(runs)  # one after the other
     for _, of_run in runs:
-        frames = [event["stream"]["frame"] for event in of_run]
-        assert frames == sorted(frames)
+        for said_anew in (False, True):  # after a restart, as of each track's last event
+            frames = [e["stream"]["frame"] for e in of_run if (e.get("reason") == "restart") == said_anew]
+            assert frames == sorted(frames)
 
 
 def template_of(obj: dict[str, Any]) -> bytes:

@@ -51,7 +51,7 @@ class KafkaBench:
             idempotent=idempotent,
             max_record_bytes=10_000,
         )
-        self._cluster = KafkaCluster(bootstrap_servers=proxy.address, request_timeout=1.0)
+        self._cluster = KafkaCluster(bootstrap_servers=proxy.address, request_timeout=3.0)
 
     def sink(self) -> KafkaSink:
         return KafkaSink(self._settings, self._cluster)
