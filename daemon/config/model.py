@@ -43,9 +43,9 @@ class EngineSettings(Section):
         0.2,
         gt=0,
         lt=1,
-        description="Share of the workers' time, 0 to 1, that is kept for the best shots of cameras' tracks while all "
-        "workers are busy: 0.2 is a quarter of what all streams together get. With more, ages, templates and the like "
-        "come sooner, but fewer frames are looked at. `http.share` says how the two shares and the streams add up.",
+        description="Share of what HTTP leaves of the workers' time, 0 to 1, that is kept for the best shots of "
+        "cameras' tracks while all workers are busy: 0.2 is a quarter of what all streams together get. With more, "
+        "ages, templates and the like come sooner, but fewer frames are looked at. See `http.share`.",
     )
 
 

@@ -57,10 +57,12 @@ class Lane:
 
     @property
     def weight(self) -> float:
-        """Of time beside the others'. With a share it grows with the others, so that what is kept for it stays."""
+        """Of time beside the others'. With a share it grows with theirs, so that what is kept for it stays."""
         if self._share is None:
             return self._weight
-        others = sum(lane._weight for lane in self._engine._lanes if lane is not self)
+        lanes = self._engine._lanes
+        before = lanes[: lanes.index(self)] if self in lanes else lanes
+        others = sum(lane.weight for lane in lanes if lane._share is None or lane in before)
         return max(others, 1.0) * self._share / (1 - self._share)
 
     @property
@@ -118,7 +120,8 @@ class Engine:
     def lane(self, name: str, weight: float = 1.0, *, share: float | None = None) -> Lane:
         """A lane of weight 2 gets twice the time of one of weight 1 while both have work.
 
-        With a `share`, between 0 and 1, it gets that part of all time, however many others there are.
+        With a `share`, between 0 and 1, it gets that part of the time of all that have none, however many, and of those
+        with a share that were made before it.
         """
         if not weight > 0:
             raise ValueError(f"expected a weight above 0, got {weight}")

@@ -21,9 +21,9 @@ class HttpSettings(Section):
         gt=0,
         lt=1,
         description="Share of the workers' time, 0 to 1, that is kept for requests however many streams there are: 0.5 "
-        "is as much as all streams together get. What requests leave unused goes to the streams and shots. Where all "
-        "want more than there is, the defaults give HTTP 4 parts, the shots (`engine.shots_share`) 1 and the streams "
-        "together about 4, which their `weight` divides.",
+        "is half of it. What requests leave unused goes to the streams and shots. Where all want more than there is, "
+        "the defaults give HTTP 5 parts of 10, the shots (`engine.shots_share`) 1 and the streams together 4, which "
+        "their `weight` divides.",
     )
     deadline: float = Field(
         default=30.0,

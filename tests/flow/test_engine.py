@@ -197,6 +197,16 @@ async def test_a_share_is_kept_whatever_the_number_of_others(alone: Engine, othe
         job.cancel()
 
 
+async def test_a_share_is_of_the_streams_and_of_the_shares_made_before(alone: Engine) -> None:
+    shots, http = alone.lane("shots", share=0.2), alone.lane("http", share=0.5)
+    streams = [alone.lane("one", 3), alone.lane("other", 1)]
+    weights = [lane.weight for lane in (shots, http, *streams)]
+    assert [weight / sum(weights) for weight in weights] == pytest.approx([0.1, 0.5, 0.3, 0.1])
+    for lane in streams:
+        lane.close()
+    assert (shots.weight, http.weight) == pytest.approx((0.25, 1.0))
+
+
 @pytest.mark.parametrize("share", [0, 1, 1.5, float("nan")])
 async def test_shares_that_cannot_be_are_refused(alone: Engine, share: float) -> None:
     with pytest.raises(ValueError, match="share between 0 and 1"):
