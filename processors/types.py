@@ -166,10 +166,11 @@ class Frame:
 
     `pts` is in seconds on the source's own clock, `captured_at` is wall clock (Unix seconds): at demux for a live
     source, start + pts for a file. `index` counts from 0 within one run of the source. `id` is unique across runs and
-    the same each time that the frame is read; None: its source can't give it one, as a camera.
+    the same each time that the frame is read; None: its source can't give it one, as a camera. `trace`: the W3C
+    traceparent and tracestate that came with it; None: none did.
     """
 
-    __slots__ = ("_load", "_pyramid", "captured_at", "height", "id", "index", "pts", "source", "width")
+    __slots__ = ("_load", "_pyramid", "captured_at", "height", "id", "index", "pts", "source", "trace", "width")
 
     def __init__(
         self,
@@ -182,6 +183,7 @@ class Frame:
         pts: float = 0.0,
         captured_at: float = 0.0,
         id: str | None = None,
+        trace: tuple[str, str] | None = None,
     ) -> None:
         self._load: Callable[[], Image] | None = load
         self._pyramid: Pyramid | None = None
@@ -192,6 +194,7 @@ class Frame:
         self.pts = pts
         self.captured_at = captured_at
         self.id = id
+        self.trace = trace
 
     @classmethod
     def of(

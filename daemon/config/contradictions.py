@@ -10,6 +10,8 @@ from daemon.work.settings import PLACES, WorkSettings, in_order_of_work, mistake
 from processors.registry import PROCESSORS
 from sinks.kafka_settings import KafkaSettings, cluster_of
 
+OF_A_PRODUCER = ("compression", "linger", "idempotent")
+
 
 def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
     """All such mistakes. `wrong`: sections and entries that are wrong by themselves and so are not in `config`."""
@@ -30,6 +32,7 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
         yield from _mistakes_of_cluster(key, consumer.cluster, clusters)
         if consumer.delivery == EXACTLY_ONCE:
             yield from _mistakes_of_transactions(config, key, consumer)
+            yield from _mistakes_of_one_producer(config, key, consumer)
     yield from _mistakes_of_loops(config)
 
 
@@ -87,6 +90,17 @@ def _mistakes_of_transactions(config: Config, key: Key, consumer: ConsumerSettin
                 continue  # already reported
             if not same:
                 yield (*key, "delivery"), f"expected sinks in the consumer's cluster for {EXACTLY_ONCE}, got {name}"
+
+
+def _mistakes_of_one_producer(config: Config, key: Key, consumer: ConsumerSettings) -> Iterator[Mistake]:
+    """One producer writes to all sinks of a transaction, so what belongs to a producer must be the same in all."""
+    sinks = {name: config.sinks.get(name) for name in consumer.sinks or config.sinks}
+    of_kafka = {name: sink for name, sink in sinks.items() if isinstance(sink, KafkaSettings)}
+    for setting in OF_A_PRODUCER:
+        values = {name: getattr(sink, setting) for name, sink in of_kafka.items()}
+        if len(set(values.values())) > 1:
+            told = ", ".join(f"{name}: {str(value).lower()}" for name, value in values.items())
+            yield (*key, "delivery"), f"expected the same {setting} in all sinks for {EXACTLY_ONCE}, got {told}"
 
 
 def _mistakes_of_loops(config: Config) -> Iterator[Mistake]:

@@ -9,11 +9,11 @@ from contextvars import ContextVar
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from daemon.wire.trace import TRACEPARENT
+
 REQUEST_ID_HEADERS = ("X-Request-ID", "X_REQUEST_ID")
 # No white space or control characters: an id is written into headers and log lines.
 REQUEST_ID = re.compile(r"[!-~]{1,128}")
-# W3C Trace Context; version ff and ids of zeros are invalid.
-TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """What machines ask every few seconds: their lines would bury all others."""

@@ -182,7 +182,7 @@ class Session:
             return
         self.ledger.open(record.offset)
         stream = stream_of(record)
-        frame = RecordFrame(record, stream)
+        frame = RecordFrame(record, stream, self.partition.settings.headers)
         receipt = self.partition.counts.open(
             lambda ending, reason: self._ended(entry, ending, reason), captured_at=frame.captured_at
         )

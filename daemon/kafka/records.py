@@ -2,7 +2,7 @@
 
 import codecs
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,15 +16,14 @@ from daemon.pictures import decode
 from daemon.wire.request import read
 from daemon.wire.v2 import V2
 from processors.types import Frame, Image, Sample
-from sinks.base import Record
+from sinks.base import Header, Record
 
 MAX_PIXELS: Final = 100_000_000
 MAX_OBJECTS: Final = 1000
 TOPIC, PARTITION, OFFSET = "visaged-source-topic", "visaged-source-partition", "visaged-source-offset"
 
 READ_AGAIN = "read again"
-
-Headers = tuple[tuple[str, bytes], ...]
+TRACE: Final = ("traceparent", "tracestate")
 
 
 def stream_of(record: ConsumerRecord) -> str:
@@ -40,7 +39,7 @@ def id_of(record: ConsumerRecord) -> str:
     return f"{record.topic}-{record.partition}-{record.offset}"
 
 
-def source_headers(record: ConsumerRecord) -> Headers:
+def source_headers(record: ConsumerRecord) -> tuple[Header, ...]:
     return (
         (TOPIC, record.topic.encode()),
         (PARTITION, b"%d" % record.partition),
@@ -62,7 +61,8 @@ class RecordFrame(Frame):
 
     __slots__ = ("error", "headers")
 
-    def __init__(self, record: ConsumerRecord, stream: str) -> None:
+    def __init__(self, record: ConsumerRecord, stream: str, passing: Collection[str] = ()) -> None:
+        """`passing`: names of the record's headers that its documents get as they came."""
         taken_at = record.timestamp / 1000
         super().__init__(
             lambda: picture(record.value),
@@ -73,10 +73,17 @@ class RecordFrame(Frame):
             pts=taken_at,
             captured_at=taken_at,
             id=id_of(record),
+            trace=_trace_of(record),
         )
-        self.headers = source_headers(record)
+        self.headers = (*source_headers(record), *(header for header in record.headers if header[0] in passing))
         self.error = ""
         """What the work on it met."""
+
+
+def _trace_of(record: ConsumerRecord) -> tuple[str, str] | None:
+    """Of several headers of a name the last counts."""
+    came = {name: (value or b"").decode("ascii", "replace") for name, value in record.headers if name in TRACE}
+    return (came["traceparent"], came.get("tracestate", "")) if "traceparent" in came else None
 
 
 def picture(value: bytes | None) -> Image:

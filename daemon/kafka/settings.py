@@ -1,13 +1,21 @@
 """How frames that come from Kafka are configured. Imports no aiokafka."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from daemon.work.settings import WorkSettings
 from sinks.kafka_settings import ClusterName, NewTopic, TopicName
 
 EXACTLY_ONCE = "exactly_once"
+OUR_HEADERS = re.compile(r"content-type|schema_(id|version)|trace(parent|state)|ce_.*|visaged-.*")
+
+
+def _passing(name: str) -> str:
+    if OUR_HEADERS.fullmatch(name):
+        raise ValueError("expected a header that documents do not have of their own")
+    return name
 
 
 class ConsumerSettings(WorkSettings):
@@ -39,6 +47,11 @@ class ConsumerSettings(WorkSettings):
         None,
         description="Create the topics that this consumer reads and writes, where they do not exist. null: it waits "
         "until somebody else creates them, and /status names those that are missing.",
+    )
+    headers: tuple[Annotated[str, Field(min_length=1), AfterValidator(_passing)], ...] = Field(
+        (),
+        description="Names of records' headers that their documents get as they came, each as often as it came. "
+        "Nothing: none. traceparent and tracestate need not be named: a document goes on in its record's trace.",
     )
     start: Literal["earliest", "latest"] = Field(
         "earliest",

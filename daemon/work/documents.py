@@ -1,19 +1,21 @@
 """The records of a stream: a v2 document a frame, and events of its tracks, with headers that say what each is."""
 
-import os
 from collections.abc import Set
 from typing import Literal
+from urllib.parse import quote
 
 import cv2
 import numpy as np
 
 from daemon.wire.codec import Members
+from daemon.wire.trace import trace_headers
 from daemon.wire.v2 import FRAME_SCHEMA, TRACK_SCHEMA, StreamInfo, rfc3339, stream_document, track_event
 from processors.boxes import clipped, square
 from processors.types import Floats, Frame, Image, Sample
 from sinks.base import Header, Record
 
 CONTENT_TYPE = "application/json"
+OF_A_PATH = "/:@!$&'()*+,;="  # what a URI's path has as it is, beside letters, digits and -._~ (RFC 3986)
 CROP_SCALE = 1.5  # of a box's longer side: with the hair and the chin
 Pictures = Literal["none", "crops", "full"]
 
@@ -40,7 +42,9 @@ class Documents:
         return Record(
             key=self._stream,
             value=value,
-            headers=headers(self._stream, FRAME_SCHEMA, frame.id or f"{run}-{frame.index}", frame.captured_at),
+            headers=headers(
+                self._stream, FRAME_SCHEMA, frame.id or f"{run}-{frame.index}", frame.captured_at, frame.trace
+            ),
             timestamp=frame.captured_at,
             smaller=None if value is bare else bare,
             topic=self._topic,
@@ -80,7 +84,10 @@ def stream_info(frame: Frame, stream: str, run: str) -> StreamInfo:
     )
 
 
-def headers(stream: str, schema: tuple[str, str], event_id: str, at: float) -> tuple[Header, ...]:
+def headers(
+    stream: str, schema: tuple[str, str], event_id: str, at: float, trace: tuple[str, str] | None = None
+) -> tuple[Header, ...]:
+    """`at` in Unix seconds; `trace`: the traceparent and tracestate of what the record is made from."""
     schema_id, version = schema
     return (
         ("content-type", CONTENT_TYPE.encode()),
@@ -88,10 +95,10 @@ def headers(stream: str, schema: tuple[str, str], event_id: str, at: float) -> t
         ("schema_version", version.encode()),
         ("ce_specversion", b"1.0"),
         ("ce_type", schema_id.encode()),
-        ("ce_source", f"/streams/{stream}".encode()),
+        ("ce_source", f"/streams/{quote(stream, safe=OF_A_PATH)}".encode()),
         ("ce_id", event_id.encode()),
         ("ce_time", rfc3339(at).encode()),
-        ("traceparent", _traceparent()),
+        *trace_headers(trace),
     )
 
 
@@ -106,9 +113,3 @@ def crop_of(image: Image, box_xyxy: Floats) -> Image:
 def jpeg(image: Image) -> bytes:
     _, encoded = cv2.imencode(".jpg", image)
     return encoded.tobytes()
-
-
-def _traceparent() -> bytes:
-    """A trace of its own, not sampled (W3C Trace Context)."""
-    ids = os.urandom(24).hex()
-    return f"00-{ids[:32]}-{ids[32:]}-00".encode()

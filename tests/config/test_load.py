@@ -371,6 +371,40 @@ class TestMistakes:
         assert consumer.delivery == "exactly_once"
 
     @pytest.mark.parametrize(
+        ("first", "second", "said"),
+        [
+            (
+                "compression: none",
+                "compression: zstd",
+                "compression a: none, b: zstd",
+            ),
+            ("compression: zstd", "linger: 0.01", "compression a: zstd, b: lz4"),
+            ("linger: 0.5", "linger: 0", "linger a: 0.5, b: 0.0"),
+            ("idempotent: false", "linger: 0.01", "idempotent a: false, b: true"),
+        ],
+    )
+    def test_sinks_that_one_producer_cannot_serve(self, load_text: Load, first: str, second: str, said: str) -> None:
+        text = f"""
+            clusters: {{c: {{bootstrap_servers: 'b:1'}}}}
+            consumers: {{c: {{topics: [in], delivery: DELIVERY}}}}
+            sinks:
+              a: {{type: kafka, topic: a, {first}}}
+              b: {{type: kafka, topic: b, {second}}}
+            """
+        (found,) = mistakes(load_text, text.replace("DELIVERY", "exactly_once"))
+        setting, got = said.split(maxsplit=1)
+        expected = f"expected the same {setting} in all sinks for exactly_once, got {got}"
+        assert found.endswith(f"consumers.c.delivery: {expected}")
+        load_text(text.replace("DELIVERY", "at_least_once"))
+
+    def test_headers_that_documents_have_of_their_own_are_not_passed_on(self, load_text: Load) -> None:
+        text = "clusters: {c: {bootstrap_servers: 'b:1'}}\nsinks: {k: {type: kafka, topic: t}}\nconsumers: "
+        assert load_text(text + "{c: {topics: [in], headers: [tenant]}}").consumers["c"].headers == ("tenant",)
+        for name in ("ce_id", "traceparent", "content-type", "visaged-error"):
+            (found,) = mistakes(load_text, text + f"{{c: {{topics: [in], headers: [tenant, {name}]}}}}")
+            assert found.endswith(f"expected a header that documents do not have of their own, got '{name}'")
+
+    @pytest.mark.parametrize(
         ("consumers", "expected"),
         [
             ("{c: {topics: [in], dead_letter_topic: in}}", [("consumers.c.dead_letter_topic", "c", "in", "c")]),

@@ -101,6 +101,28 @@ class TestRecordWork:
             (("ce_id", b"1"), *source),
         ]
 
+    def test_documents_get_the_headers_that_are_to_pass_as_they_came(self) -> None:
+        came = [("tenant", b"\xff"), ("other", b"1"), ("tenant", None), ("empty", b"")]
+        frame = RecordFrame(record(value=strip(7), headers=came), "door", ("tenant", "empty", "missing"))
+        work = RecordWork(Sizes())
+        (told, _) = work.tell(work.look(frame))
+        assert told.headers[4:] == (("tenant", b"\xff"), ("tenant", None), ("empty", b""))
+
+    @pytest.mark.parametrize(
+        ("came", "trace"),
+        [
+            ([], None),
+            ([("traceparent", b"00-1")], ("00-1", "")),
+            ([("traceparent", b"1"), ("tracestate", b"a=1"), ("traceparent", b"2")], ("2", "a=1")),
+            ([("tracestate", b"a=1")], None),
+            ([("traceparent", None)], ("", "")),
+        ],
+    )
+    def test_a_frame_has_the_trace_that_came(
+        self, came: Sequence[tuple[str, bytes | None]], trace: tuple[str, str] | None
+    ) -> None:
+        assert RecordFrame(record(headers=came), "door").trace == trace
+
     def test_first_and_last_words_pass(self) -> None:
         work = RecordWork(Sizes())
         assert [made.value for made in (*work.begin(), *work.end())] == [b"begins", b"ends"]

@@ -49,6 +49,34 @@ def test_a_frame_that_has_an_id_gives_it_to_its_document() -> None:
     assert dict(record.headers)["ce_id"] == b"pictures-0-42"
 
 
+@pytest.mark.parametrize(
+    ("stream", "source"),
+    [
+        ("gate", b"/streams/gate"),
+        ("a/b:1@c", b"/streams/a/b:1@c"),
+        ("Front door", b"/streams/Front%20door"),
+        ("\u043a\u0430\u043c", b"/streams/%D0%BA%D0%B0%D0%BC"),
+        ("a?b#c%{d}\\xff|[::1]\n", b"/streams/a%3Fb%23c%25%7Bd%7D%5Cxff%7C%5B::1%5D%0A"),
+    ],
+)
+def test_the_source_is_a_uri_whatever_the_stream(stream: str, source: bytes) -> None:
+    record = Documents(stream, EMITS)(sample(), "run-1")
+    assert dict(record.headers)["ce_source"] == source
+    assert source.decode().isascii()
+
+
+def test_a_document_goes_on_in_the_trace_of_its_frame() -> None:
+    came = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    frame = Frame(lambda: PICTURE, width=WIDTH, height=HEIGHT, trace=(came, "vendor=1"))
+    make = Documents("gate", EMITS)
+    first, second = (dict(make(Sample(frame), "run-1").headers) for _ in range(2))
+    assert first["tracestate"] == b"vendor=1"
+    version, trace, parent, flags = (first["traceparent"] or b"").decode().split("-")
+    assert (version, trace, flags) == ("00", "0af7651916cd43dd8448eb211c80319c", "01")
+    assert parent != "b7ad6b7169203331"
+    assert first["traceparent"] != second["traceparent"]
+
+
 @pytest.mark.parametrize("pictures", ["none", "crops", "full"])
 def test_what_a_document_brings_of_the_picture(pictures: Pictures) -> None:
     record = Documents("gate", EMITS, pictures)(sample((20, 20, 32, 32), (60, 0, 80, 40)), "run-1")
