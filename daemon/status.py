@@ -94,7 +94,7 @@ def _stream(supervisor: Supervisor[Stream], workers: int) -> dict[str, Any]:
 def _consumer(supervisor: "Supervisor[Consumer]", workers: int) -> dict[str, Any]:
     consumer, row = supervisor.stream, _supervised(supervisor, workers)
     row["state"] = state = consumer_state(supervisor)
-    if consumer.error or state == "running":
+    if consumer.error or state in ("running", "standby"):
         row["error"] = consumer.error
     partitions = consumer.partitions.items()
     row["partitions"] = {f"{tp.topic}-{tp.partition}": partition.status() for tp, partition in partitions}
@@ -104,9 +104,9 @@ def _consumer(supervisor: "Supervisor[Consumer]", workers: int) -> dict[str, Any
 def consumer_state(supervisor: "Supervisor[Consumer]") -> State:
     """Of a run the consumer knows better, but for what comes of it."""
     state, of_run = supervisor.state, supervisor.stream.state
-    if state in ("connecting", "running") or (state == "starving" and of_run == "connecting"):
-        return of_run
-    return state
+    if state == "starving":
+        return state if of_run == "running" else of_run
+    return of_run if state in ("connecting", "running") else state
 
 
 def _sink(delivery: Delivery) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import asyncio
 import math
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin import NewTopic as AdminTopic
@@ -19,6 +19,7 @@ from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
 from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
+from aiokafka.structs import OffsetAndMetadata
 
 from sinks.base import SinkError
 from sinks.kafka_settings import KafkaCluster, NewTopic
@@ -30,8 +31,25 @@ TOO_LARGE_ERRORS = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordLi
 """Of brokers that refuse a record, or a batch of them, for its size."""
 
 
+REMEDIES: Mapping[type[BaseException], str] = {
+    kafka_errors.TopicAuthorizationFailedError: "not allowed at topic{}: this user needs READ on topics that are read, "
+    "WRITE on those that are written, and DESCRIBE on both",
+    kafka_errors.GroupAuthorizationFailedError: "not allowed in group{}: this user needs READ on the group",
+    kafka_errors.TransactionalIdAuthorizationFailed: "not allowed transactions: this user needs WRITE and DESCRIBE on "
+    "transactional ids that begin with visaged-",
+    kafka_errors.ClusterAuthorizationFailedError: "not allowed at the cluster: this user needs IDEMPOTENT_WRITE on it",
+    kafka_errors.InconsistentGroupProtocolError: "the group has members of another protocol, perhaps another "
+    "application's: choose another `group`",
+    kafka_errors.InvalidSessionTimeoutError: "`session_timeout` is less or more than the brokers take "
+    "(group.min.session.timeout.ms, group.max.session.timeout.ms)",
+}
+"""What a user can do about a refusal; the braces are for what it is about."""
+
+
 def words(error: BaseException) -> str:
     """What an error of aiokafka, asyncio or the network says to a user."""
+    if remedy := REMEDIES.get(type(error)):
+        return remedy.format("".join(f" {_listed(about)}" for about in error.args))
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, KafkaConnectionError | ConnectionResetError):
@@ -39,6 +57,10 @@ def words(error: BaseException) -> str:
     if isinstance(error, ConnectionError) and error.errno:
         return os.strerror(error.errno).lower()  # asyncio's text repeats the address
     return str(error) or type(error).__name__
+
+
+def _listed(about: object) -> str:
+    return ", ".join(sorted(map(str, about))) if isinstance(about, set | frozenset | list) else str(about)
 
 
 async def client_arguments(cluster: KafkaCluster) -> dict[str, Any]:
@@ -135,17 +157,37 @@ async def create_topic(name: str, new: NewTopic, cluster: KafkaCluster, argument
             raise SinkError(f"topic {name} cannot be created: {reason}", retriable=error.retriable)
 
 
-async def all_topics(cluster: KafkaCluster, arguments: dict[str, Any]) -> frozenset[str]:
-    """Those that we may see. Raises SinkError."""
-    consumer = AIOKafkaConsumer(**arguments)
+async def missing_topics(topics: Sequence[str], cluster: KafkaCluster, arguments: dict[str, Any]) -> Sequence[str]:
+    """Those that are not there, and are not made by asking. Raises SinkError, also where we may not see one."""
+    conn = await _connect(cluster, arguments)
     try:
-        async with asyncio.timeout(cluster.request_timeout):
-            await consumer.start()
-            return frozenset(await consumer.topics())
+        answer = await conn.send(MetadataRequest(list(topics), allow_auto_topic_creation=False))
     except (KafkaError, TimeoutError) as err:
         raise SinkError(f"{cluster.bootstrap_servers}: {words(err)}", retriable=True) from err
     finally:
-        await end_consumer(consumer)
+        conn.close()
+    errors = {name: kafka_errors.for_code(code) for code, name, *_ in answer.topics}
+    if hidden := [topic for topic in topics if errors.get(topic) is kafka_errors.TopicAuthorizationFailedError]:
+        raise SinkError(words(kafka_errors.TopicAuthorizationFailedError(hidden)), retriable=True)
+    return [topic for topic in topics if errors.get(topic) is kafka_errors.UnknownTopicOrPartitionError]
+
+
+async def committed_offsets(
+    consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]
+) -> Mapping[TopicPartition, OffsetAndMetadata]:
+    """What the group has committed, asked afresh, with the metadata, which AIOKafkaConsumer.committed() leaves out."""
+    committed: Mapping[TopicPartition, OffsetAndMetadata] = await consumer._coordinator.fetch_committed_offsets(tps)
+    return committed
+
+
+async def refresh_metadata(consumer: AIOKafkaConsumer) -> None:
+    """Of topics and partitions, before their age asks for it."""
+    await consumer._client.force_metadata_update()
+
+
+def raise_for_group(consumer: AIOKafkaConsumer) -> None:
+    """Raises the KafkaError for which the group does not take the consumer: else only getmany() does."""
+    consumer._coordinator.check_errors()
 
 
 async def is_missing(producer: AIOKafkaProducer, topic: str, timeout: float) -> bool:

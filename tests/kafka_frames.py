@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
 from daemon.kafka.dead_letters import ERROR, ERROR_TYPE
 from daemon.kafka.records import OFFSET, PARTITION, TOPIC
@@ -47,14 +47,9 @@ class Frames:
     """Keys by place."""
 
     async def create(self, out_configs: dict[str, str] | None = None) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
-        await admin.start()
-        try:
-            source, dead = NewTopic(self.source, self.partitions, 1), NewTopic(self.dead, 1, 1)
-            out = NewTopic(self.out, self.partitions, 1, topic_configs=out_configs or {})
-            await admin.create_topics([source, out, dead])
-        finally:
-            await admin.close()
+        source, dead = NewTopic(self.source, self.partitions, 1), NewTopic(self.dead, 1, 1)
+        out = NewTopic(self.out, self.partitions, 1, topic_configs=out_configs or {})
+        await self._administer(lambda admin: admin.create_topics([source, out, dead]))
 
     async def send(
         self,
@@ -117,14 +112,41 @@ class Frames:
             onlooker.assign([place])
             await onlooker.commit({place: offset})
 
-    async def delete_before(self, offset: int, partition: int = 0) -> None:
-        """As retention does."""
+    async def add_partitions(self, total: int) -> None:
+        await self._administer(lambda admin: admin.create_partitions({self.source: NewPartitions(total)}))
+        self.partitions = total
+
+    async def delete(self) -> None:
+        await self._administer(lambda admin: admin.delete_topics([self.source]))
+
+    async def topics(self) -> Sequence[str]:
+        """All of the cluster."""
+        names: list[str] = []
+
+        async def look(admin: AIOKafkaAdminClient) -> None:
+            names.extend(await admin.list_topics())
+
+        await self._administer(look)
+        return names
+
+    async def create_anew(self, partitions: int) -> None:
+        """The topic of the frames alone."""
+        await self._administer(lambda admin: admin.create_topics([NewTopic(self.source, partitions, 1)]))
+        self.partitions = partitions
+        self.sent.clear()
+
+    async def _administer(self, act: Callable[[AIOKafkaAdminClient], Awaitable[object]]) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
         await admin.start()
         try:
-            await admin.delete_records({TopicPartition(self.source, partition): RecordsToDelete(offset)})
+            await act(admin)
         finally:
             await admin.close()
+
+    async def delete_before(self, offset: int, partition: int = 0) -> None:
+        """As retention does."""
+        records = {TopicPartition(self.source, partition): RecordsToDelete(offset)}
+        await self._administer(lambda admin: admin.delete_records(records))
 
     async def results(self) -> list[ConsumerRecord]:
         return await records_of(self.servers, self.out, isolation_level="read_committed")

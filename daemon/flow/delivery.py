@@ -179,7 +179,7 @@ class Delivery:
             except SinkError as err:
                 if not err.retriable:
                     raise
-                if self.error is None:
+                if self.error != str(err):  # in an outage it is the same each time
                     log.warning("%s: %s; trying again", self.name, err)
                 self.error, self.state = str(err), "waiting"
                 self.retries += 1

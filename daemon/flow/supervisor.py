@@ -20,7 +20,8 @@ LONGEST_DELAY_S = 30.0
 HEALTHY_S = 10.0
 TOLD_AGAIN_S = 3600.0
 
-State = Literal["connecting", "running", "starving", "waiting", "ended", "stopped"]
+State = Literal["connecting", "standby", "running", "starving", "stalled", "waiting", "ended", "stopped"]
+"""`standby` and `stalled` are a consumer's alone (daemon/kafka/consumer.py)."""
 
 
 class Runs(Protocol):

@@ -1,31 +1,41 @@
 """Frames from Kafka: a member of a consumer group, and the partitions that the group gives it."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 
 from daemon.errors import SourceError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts
 from daemon.flow.timing import Timing
-from daemon.kafka.brokers import BrokerWatch
+from daemon.kafka.brokers import WATCH_S, BrokerWatch
 from daemon.kafka.partition import Commits, Partition, Session, words_of
 from daemon.kafka.records import RecordCounts
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from sinks.base import SinkError
-from sinks.kafka_client import all_topics, check_connection, client_arguments, create_topic, end_consumer
-from sinks.kafka_settings import KafkaCluster
+from sinks.kafka_client import check_connection, client_arguments, create_topic, end_consumer, missing_topics
+from sinks.kafka_settings import KafkaCluster, NewTopic
 
 POLL_MS = 50
 FETCH_BYTES = 16 * 1024 * 1024  # read ahead, from each broker
 REVOCATION_GRACE_S = 2.0  # a member whose callbacks take longer than the session timeout is evicted
 REBALANCE_TIMEOUT_S = 30.0
+METADATA_S = 30.0  # after which new partitions are seen
 LONGEST_PAUSE_S = 24 * 3600  # without a poll, as while a sink is away; heartbeats keep the membership
+
+
+ConsumerState = Literal["connecting", "standby", "stalled", "running"]
 
 
 class Guarantee(Protocol):
@@ -66,20 +76,40 @@ class Consumer:
         self._make_guarantee = make_guarantee
         self._lane = lane
         self._window = window
-        self._brokers = BrokerWatch(name, cluster)  # of a run
-        self._joined = False
+        self._brokers = BrokerWatch(name, settings, cluster)  # of a run
+        self._new_topics: set[str] = set()  # which were gone once, or made by us: none of their records is old
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
 
     @property
     def error(self) -> str | None:
-        """Why the brokers can't be reached; None while they can."""
-        return self._brokers.error
+        """What stands between records and their commits, with what can be done about it; None: nothing."""
+        if self._brokers.error:
+            return self._brokers.error
+        obstacles = [(tp, why) for tp, partition in self.partitions.items() if (why := partition.obstacle)]
+        if not obstacles:
+            return None
+        (tp, why), others = obstacles[0], len(obstacles) - 1
+        return f"{tp.topic}-{tp.partition}: {why}" + (f" (and {others} other partitions)" if others else "")
 
     @property
-    def state(self) -> Literal["connecting", "running"]:
-        """Of run(): `running` while the brokers answer and the group has said which partitions are ours."""
-        return "running" if self._joined and self.error is None else "connecting"
+    def state(self) -> ConsumerState:
+        """Of run(): `running` only while all partitions that are ours are open and nothing is in their way.
+
+        `standby`: the group has given us none; `stalled`: something stands between a partition and its next commit.
+        """
+        if self._brokers.error or not self._brokers.joined:
+            return "connecting"
+        if not self.partitions:
+            return "standby"
+        if self.error:
+            return "stalled"
+        return "running" if all(partition.is_open for partition in self.partitions.values()) else "connecting"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it does what it is there for, be that to stand by."""
+        return self.state in ("running", "standby")
 
     async def run(self) -> None:
         """Until stop(), or raises SourceError. What is under way then goes on to the sinks first."""
@@ -96,7 +126,7 @@ class Consumer:
                 raise SourceError(words_of(known)) from group
             raise
         finally:
-            self._joined, self._brokers = False, BrokerWatch(self.name, self._cluster)
+            self._brokers = BrokerWatch(self.name, self._settings, self._cluster)
 
     def stop(self) -> None:
         """Reads no more; run() returns when what is under way has gone to the sinks and is committed."""
@@ -115,15 +145,16 @@ class Consumer:
             rebalance_timeout_ms=round(REBALANCE_TIMEOUT_S * 1000),
             max_poll_interval_ms=LONGEST_PAUSE_S * 1000,
             fetch_max_bytes=FETCH_BYTES,
+            metadata_max_age_ms=round(METADATA_S * 1000),
         )
         try:
             await consumer.start()
             async with asyncio.TaskGroup() as group:
                 group.create_task(guarantee.run())
                 try:
-                    consumer.subscribe(settings.topics, listener=_Listener(self, consumer, guarantee))
+                    consumer.subscribe(pattern=_pattern(settings.topics), listener=_Listener(self, consumer, guarantee))
                     reading = group.create_task(self._read(consumer))
-                    watching = group.create_task(self._brokers.run(consumer, arguments))
+                    watching = group.create_task(self._watch(consumer, arguments))
                     await self._stopping.wait()
                     reading.cancel()
                     watching.cancel()
@@ -138,14 +169,24 @@ class Consumer:
         """Creates missing topics where the settings say so, else raises SourceError with their names; or SinkError."""
         settings = self._settings
         topics = list(dict.fromkeys([*settings.topics, *guarantee.topics, settings.dead_letter_topic]))
-        if settings.create_topics is not None:
-            for topic in topics:
-                await create_topic(topic, settings.create_topics, self._cluster, arguments)
-            return
-        known = await all_topics(self._cluster, arguments)
-        if missing := [topic for topic in topics if topic not in known]:
+        missing = await missing_topics(topics, self._cluster, arguments)
+        if missing and settings.create_topics is None:
             names = ", ".join(missing)
             raise SourceError(f"expected topics that are there, got {names}: see `create_topics`")
+        for topic in missing:
+            await create_topic(topic, settings.create_topics or NewTopic(), self._cluster, arguments)
+        self._new_topics.update(missing)
+        while missing:  # until the brokers have told each other
+            await asyncio.sleep(POLL_MS / 1000)
+            missing = await missing_topics(missing, self._cluster, arguments)
+
+    async def _watch(self, consumer: AIOKafkaConsumer, arguments: dict[str, Any]) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            await self._brokers.look(consumer, arguments)
+            self._new_topics.update(self._brokers.missing(consumer))
+            for partition in list(self.partitions.values()):
+                await partition.look(self._brokers.ends.get(partition.tp))
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         """Only partitions with room are asked for: what has none is not read, and the broker keeps it."""
@@ -164,6 +205,11 @@ class Consumer:
                     if partition := self.partitions.get(tp):
                         partition.miss(offset)
                 continue
+            except TopicAuthorizationFailedError as err:
+                for tp, partition in self.partitions.items():
+                    if tp.topic in err.args:
+                        partition.fail(err)
+                continue
             except NoOffsetForPartitionError:
                 continue  # asked for before a rebalance; its new opening sees to where it begins
             for tp, records in batches.items():
@@ -173,7 +219,7 @@ class Consumer:
 
     def assigned(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition], guarantee: Guarantee) -> None:
         """All that are ours now, some perhaps from before; none, where the group has more members than partitions."""
-        self._joined = True
+        self._brokers.joined = True
         for tp in tps:
             if self._stopping.is_set() or tp in self.partitions:
                 continue
@@ -189,6 +235,7 @@ class Consumer:
                 timing=self.timing,
                 answer_timeout=self._cluster.request_timeout,
                 on_room=self._room.set,
+                is_new=tp.topic in self._new_topics,
             )
 
     async def revoked(self, tps: Sequence[TopicPartition]) -> None:
@@ -214,3 +261,8 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
 
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         self._owner.assigned(self._consumer, sorted(assigned), self._guarantee)
+
+
+def _pattern(topics: Sequence[str]) -> str:
+    """Of exactly these. A consumer that subscribes to names asks for them, and many brokers make what is asked for."""
+    return f"^(?:{'|'.join(map(re.escape, topics))})$"

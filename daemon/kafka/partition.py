@@ -31,6 +31,8 @@ from daemon.flow.engine import Lane
 from daemon.flow.pipeline import STOPPED, Outgoing, Pipeline, Work
 from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
 from daemon.flow.timing import Timing
+from daemon.kafka.positions import beginning
+from daemon.kafka.progress import Progress
 from daemon.kafka.records import READ_AGAIN, RecordFrame, RecordWork, id_of, stream_of
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import Header, SinkError
@@ -110,6 +112,10 @@ class Commits(Protocol):
     outgoing: Sequence[Outgoing]
     """Where the session's pipelines put their records."""
 
+    @property
+    def obstacle(self) -> str | None:
+        """What stands between the session's records and their commit, and does not end the session; None: nothing."""
+
     async def open(self) -> None:
         """Before the committed offset is asked for. Raises whatever stands in the way."""
 
@@ -119,8 +125,11 @@ class Commits(Protocol):
     def send_dead_letter(self, entry: Entry, reason: str) -> None:
         """Calls Session.done() once it counts as done with the next commit."""
 
-    async def commit(self, entries: Sequence[Entry], position: int) -> None:
-        """Makes `position` the group's offset: the entries, and all before it, are done."""
+    async def commit(self, entries: Sequence[Entry], position: int, metadata: str = "") -> None:
+        """Makes `position` the group's offset: the entries, and all before it, are done.
+
+        Returns when it is. Raises where that is in doubt.
+        """
 
     async def flush(self) -> None:
         """Writes what belongs to no record: what keys say when they begin and end."""
@@ -134,6 +143,10 @@ class Session:
         self.commits = partition.make_commits(self)
         self.keys: OrderedDict[str, Key] = OrderedDict()
         self.ledger: Ledger[Entry] | None = None
+        self.committed: int | None = None
+        """The group's offset; None until the session has begun."""
+        self.metadata = ""
+        """Of the session's commits (daemon/kafka/positions.py)."""
         self._leaving: dict[str, Key] = {}
         self._entries: dict[Receipt, Entry] = {}
         self._changed = asyncio.Event()
@@ -149,6 +162,11 @@ class Session:
         if self.ledger is None or not self._taking or self._trouble:
             return 0
         return self.partition.settings.max_pending - len(self.ledger)
+
+    @property
+    def pending(self) -> int:
+        """Records that were taken and are not committed."""
+        return len(self._entries)
 
     async def run(self) -> None:
         """Raises whatever stands in the way; the partition must then be opened again."""
@@ -218,43 +236,24 @@ class Session:
         """Nothing is awaited between a committed offset and the seek: another's commit in between would be undone."""
         partition = self.partition
         async with asyncio.timeout(partition.answer_timeout):
-            committed = await partition.consumer.committed(partition.tp)
-            if committed is None:
-                position = await self._first_offset()
-            elif committed == partition.out_of_range:
-                position = await self._nearest(committed)
-            else:
-                position = committed
-        partition.consumer.seek(partition.tp, position)
-        if committed is not None and position != committed:
-            await self.commits.commit((), position)  # or the next start would pass over what comes until then
-            partition.offsets_lost += max(position - committed, 0)
+            begins = await beginning(
+                partition.consumer,
+                partition.tp,
+                partition.settings.start,
+                is_new=partition.is_new,
+                out_of_range=partition.out_of_range,
+            )
+        partition.consumer.seek(partition.tp, begins.position)
+        self.metadata = begins.metadata
+        if begins.position != begins.committed:  # or the next start would pass over what comes until then
+            await self.commits.commit((), begins.position, begins.metadata)
+        partition.offsets_lost += begins.lost
         partition.out_of_range = None
-        partition.settle(committed or 0)
-        self.ledger = Ledger(position)
+        partition.settle(begins.committed or 0)
+        self.ledger, self.committed = Ledger(begins.position), begins.position
         self._taking = not self._finishing
         partition.error = None
         partition.on_room()
-
-    async def _first_offset(self) -> int:
-        consumer, tp = self.partition.consumer, self.partition.tp
-        latest = self.partition.settings.start == "latest"
-        offsets = await (consumer.end_offsets([tp]) if latest else consumer.beginning_offsets([tp]))
-        return int(offsets[tp])
-
-    async def _nearest(self, committed: int) -> int:
-        """Where to go on: the broker no longer has the committed offset, or has lost it."""
-        partition = self.partition
-        consumer, tp = partition.consumer, partition.tp
-        begins, ends = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
-        if committed < begins:  # whatever `start` says: no more than is gone is passed over
-            said = f"the partition begins at {begins}, {begins - committed} offsets are lost"
-            position = begins
-        else:
-            said = f"the partition ends at {ends}"
-            position = ends if partition.settings.start == "latest" else begins
-        log.warning("%s-%d: committed %d, %s: going on at %d", tp.topic, tp.partition, committed, said, position)
-        return int(position)
 
     async def _commit_what_ends(self) -> None:
         assert self.ledger is not None  # noqa: S101  # _begin() has made it
@@ -289,10 +288,11 @@ class Session:
 
     async def _commit(self, entries: Sequence[Entry], position: int) -> None:
         try:
-            await self.commits.commit(entries, position)
+            await self.commits.commit(entries, position, self.metadata)
         except Exception:
             self.partition.in_doubt = [self._entries.pop(entry.receipt) for entry in entries]
             raise
+        self.committed = position
         for entry in entries:
             del self._entries[entry.receipt]
             if key := self.keys.get(entry.stream):
@@ -359,7 +359,9 @@ class Partition:
         timing: Timing,
         answer_timeout: float,
         on_room: Callable[[], None],
+        is_new: bool = False,
     ) -> None:
+        """`is_new`: the topic was not there when the consumer looked before, so that none of its records is old."""
         self.tp = tp
         self.consumer = consumer
         self.settings = settings
@@ -367,6 +369,7 @@ class Partition:
         self.make_commits = make_commits
         self.answer_timeout = answer_timeout
         self.on_room = on_room
+        self.is_new = is_new
         self.error: str | None = None
         """Why the last opening ended; None once there is another."""
         self.reopened = 0
@@ -378,6 +381,7 @@ class Partition:
         self.in_doubt: Sequence[Entry] = ()
         """Of a transaction whose end is not known: the next opening learns it from the committed offset."""
         self.session: Session | None = None
+        self._progress = Progress()
         self._make_work = make_work
         self._lane = lane
         self._window = window
@@ -389,6 +393,16 @@ class Partition:
     def room(self) -> int:
         return self.session.room if self.session else 0
 
+    @property
+    def is_open(self) -> bool:
+        return self.session is not None and self.session.ledger is not None and self.error is None
+
+    @property
+    def obstacle(self) -> str | None:
+        """What stands between the partition and its next commit, with what can be done about it; None: nothing."""
+        commits = self.session.commits if self.session else None
+        return self.error or (commits.obstacle if commits else None) or self._progress.stall
+
     def take(self, record: ConsumerRecord) -> None:
         if self.session:
             self.session.take(record)
@@ -396,8 +410,34 @@ class Partition:
     def miss(self, offset: int) -> None:
         """The broker does not have the offset that we want to read from."""
         self.out_of_range = offset
+        self.fail(SourceError(f"offset {offset} is out of the partition's range"))
+
+    def fail(self, error: Exception) -> None:
+        """It can't be read, for now."""
         if self.session:
-            self.session.fail(SourceError(f"offset {offset} is out of the partition's range"))
+            self.session.fail(error)
+
+    async def look(self, end: int | None = None) -> None:
+        """Sees whether it moves and how far it is behind; what has come to a stand is logged, once.
+
+        `end`: where it ends, if that has been asked; None: what the last records came with.
+        """
+        said = self._progress.stall
+        session, consumer, tp = self.session, self.consumer, self.tp
+        committed = session.committed if session else None
+        assigned = tp in consumer.assignment()
+        self._progress.look(
+            asyncio.get_running_loop().time(),
+            committed=committed,
+            pending=session.pending if session else 0,
+            read=await consumer.position(tp) if assigned and committed is not None else 0,
+            stable=end or (_stable_offset(consumer, tp) if assigned else None),
+            end=end or (consumer.highwater(tp) if assigned else None),
+        )
+        if self._progress.stall not in (None, said):
+            log.warning("%s-%d: %s", tp.topic, tp.partition, self._progress.stall)
+        elif said and self._progress.stall is None:
+            log.info("%s-%d: goes on", tp.topic, tp.partition)
 
     def settle(self, position: int) -> None:
         """What was in doubt: all before `position` is committed."""
@@ -411,13 +451,13 @@ class Partition:
         return Pipeline(stream, work, self._lane, outgoing, self._window, inbox=inbox, timing=self._timing)
 
     def status(self) -> dict[str, Any]:
-        ledger = self.session.ledger if self.session else None
         return {
-            "open": ledger is not None and self.error is None,
-            "error": self.error,
+            "open": self.is_open,
+            "error": self.obstacle,
             "reopened": self.reopened,
-            "position": None if ledger is None else ledger.position,
-            "pending": 0 if ledger is None else len(ledger),
+            "position": self.session.committed if self.session else None,
+            "lag": self._progress.lag,
+            "pending": self.session.pending if self.session else 0,
             "keys": len(self.session.keys) if self.session else 0,
             "dead_letters": self.dead_letters,
             "offsets_lost": self.offsets_lost,
@@ -449,6 +489,13 @@ class Partition:
                     await asyncio.sleep(REOPEN_S)
         finally:
             self.settle(0)
+
+
+def _stable_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+    """The end of what may be read; of a broker without transactions the end of what is there. None: not asked yet."""
+    stable: int | None = consumer.last_stable_offset(tp)
+    end: int | None = consumer.highwater(tp)
+    return end if stable in (None, -1) else stable
 
 
 def words_of(error: BaseException) -> str:

@@ -55,8 +55,9 @@ class ConsumerSettings(WorkSettings):
     )
     start: Literal["earliest", "latest"] = Field(
         "earliest",
-        description="Where to start in a partition: without a committed offset, or where the committed offset is out "
-        "of range. earliest reads all records there are, latest only new ones.",
+        description="Where to start in a partition without a committed offset, or where the committed offset is beyond "
+        "its end: earliest at the first record there is, latest behind the last. That position is committed at "
+        "once. Partitions that are added later are read from their first record.",
     )
     max_pending: int = Field(
         64,

@@ -79,6 +79,11 @@ class _Transactions:
         self._frameless: list[tuple[Message, Receipt, Receipt]] = []
         """Records of no frame (Work.begin() and end()), with the pipeline's receipt and the sink's."""
 
+    @property
+    def obstacle(self) -> str | None:
+        """A refusal ends the session, and is the partition's error."""
+        return None
+
     async def open(self) -> None:
         guarantee, tp = self._guarantee, self._session.partition.tp
         arguments = await client_arguments(guarantee.cluster)
@@ -143,14 +148,15 @@ class _Transactions:
         for _ in range(receipt.awaited):
             receipt.fail(TOO_LARGE)
 
-    async def commit(self, entries: Sequence[Entry], position: int) -> None:
-        await self._commit([message for entry in entries for message in entry.messages if message], position)
+    async def commit(self, entries: Sequence[Entry], position: int, metadata: str = "") -> None:
+        messages = [message for entry in entries for message in entry.messages if message]
+        await self._commit(messages, (position, metadata))
 
     async def flush(self) -> None:
         if self._frameless:
             await self._commit([], None)
 
-    async def _commit(self, of_frames: Sequence[Message], position: int | None) -> None:
+    async def _commit(self, of_frames: Sequence[Message], position: tuple[int, str] | None) -> None:
         assert self._producer is not None  # noqa: S101  # open() has made it
         producer, tp = self._producer, self._session.partition.tp
         frameless = list(self._frameless)  # in front, as begin() comes before the frames of its run

@@ -188,6 +188,21 @@ async def test_an_error_that_names_no_record_speaks_of_all() -> None:
     assert numbers(rig.sink.written) == [0, 1, 2]
 
 
+async def test_a_reason_that_changes_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
+    reasons = iter(["connection refused", "connection refused", "wrong password", "wrong password"])
+
+    async def fail(records: Sequence[Record]) -> None:
+        if reason := next(reasons, None):
+            raise SinkError(reason, retriable=True, unwritten=records)
+
+    rig = Rig(ScriptedSink(writes=itertools.repeat(fail)))  # type: ignore[arg-type]
+    rig.offer(range(1))
+    await rig.start()
+    await until(lambda: rig.delivery.counts.acknowledged == 1)
+    await rig.delivery.close(1)
+    assert caplog.messages == ["kafka: connection refused; trying again", "kafka: wrong password; trying again"]
+
+
 async def test_tells_why_it_waits_and_logs_an_outage_once(caplog: pytest.LogCaptureFixture) -> None:
     back = asyncio.Event()
 

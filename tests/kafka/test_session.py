@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
 from daemon.flow.engine import Engine
 from daemon.flow.pipeline import Outgoing
@@ -40,9 +41,15 @@ class Committed:
     def __init__(self) -> None:
         self.position = 0
         self.sought: list[int] = []
+        self._coordinator = self
 
-    async def committed(self, place: TopicPartition) -> int:
-        return self.position
+    async def fetch_committed_offsets(
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        return {place: OffsetAndMetadata(self.position, "") for place in places}
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0}
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         self.sought.append(offset)
@@ -53,6 +60,7 @@ class Noted:
 
     def __init__(self, session: Session, consumer: Committed, sink: CollectingSink) -> None:
         self.outgoing: Sequence[Outgoing] = [sink]
+        self.obstacle: str | None = None
         self.dead_letters: list[tuple[int, str]] = []
         self._session = session
         self._consumer = consumer
@@ -61,7 +69,7 @@ class Noted:
     async def close(self) -> None: ...
     async def flush(self) -> None: ...
 
-    async def commit(self, entries: Sequence[Entry], position: int) -> None:
+    async def commit(self, entries: Sequence[Entry], position: int, metadata: str = "") -> None:
         self._consumer.position = position
 
     def send_dead_letter(self, entry: Entry, reason: str) -> None:

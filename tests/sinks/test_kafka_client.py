@@ -14,7 +14,7 @@ PRIVATE = {
     "_sender": "of a producer: whose tasks end with it",
     "_message_accumulator": "of a producer: whose tasks end with it, and which gives batches up",
     "_batch_ttl": "of a message accumulator: seconds after which it gives a batch up",
-    "_coordinator": "of a consumer: whose tasks end with it",
+    "_coordinator": "of a consumer: whose tasks end with it, which has the group's refusals and commits with metadata",
     "_fetcher": "of a consumer: whose tasks end with it",
     "_client": "of a consumer: whose connections are cut (a producer's is public)",
     "_conns": "of a client: its connections",
