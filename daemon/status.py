@@ -96,6 +96,7 @@ def _consumer(supervisor: "Supervisor[Consumer]", workers: int) -> dict[str, Any
     row["state"] = state = consumer_state(supervisor)
     if consumer.error or state in ("running", "standby"):
         row["error"] = consumer.error
+    row["dead_letters"] = {"error": consumer.letters_error, "records": _counts(consumer.letters)}
     partitions = consumer.partitions.items()
     row["partitions"] = {f"{tp.topic}-{tp.partition}": partition.status() for tp, partition in partitions}
     return row

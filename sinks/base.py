@@ -4,9 +4,9 @@ docs/extending.md says what a sink must do, and shows one from nothing.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Protocol
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ Linger = Annotated[
 
 
 Header = tuple[str, bytes | None]
+WITHOUT_PICTURES: Header = ("visaged-without-pictures", b"true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,33 @@ class Record:
     """Waits for room, and is never dropped for a newer one."""
     tombstone: bool = False
     """Has no value, which to Kafka is not an empty one."""
+
+    note: ClassVar[str] = "without_pictures"
+    """What a sink counts where it writes the record in a smaller form."""
+
+    @property
+    def key_bytes(self) -> bytes | None:
+        """Kafka's key."""
+        return self.key.encode()
+
+    @property
+    def size(self) -> int:
+        """Bytes, without what a batch adds."""
+        return len(self.key_bytes or b"") + (0 if self.tombstone else len(self.value)) + size_of(self.headers)
+
+    def fitted(self, most_bytes: int) -> "Record | None":
+        """As it may be sent where a record has `most_bytes` at most; None: it is too large in any form."""
+        if self.size <= most_bytes:
+            return self
+        if self.smaller is None:
+            return None
+        bare = replace(self, value=self.smaller, smaller=None, headers=(*self.headers, WITHOUT_PICTURES))
+        return bare if bare.size <= most_bytes else None
+
+
+def size_of(headers: Iterable[Header]) -> int:
+    """Bytes of their names and values."""
+    return sum(len(name.encode()) + len(value or b"") for name, value in headers)
 
 
 class SinkError(Exception):

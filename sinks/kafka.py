@@ -17,7 +17,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from sinks.base import Header, Record, SinkError
+from sinks.base import Record, SinkError
 from sinks.kafka_client import (
     TOO_LARGE_ERRORS,
     check_connection,
@@ -29,11 +29,11 @@ from sinks.kafka_client import (
     words,
 )
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
+from sinks.kafka_times import TimeLimits
 
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 128 * 1024
-WITHOUT_PICTURES = ("visaged-without-pictures", b"true")
 
 _BAD_RECORD = (kafka_errors.InvalidTimestampError, kafka_errors.CorruptRecordException)
 
@@ -43,16 +43,10 @@ class _Part:
     """A record as it is sent."""
 
     record: Record
-    key: bytes
-    value: bytes | None
-    headers: list[Header]
-    without_pictures: bool = False
+    sent: Record
+    """The record, or what goes in its place: smaller, or with another time."""
     alone: bool = False
     """In a batch of its own, as the broker refused one that it shared."""
-
-    @property
-    def size(self) -> int:
-        return size_of(self.key, self.value, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,7 @@ class _Outcome:
         said = []
         if self._refused:
             reasons = ", ".join(sorted({reason for _, reason in self._refused}))
-            largest = max(_part(record).size for record, _ in self._refused)
+            largest = max(record.size for record, _ in self._refused)
             said.append(f"{len(self._refused)} records refused ({reasons}); the largest has {largest} bytes")
         if self._in_doubt:
             said.append(f"{len(self._in_doubt)} records may have been written or not: the broker did not say")
@@ -120,6 +114,7 @@ class KafkaSink:
         self._settings = settings
         self._cluster = cluster
         self._most_bytes = settings.max_record_bytes  # or less, once the broker has refused less
+        self._times: dict[str, TimeLimits] = {}  # by topic
         self._topics = {settings.topic}  # that have been seen to
         self._producer: AIOKafkaProducer | None = None
         self._spent = False  # it has failed: sequence numbers have a gap, or its sender has ended
@@ -137,7 +132,7 @@ class KafkaSink:
     async def write(self, records: Sequence[Record]) -> None:
         outcome = _Outcome(records)
         with_producer = {id(part.record) for batch in self._under_way for part in batch.parts}
-        waiting = deque(_part(record) for record in records if id(record) not in with_producer)
+        waiting = deque(_Part(record, record) for record in records if id(record) not in with_producer)
         try:
             while waiting or self._under_way:
                 if not self._under_way:
@@ -167,32 +162,35 @@ class KafkaSink:
         return self._producer
 
     def _fitting(self, parts: Iterable[_Part], outcome: _Outcome) -> deque[_Part]:
-        """What may be sent: parts within the limit, or what they are without their pictures."""
+        """What may be sent: the records within the limits, or what goes in their place."""
         fitting: deque[_Part] = deque()
         for part in parts:
-            if part.size > self._most_bytes and part.record.smaller is not None:
-                part = _without_pictures(part.record)
-            if part.size > self._most_bytes:
+            sent = self._times_of(part.record).dated(part.record).fitted(self._most_bytes)
+            if sent is None:
                 outcome.refuse(part, "too large")
             else:
-                fitting.append(part)
+                fitting.append(replace(part, sent=sent))
         return fitting
+
+    def _times_of(self, record: Record) -> TimeLimits:
+        topic = record.topic or self._settings.topic
+        return self._times.setdefault(topic, TimeLimits(topic))
 
     async def _send(self, producer: AIOKafkaProducer, waiting: Iterable[_Part]) -> deque[_Part]:
         """Hands the producer a batch for each partition; what is left for later rounds comes back."""
         place = DefaultPartitioner()
         partitions: dict[str, list[int]] = {}
-        placed: dict[tuple[str, bytes], tuple[str, int]] = {}
+        placed: dict[tuple[str, bytes | None], tuple[str, int]] = {}
         batches: dict[tuple[str, int], tuple[Any, list[_Part]]] = {}
         full: set[tuple[str, int]] = set()
         later: deque[_Part] = deque()
         for part in waiting:
-            topic = part.record.topic or self._settings.topic
+            topic, key = part.record.topic or self._settings.topic, part.sent.key_bytes
             if topic not in partitions:
                 partitions[topic] = sorted(await self._partitions(producer, topic))
-            if (topic, part.key) not in placed:
-                placed[topic, part.key] = (topic, place(part.key, partitions[topic], partitions[topic]))
-            partition = placed[topic, part.key]
+            if (topic, key) not in placed:
+                placed[topic, key] = (topic, place(key, partitions[topic], partitions[topic]))
+            partition = placed[topic, key]
             if partition not in batches:
                 batches[partition] = (producer.create_batch(), [])
             builder, parts = batches[partition]
@@ -239,7 +237,8 @@ class KafkaSink:
             if error is None:
                 for part in batch.parts:
                     outcome.written(part)
-                    self.counts["without_pictures"] += part.without_pictures
+                    if part.sent.size < part.record.size:
+                        self.counts[part.record.note] += 1
                 continue
             self._spent = True
             if isinstance(error, (*TOO_LARGE_ERRORS, *_BAD_RECORD)):
@@ -262,32 +261,23 @@ class KafkaSink:
             return [replace(part, alone=True) for part in batch.parts]
         part = batch.parts[0]
         if isinstance(error, TOO_LARGE_ERRORS):
-            self._most_bytes = min(self._most_bytes, part.size - 1)
-            log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", part.size)
+            self._most_bytes = min(self._most_bytes, part.sent.size - 1)
+            log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", part.sent.size)
             return [part]  # which is now found too large before it is sent
+        if isinstance(error, kafka_errors.InvalidTimestampError) and self._times_of(part.record).learn(
+            part.record, part.sent
+        ):
+            return [part]  # which is now given another time
         outcome.refuse(part, "refused by the broker")
         return []
 
 
-def size_of(key: bytes, value: bytes | None, headers: Iterable[Header]) -> int:
-    """Bytes of a record, without what a batch adds."""
-    return len(key) + len(value or b"") + sum(len(name) + len(of_name or b"") for name, of_name in headers)
-
-
-def _part(record: Record) -> _Part:
-    return _Part(record, record.key.encode(), None if record.tombstone else record.value, list(record.headers))
-
-
-def _without_pictures(record: Record) -> _Part:
-    assert record.smaller is not None  # noqa: S101  # the caller has looked
-    headers = [*record.headers, WITHOUT_PICTURES]
-    return _Part(record, record.key.encode(), record.smaller, headers, without_pictures=True)
-
-
 def _append(builder: Any, part: _Part) -> bool:
     """Whether there was room; the first record of a batch always has it."""
-    timestamp = None if part.record.timestamp is None else round(part.record.timestamp * 1000)
-    return builder.append(timestamp=timestamp, key=part.key, value=part.value, headers=part.headers) is not None
+    sent = part.sent
+    timestamp = None if sent.timestamp is None else round(sent.timestamp * 1000)
+    value = None if sent.tombstone else sent.value
+    return builder.append(timestamp=timestamp, key=sent.key_bytes, value=value, headers=list(sent.headers)) is not None
 
 
 def _not_written(error: BaseException) -> bool:

@@ -102,6 +102,9 @@ ClusterName = Annotated[
 ]
 
 
+Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
+
+
 class KafkaSettings(Section):
     type: Literal["kafka"]
     linger: Linger = 0.01
@@ -117,7 +120,7 @@ class KafkaSettings(Section):
         description="Use an idempotent producer: a lost connection neither repeats nor reorders records. Brokers "
         "that do not support this refuse it: set false for them.",
     )
-    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+    compression: Compression = Field(
         "lz4",
         description="Compression of batches of records. zstd and gzip make documents smallest; gzip needs by far the "
         "most CPU.",

@@ -46,8 +46,14 @@ class Frames:
     sent: dict[Place, str] = field(default_factory=dict)
     """Keys by place."""
 
-    async def create(self, out_configs: dict[str, str] | None = None) -> None:
-        source, dead = NewTopic(self.source, self.partitions, 1), NewTopic(self.dead, 1, 1)
+    async def create(
+        self,
+        out_configs: dict[str, str] | None = None,
+        source_configs: dict[str, str] | None = None,
+        dead_configs: dict[str, str] | None = None,
+    ) -> None:
+        source = NewTopic(self.source, self.partitions, 1, topic_configs=source_configs or {})
+        dead = NewTopic(self.dead, 1, 1, topic_configs=dead_configs or {})
         out = NewTopic(self.out, self.partitions, 1, topic_configs=out_configs or {})
         await self._administer(lambda admin: admin.create_topics([source, out, dead]))
 
@@ -56,12 +62,17 @@ class Frames:
         values: Iterable[tuple[str | None, bytes | None]],
         per_second: float | None = None,
         headers: Sequence[tuple[str, bytes | None]] = (),
+        timestamp_ms: int | None = None,
     ) -> None:
         """In order within each key; `per_second`: spread over time."""
-        async with AIOKafkaProducer(bootstrap_servers=self.servers, acks="all") as producer:
+        async with AIOKafkaProducer(
+            bootstrap_servers=self.servers, acks="all", max_request_size=20_000_000
+        ) as producer:
             sent = []
             for number, (key, value) in enumerate(values):
-                future = await producer.send(self.source, value, key.encode() if key else None, headers=headers)
+                future = await producer.send(
+                    self.source, value, key.encode() if key else None, headers=headers, timestamp_ms=timestamp_ms
+                )
                 sent.append((key or "", future))
                 if per_second and number % 20 == 19:
                     await asyncio.sleep(20 / per_second)
@@ -80,7 +91,7 @@ class Frames:
             "group": self.group,
             "chain": ["face-detector"],
             "delivery": delivery,
-            "dead_letter_topic": self.dead,
+            "dead_letters": {"topic": self.dead},
             "session_timeout": SESSION_TIMEOUT_S,
             **consumer,
         }

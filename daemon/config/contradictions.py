@@ -98,6 +98,8 @@ def _mistakes_of_one_producer(config: Config, key: Key, consumer: ConsumerSettin
     of_kafka = {name: sink for name, sink in sinks.items() if isinstance(sink, KafkaSettings)}
     for setting in OF_A_PRODUCER:
         values = {name: getattr(sink, setting) for name, sink in of_kafka.items()}
+        if setting == "compression" and consumer.dead_letters.compression is not None:
+            values["the dead letters"] = consumer.dead_letters.compression
         if len(set(values.values())) > 1:
             told = ", ".join(f"{name}: {str(value).lower()}" for name, value in values.items())
             yield (*key, "delivery"), f"expected the same {setting} in all sinks for {EXACTLY_ONCE}, got {told}"
@@ -126,7 +128,8 @@ def _mistakes_of_loops(config: Config) -> Iterator[Mistake]:
 def _written(config: Config, name: str, consumer: ConsumerSettings) -> Iterator[tuple[Key, str | None, str]]:
     """The topics a consumer writes to: the key that sets it, the cluster, the topic."""
     key = ("consumers", name)
-    yield (*key, "dead_letter_topic"), consumer.cluster, consumer.dead_letter_topic
+    of_letters = ("dead_letter_topic",) if consumer.dead_letter_topic else ("dead_letters", "topic")
+    yield (*key, *of_letters), consumer.cluster, consumer.dead_letters.topic
     for sink_name in consumer.sinks or config.sinks:
         sink = config.sinks.get(sink_name)
         if not isinstance(sink, KafkaSettings):

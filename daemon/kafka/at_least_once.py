@@ -8,7 +8,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from daemon.flow.delivery import Delivery
 from daemon.flow.pipeline import Outgoing
-from daemon.flow.receipts import Counts, Ending
+from daemon.flow.receipts import Ending
 from daemon.kafka.dead_letters import dead_letter
 from daemon.kafka.partition import Commits, Entry, Session
 from daemon.kafka.settings import ConsumerSettings
@@ -31,9 +31,18 @@ class AtLeastOnce:
     def __init__(self, name: str, settings: ConsumerSettings, cluster: KafkaCluster, sinks: Sequence[Outgoing]) -> None:
         self.sinks = sinks
         self.topics: Sequence[str] = ()  # the sinks see to theirs
-        self.letters = Counts()
-        sink = KafkaSettings(type="kafka", topic=settings.dead_letter_topic)
+        letters = settings.dead_letters
+        sink = KafkaSettings(
+            type="kafka",
+            topic=letters.topic,
+            max_record_bytes=letters.max_record_bytes,
+            compression=letters.compression or "lz4",
+        )
         self.dead_letters = Delivery(f"{name}: dead letters", KafkaSink(sink, cluster))
+
+    @property
+    def letters_error(self) -> str | None:
+        return self.dead_letters.error
 
     async def run(self) -> None:
         """Until close(). Raises SinkError."""
@@ -71,11 +80,12 @@ class _Commits:
 
         def ended(ending: Ending, why: str) -> None:
             if ending is Ending.ACKNOWLEDGED:
+                self._session.partition.dead_letters += 1
                 self._session.done(entry)
             else:
                 self._session.fail(SinkError(f"a dead letter was not delivered ({why})", retriable=True))
 
-        self._session.spawn(self._guarantee.dead_letters.put(letter, self._guarantee.letters.open(ended)))
+        self._session.spawn(self._guarantee.dead_letters.put(letter, self._session.partition.letters.open(ended)))
 
     async def commit(self, entries: Sequence[Entry], position: int, metadata: str = "") -> None:
         delay = COMMIT_INTERVAL_S

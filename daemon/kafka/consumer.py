@@ -47,6 +47,10 @@ class Guarantee(Protocol):
     async def run(self) -> None:
         """Carries what the sessions share, if anything, until close(). Raises SinkError."""
 
+    @property
+    def letters_error(self) -> str | None:
+        """Why dead letters can't be written; None: they can, or a session's end would say."""
+
     async def close(self) -> None: ...
     def commits(self, session: Session) -> Commits: ...
 
@@ -69,11 +73,14 @@ class Consumer:
         self.name = name
         self.timing = timing or Timing()
         self.counts: Counts = RecordCounts()
+        self.letters = Counts()
+        """Dead letters."""
         self.partitions: dict[TopicPartition, Partition] = {}
         self._settings = settings
         self._cluster = cluster
         self._make_work = make_work
         self._make_guarantee = make_guarantee
+        self._guarantee: Guarantee | None = None
         self._lane = lane
         self._window = window
         self._brokers = BrokerWatch(name, settings, cluster)  # of a run
@@ -91,6 +98,11 @@ class Consumer:
             return None
         (tp, why), others = obstacles[0], len(obstacles) - 1
         return f"{tp.topic}-{tp.partition}: {why}" + (f" (and {others} other partitions)" if others else "")
+
+    @property
+    def letters_error(self) -> str | None:
+        """Why dead letters can't be written; None: they can."""
+        return self._guarantee.letters_error if self._guarantee else None
 
     @property
     def state(self) -> ConsumerState:
@@ -113,7 +125,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Until stop(), or raises SourceError. What is under way then goes on to the sinks first."""
-        guarantee = self._make_guarantee()
+        self._guarantee = guarantee = self._make_guarantee()
         try:
             arguments = await client_arguments(self._cluster)
             await check_connection(self._cluster, arguments, idempotent=self._settings.delivery == EXACTLY_ONCE)
@@ -168,7 +180,7 @@ class Consumer:
     async def _see_to_topics(self, arguments: dict[str, Any], guarantee: Guarantee) -> None:
         """Creates missing topics where the settings say so, else raises SourceError with their names; or SinkError."""
         settings = self._settings
-        topics = list(dict.fromkeys([*settings.topics, *guarantee.topics, settings.dead_letter_topic]))
+        topics = list(dict.fromkeys([*settings.topics, *guarantee.topics, settings.dead_letters.topic]))
         missing = await missing_topics(topics, self._cluster, arguments)
         if missing and settings.create_topics is None:
             names = ", ".join(missing)
@@ -228,6 +240,7 @@ class Consumer:
                 consumer,
                 self._settings,
                 counts=self.counts,
+                letters=self.letters,
                 make_work=self._make_work,
                 make_commits=guarantee.commits,
                 lane=self._lane,

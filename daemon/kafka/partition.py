@@ -35,7 +35,7 @@ from daemon.kafka.positions import beginning
 from daemon.kafka.progress import Progress
 from daemon.kafka.records import READ_AGAIN, RecordFrame, RecordWork, id_of, stream_of
 from daemon.kafka.settings import ConsumerSettings
-from sinks.base import Header, SinkError
+from sinks.base import Record, SinkError
 from sinks.kafka_client import words
 
 log = logging.getLogger(__name__)
@@ -48,13 +48,12 @@ FLUSH_INTERVAL_S = 0.02
 
 
 class Message(NamedTuple):
-    """A record for a transaction, as aiokafka's producer takes it."""
+    """A record for a transaction."""
 
     topic: str
-    key: bytes
-    value: bytes | None
-    headers: list[Header]
-    timestamp_ms: int | None
+    record: Record
+    sent: Record
+    """The record, or what goes in its place: smaller, or with another time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -306,7 +305,6 @@ class Session:
             self.done(entry)
         elif ending is Ending.FAILED:
             entry.is_dead_letter = True
-            self.partition.dead_letters += 1
             self.commits.send_dead_letter(entry, reason)
         else:
             self.fail(SourceError(f"offset {entry.record.offset} was not delivered ({reason})"))
@@ -352,6 +350,7 @@ class Partition:
         settings: ConsumerSettings,
         *,
         counts: Counts,
+        letters: Counts,
         make_work: Callable[[str, str, str], Work],
         make_commits: Callable[[Session], Commits],
         lane: Lane,
@@ -361,11 +360,14 @@ class Partition:
         on_room: Callable[[], None],
         is_new: bool = False,
     ) -> None:
-        """`is_new`: the topic was not there when the consumer looked before, so that none of its records is old."""
+        """`counts`: of records, `letters`: of those of them that become dead letters.
+
+        `is_new`: the topic was not there when the consumer looked before, so that none of its records is old."""
         self.tp = tp
         self.consumer = consumer
         self.settings = settings
         self.counts = counts
+        self.letters = letters
         self.make_commits = make_commits
         self.answer_timeout = answer_timeout
         self.on_room = on_room
@@ -374,6 +376,7 @@ class Partition:
         """Why the last opening ended; None once there is another."""
         self.reopened = 0
         self.dead_letters = 0
+        """That are in their topic."""
         self.out_of_range: int | None = None
         """An offset that the broker says it does not have; None once the partition is open again."""
         self.offsets_lost = 0

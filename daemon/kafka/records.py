@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -17,12 +18,14 @@ from daemon.wire.request import read
 from daemon.wire.v2 import V2
 from processors.types import Frame, Image, Sample
 from sinks.base import Header, Record
+from sinks.kafka_times import ORIGINAL_TIMESTAMP
 
 MAX_PIXELS: Final = 100_000_000
 MAX_OBJECTS: Final = 1000
 TOPIC, PARTITION, OFFSET = "visaged-source-topic", "visaged-source-partition", "visaged-source-offset"
 
 READ_AGAIN = "read again"
+END_OF_TIME_MS: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot say
 TRACE: Final = ("traceparent", "tracestate")
 
 
@@ -57,13 +60,20 @@ class RecordCounts(Counts):
 
 
 class RecordFrame(Frame):
-    """A picture that is decoded in a worker: until then it has no size. Its index is the record's offset."""
+    """A picture that is decoded in a worker: until then it has no size. Its index is the record's offset.
+
+    It was taken at the record's time, or now where the record has none, or one that no document can say.
+    """
 
     __slots__ = ("error", "headers")
 
     def __init__(self, record: ConsumerRecord, stream: str, passing: Collection[str] = ()) -> None:
         """`passing`: names of the record's headers that its documents get as they came."""
         taken_at = record.timestamp / 1000
+        own = source_headers(record)
+        if not 0 <= record.timestamp < END_OF_TIME_MS:
+            taken_at = time.time()
+            own = (*own, (ORIGINAL_TIMESTAMP, b"%d" % record.timestamp))
         super().__init__(
             lambda: picture(record.value),
             width=0,
@@ -75,7 +85,7 @@ class RecordFrame(Frame):
             id=id_of(record),
             trace=_trace_of(record),
         )
-        self.headers = (*source_headers(record), *(header for header in record.headers if header[0] in passing))
+        self.headers = (*own, *(header for header in record.headers if header[0] in passing))
         self.error = ""
         """What the work on it met."""
 

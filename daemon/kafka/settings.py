@@ -1,12 +1,13 @@
 """How frames that come from Kafka are configured. Imports no aiokafka."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from configs.section import Section
 from daemon.work.settings import WorkSettings
-from sinks.kafka_settings import ClusterName, NewTopic, TopicName
+from sinks.kafka_settings import ClusterName, Compression, NewTopic, TopicName
 
 EXACTLY_ONCE = "exactly_once"
 OUR_HEADERS = re.compile(r"content-type|schema_(id|version)|trace(parent|state)|ce_.*|visaged-.*")
@@ -16,6 +17,22 @@ def _passing(name: str) -> str:
     if OUR_HEADERS.fullmatch(name):
         raise ValueError("expected a header that documents do not have of their own")
     return name
+
+
+class DeadLetterSettings(Section):
+    topic: TopicName = Field("visaged-dead-letters", description="The topic of the dead letters.")
+    max_record_bytes: int = Field(
+        1_000_000,
+        ge=10_000,
+        description="Maximum size of a dead letter in bytes; at most the topic's max.message.bytes. A larger record is "
+        "sent without its value or its headers, whichever is larger, then without both, then without its key. The "
+        "header visaged-cut says what is missing.",
+    )
+    compression: Compression | None = Field(
+        None,
+        description="Compression of batches of dead letters. null: lz4, or with exactly_once that of the sinks, which "
+        "must be the same, as one producer writes to all.",
+    )
 
 
 class ConsumerSettings(WorkSettings):
@@ -38,11 +55,12 @@ class ConsumerSettings(WorkSettings):
         "some records are worked on again. exactly_once: documents and offsets are written in one "
         "transaction; only for sinks of type kafka in the same cluster.",
     )
-    dead_letter_topic: TopicName = Field(
-        "visaged-dead-letters",
-        description="The topic for records that are not pictures, or whose documents no sink accepts. Each is sent "
-        "with its error.",
+    dead_letters: DeadLetterSettings = Field(
+        DeadLetterSettings(),
+        description="Where records go that are not pictures, or whose documents no sink accepts. Each is sent with its "
+        "error.",
     )
+    dead_letter_topic: TopicName | None = Field(None, description="Old name of dead_letters.topic.")
     create_topics: NewTopic | None = Field(
         None,
         description="Create the topics that this consumer reads and writes, where they do not exist. null: it waits "
@@ -51,7 +69,7 @@ class ConsumerSettings(WorkSettings):
     headers: tuple[Annotated[str, Field(min_length=1), AfterValidator(_passing)], ...] = Field(
         (),
         description="Names of records' headers that their documents get as they came, each as often as it came. "
-        "Nothing: none. traceparent and tracestate need not be named: a document goes on in its record's trace.",
+        "[]: none. traceparent and tracestate need not be named: a document goes on in its record's trace.",
     )
     start: Literal["earliest", "latest"] = Field(
         "earliest",
@@ -81,3 +99,13 @@ class ConsumerSettings(WorkSettings):
         "partitions too, and records are worked on again. Brokers refuse what is outside their "
         "group.min.session.timeout.ms and group.max.session.timeout.ms.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_old_name(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("dead_letter_topic") is None:
+            return data
+        letters = data.get("dead_letters", {})
+        if not isinstance(letters, dict) or "topic" in letters:
+            raise ValueError("expected dead_letters.topic or its old name dead_letter_topic, got both")
+        return {**data, "dead_letters": {**letters, "topic": data["dead_letter_topic"]}}

@@ -15,13 +15,13 @@ from aiokafka import errors as kafka_errors
 
 from daemon.flow.pipeline import STOPPED, Outgoing
 from daemon.flow.receipts import Counts, Receipt
-from daemon.kafka.dead_letters import dead_letter
+from daemon.kafka.dead_letters import DeadLetter, dead_letter
 from daemon.kafka.partition import Commits, Entry, Message, Session
 from daemon.kafka.settings import ConsumerSettings
-from sinks.base import Record
-from sinks.kafka import WITHOUT_PICTURES, size_of
+from sinks.base import Record, SinkError
 from sinks.kafka_client import TOO_LARGE_ERRORS, check_connection, client_arguments, end_producer
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
+from sinks.kafka_times import TimeLimits
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,19 @@ class ExactlyOnce:
         self.topics: Sequence[str] = [settings.topic or sink.topic for sink in sinks]
         if settings.tracking is not None and settings.tracking.events is not None:
             self.topics = [*self.topics, settings.tracking.events.topic]
-        for topic in (*self.topics, settings.dead_letter_topic):
+        for topic in self.topics:
             self.most_bytes.setdefault(topic, max(self.most_bytes.values()))
+        letters = settings.dead_letters
+        most = self.most_bytes.get(letters.topic, letters.max_record_bytes)
+        self.most_bytes[letters.topic] = min(most, letters.max_record_bytes)
+        self.times = {topic: TimeLimits(topic) for topic in self.most_bytes}
+        self.one_by_one: set[str] = set()
+        """Topics whose records go in batches of their own, until it is known for which one the broker refuses them."""
+
+    @property
+    def letters_error(self) -> str | None:
+        """They are in the sessions' transactions, whose end says it."""
+        return None
 
     async def run(self) -> None:
         """Each session has a producer of its own, and they share none."""
@@ -120,7 +131,14 @@ class _Transactions:
 
     def send_dead_letter(self, entry: Entry, reason: str) -> None:
         letter = dead_letter(entry.record, entry.stream, entry.frame.error or reason, reason)
-        entry.messages = [self._message(self._guarantee.settings.dead_letter_topic, letter)]
+        topic = self._guarantee.settings.dead_letters.topic
+        message = self._message(topic, letter)
+        if message is None:
+            most = self._guarantee.most_bytes[topic]
+            self._session.fail(SinkError(f"a dead letter for {topic} has more than {most} bytes", retriable=True))
+            return
+        entry.messages = [message]
+        entry.of_sinks.append(self._session.partition.letters.open())
         self._session.done(entry)
 
     def collect(self, topic: str, record: Record, receipt: Receipt, own: Receipt) -> None:
@@ -158,55 +176,71 @@ class _Transactions:
 
     async def _commit(self, of_frames: Sequence[Message], position: tuple[int, str] | None) -> None:
         assert self._producer is not None  # noqa: S101  # open() has made it
-        producer, tp = self._producer, self._session.partition.tp
+        producer = self._producer
         frameless = list(self._frameless)  # in front, as begin() comes before the frames of its run
         messages = [*(message for message, *_ in frameless), *of_frames]
         async with asyncio.timeout(COMMIT_TIMEOUT_S):
             await producer.begin_transaction()
             self._begun = True
-            sent = [await self._send(producer, message) for message in messages]
-            if position is not None:
-                await producer.send_offsets_to_transaction({tp: position}, self._guarantee.settings.group)
-            # A commit succeeds over a record that was refused: that is only said here.
-            answers = await asyncio.gather(*sent, return_exceptions=True)
-            for message, answer in zip(messages, answers, strict=True):
-                if isinstance(answer, BaseException):
-                    self._learn(message, answer)
-                    raise answer
+            await self._write(producer, messages, position)
             await producer.commit_transaction()
             self._begun = False
+        self._guarantee.one_by_one.difference_update(message.topic for message in messages)
+        self._session.partition.dead_letters += sum(isinstance(message.record, DeadLetter) for message in messages)
         del self._frameless[: len(frameless)]
         for _, *receipts in frameless:
             for receipt in receipts:
                 receipt.acknowledge()
 
+    async def _write(
+        self, producer: AIOKafkaProducer, messages: Sequence[Message], position: tuple[int, str] | None
+    ) -> None:
+        """All that belongs to a transaction. Returns when the brokers have it."""
+        apart = frozenset(self._guarantee.one_by_one)
+        sent: list[asyncio.Future[object]] = []
+        try:
+            for message in messages:
+                sent.append(await self._send(producer, message))
+                if message.topic in apart:
+                    await asyncio.wait(sent[-1:])
+            if position is not None:
+                offsets = {self._session.partition.tp: position}
+                await producer.send_offsets_to_transaction(offsets, self._guarantee.settings.group)
+            await asyncio.gather(*sent)  # a commit succeeds over a record that was refused: that is only said here
+        except Exception:
+            for message, answer in zip(messages, sent, strict=False):
+                if answer.done() and not answer.cancelled() and (refusal := answer.exception()):
+                    self._learn(message, refusal, was_alone=message.topic in apart)
+            raise
+
     async def _send(self, producer: AIOKafkaProducer, message: Message) -> "asyncio.Future[object]":
-        topic, key, value, headers, timestamp_ms = message
+        record = message.sent
         sent: asyncio.Future[object] = await producer.send(
-            topic, value, key, timestamp_ms=timestamp_ms, headers=headers
+            message.topic,
+            None if record.tombstone else record.value,
+            record.key_bytes,
+            timestamp_ms=None if record.timestamp is None else round(record.timestamp * 1000),
+            headers=list(record.headers),
         )
         sent.add_done_callback(lambda done: done.cancelled() or done.exception())  # also of one that nobody gets to
         return sent
 
     def _message(self, topic: str, record: Record) -> Message | None:
         """With its pictures, or without where it would be too large; None: it is too large all the same."""
-        key, timestamp_ms = record.key.encode(), None if record.timestamp is None else round(record.timestamp * 1000)
-        value = None if record.tombstone else record.value
-        whole = Message(topic, key, value, list(record.headers), timestamp_ms)
-        most = self._guarantee.most_bytes[topic]
-        if _size(whole) <= most:
-            return whole
-        if record.smaller is None:
-            return None
-        bare = whole._replace(value=record.smaller, headers=[*record.headers, WITHOUT_PICTURES])
-        return bare if _size(bare) <= most else None
+        sent = self._guarantee.times[topic].dated(record).fitted(self._guarantee.most_bytes[topic])
+        return None if sent is None else Message(topic, record, sent)
 
-    def _learn(self, message: Message, error: BaseException) -> None:
-        """Of a refusal for its size: a record as large is then found too large before it is sent."""
-        if isinstance(error, TOO_LARGE_ERRORS):
-            size = _size(message)
+    def _learn(self, message: Message, refusal: BaseException, *, was_alone: bool) -> None:
+        """Of a refusal for size or time: such a record is then made another before it is sent."""
+        guarantee, topic = self._guarantee, message.topic
+        if isinstance(refusal, TOO_LARGE_ERRORS):
+            size = message.sent.size
             log.warning("the broker refused a record of %d bytes: max_record_bytes is too high", size)
-            self._guarantee.most_bytes[message.topic] = min(self._guarantee.most_bytes[message.topic], size - 1)
+            guarantee.most_bytes[topic] = min(guarantee.most_bytes[topic], size - 1)
+        elif isinstance(refusal, kafka_errors.InvalidTimestampError) and was_alone:
+            guarantee.times[topic].learn(message.record, message.sent)
+        elif isinstance(refusal, kafka_errors.InvalidTimestampError):
+            guarantee.one_by_one.add(topic)  # a batch is refused as a whole
 
 
 class _Topic:
@@ -222,7 +256,3 @@ class _Topic:
 
     async def put(self, record: Record, receipt: Receipt) -> None:
         self.offer(record, receipt)
-
-
-def _size(message: Message) -> int:
-    return size_of(message.key, message.value, message.headers)

@@ -10,6 +10,7 @@ import configs
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.errors import ConfigError
+from daemon.kafka.settings import DeadLetterSettings
 from processors.registry import PROCESSORS
 from sinks import SINKS
 
@@ -397,6 +398,27 @@ class TestMistakes:
         assert found.endswith(f"consumers.c.delivery: {expected}")
         load_text(text.replace("DELIVERY", "at_least_once"))
 
+    def test_dead_letters_of_another_compression_than_the_sinks_of_transactions(self, load_text: Load) -> None:
+        text = """
+            clusters: {c: {bootstrap_servers: 'b:1'}}
+            consumers: {c: {topics: [in], delivery: DELIVERY, dead_letters: {compression: zstd}}}
+            sinks: {a: {type: kafka, topic: a}}
+            """
+        (found,) = mistakes(load_text, text.replace("DELIVERY", "exactly_once"))
+        assert found.endswith(
+            "expected the same compression in all sinks for exactly_once, got a: lz4, the dead letters: zstd"
+        )
+        load_text(text.replace("DELIVERY", "at_least_once"))
+
+    def test_dead_letters_by_their_old_name(self, load_text: Load) -> None:
+        text = "clusters: {c: {bootstrap_servers: 'b:1'}}\nsinks: {k: {type: kafka, topic: t}}\nconsumers: "
+        consumer = load_text(
+            text + "{c: {topics: [in], dead_letter_topic: d, dead_letters: {max_record_bytes: 20000}}}"
+        )
+        assert consumer.consumers["c"].dead_letters == DeadLetterSettings(topic="d", max_record_bytes=20_000)
+        (found,) = mistakes(load_text, text + "{c: {topics: [in], dead_letter_topic: d, dead_letters: {topic: e}}}")
+        assert found.endswith("expected dead_letters.topic or its old name dead_letter_topic, got both")
+
     def test_headers_that_documents_have_of_their_own_are_not_passed_on(self, load_text: Load) -> None:
         text = "clusters: {c: {bootstrap_servers: 'b:1'}}\nsinks: {k: {type: kafka, topic: t}}\nconsumers: "
         assert load_text(text + "{c: {topics: [in], headers: [tenant]}}").consumers["c"].headers == ("tenant",)
@@ -408,6 +430,7 @@ class TestMistakes:
         ("consumers", "expected"),
         [
             ("{c: {topics: [in], dead_letter_topic: in}}", [("consumers.c.dead_letter_topic", "c", "in", "c")]),
+            ("{c: {topics: [in], dead_letters: {topic: in}}}", [("consumers.c.dead_letters.topic", "c", "in", "c")]),
             ("{c: {topics: [x, out]}}", [("sinks.k.topic", "c", "out", "c")]),
             ("{c: {topics: [x, out], cluster: same}}", [("sinks.k.topic", "c", "out", "c")]),
             ("{c: {topics: [in], topic: in}}", [("consumers.c.topic", "c", "in", "c")]),
@@ -424,7 +447,15 @@ class TestMistakes:
                 ],
             ),
         ],
-        ids=["dead letters", "documents", "brokers by two names", "a topic of its own", "events", "through others"],
+        ids=[
+            "dead letters",
+            "dead letters by their new name",
+            "documents",
+            "brokers by two names",
+            "a topic of its own",
+            "events",
+            "through others",
+        ],
     )
     def test_records_that_would_go_round(
         self, load_text: Load, consumers: str, expected: list[tuple[str, str, str, str]]

@@ -16,7 +16,7 @@ from daemon.flow.receipts import Counts, Receipt
 from daemon.kafka.at_least_once import AtLeastOnce
 from daemon.kafka.consumer import Consumer, Guarantee
 from daemon.kafka.records import READ_AGAIN
-from daemon.kafka.settings import ConsumerSettings
+from daemon.kafka.settings import ConsumerSettings, DeadLetterSettings
 from daemon.kafka.transaction import ExactlyOnce
 from processors.types import Frame, Sample
 from sinks.base import Record
@@ -116,7 +116,7 @@ def consumer_of(
     settings = ConsumerSettings(
         topics=(frames.source,),
         group=frames.group,
-        dead_letter_topic=frames.dead,
+        dead_letters=DeadLetterSettings(topic=frames.dead),
         **{"session_timeout": SESSION_TIMEOUT_S, **settings_of_consumer},
     )
     cluster = KafkaCluster(bootstrap_servers=servers or frames.servers, sasl=sasl)

@@ -15,8 +15,8 @@ from aiokafka.errors import UnknownError
 
 from daemon.flow.delivery import Delivery
 from daemon.flow.receipts import Counts
-from sinks.base import Record, SinkError
-from sinks.kafka import WITHOUT_PICTURES, KafkaSink
+from sinks.base import WITHOUT_PICTURES, Record, SinkError
+from sinks.kafka import KafkaSink
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
 from tests.brokers import EMBEDDED_HOST, ApacheKafka, Proxy, new_topic, proxy, records_of
 from tests.waiting import until

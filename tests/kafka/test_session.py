@@ -11,7 +11,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from daemon.flow.engine import Engine
 from daemon.flow.pipeline import Outgoing
-from daemon.flow.receipts import Receipt
+from daemon.flow.receipts import Counts, Receipt
 from daemon.flow.timing import Timing
 from daemon.kafka import partition as partition_module
 from daemon.kafka.partition import Entry, Partition, Session
@@ -138,6 +138,7 @@ class Rig:
             self.consumer,
             ConsumerSettings(topics=("pictures",), max_pending=MAX_PENDING, idle_timeout=idle_timeout),
             counts=self.counts,
+            letters=Counts(),
             make_work=lambda stream, run, place: Script(run, self.asked, self.gate),
             make_commits=self._commits,
             lane=engine.lane("pictures"),

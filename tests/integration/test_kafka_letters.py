@@ -1,0 +1,141 @@
+"""Records that no document can be made of, or whose time no topic takes: they stop nothing and are not lost."""
+
+import os
+import time
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from tests.brokers import ApacheKafka
+from tests.integration.test_kafka_frames import DELIVERIES, POISON, consumer, ended, running
+from tests.kafka_frames import Frames, Tally, error_of, place_of, strip, tally
+from tests.waiting import until
+
+pytestmark = [pytest.mark.usefixtures("accounts"), pytest.mark.timeout(120)]
+
+LARGE = {"max.message.bytes": "12000000"}
+MONTH_S = 30 * 24 * 3600
+
+
+async def poison(
+    frames: Frames, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
+) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=frames.servers, max_request_size=20_000_000) as producer:
+        await producer.send_and_wait(frames.source, value, key, headers=headers)
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_a_dead_letter_has_key_value_and_headers_as_they_came(apache_kafka: ApacheKafka, delivery: str) -> None:
+    frames = Frames(apache_kafka.address(), partitions=1)
+    await frames.create()
+    came: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = [
+        (b"\xff\xfe\x00\x01\xc8", POISON, [("null", None), ("bin", b"\xff"), ("dup", b"1"), ("dup", b"2")]),
+        (None, b"junk", [("ce_id", b"orig")]),
+        (b"", None, []),
+    ]
+    for record in came:
+        await poison(frames, *record)
+    async with running(frames.configuration(delivery)) as app:
+        await until(lambda: ended(app) == 3, timeout_s=60)
+        await until(lambda: consumer(app)["dead_letters"]["records"]["acknowledged"] == 3, timeout_s=20)
+        (partition,) = consumer(app)["partitions"].values()
+        assert (partition["dead_letters"], consumer(app)["dead_letters"]["error"]) == (3, None)
+    letters = await frames.dead_letters()
+    ours = 5
+    assert [(letter.key, letter.value, list(letter.headers[:-ours])) for letter in letters] == came
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+@pytest.mark.parametrize(
+    ("value", "header", "configured", "taken", "cut", "left"),
+    [
+        (5_000, 1_200_000, {}, LARGE, b"headers: 1200005 bytes", (5_000, 0)),
+        (2_000_000, 50_000, {}, LARGE, b"value: 2000000 bytes", (0, 50_000)),
+        (2_000_000, 1_200_000, {}, LARGE, b"value: 2000000 bytes, headers: 1200005 bytes", (0, 0)),
+        (60_000, 5_000, {}, {"max.message.bytes": "20000"}, b"value: 60000 bytes", (0, 5_000)),
+        (2_000_000, 1_200_000, {"max_record_bytes": 5_000_000}, LARGE, None, (2_000_000, 1_200_000)),
+    ],
+    ids=["headers", "value", "both", "the broker takes less than was thought", "neither"],
+)
+async def test_what_a_dead_letter_has_no_room_for_is_cut_and_said(
+    apache_kafka: ApacheKafka,
+    delivery: str,
+    value: int,
+    header: int,
+    configured: dict[str, Any],
+    taken: dict[str, str],
+    cut: bytes | None,
+    left: tuple[int, int],
+) -> None:
+    frames = Frames(apache_kafka.address(), partitions=1)
+    await frames.create(source_configs=LARGE, dead_configs=taken)
+    await frames.send([("door", os.urandom(value))], headers=[("thumb", os.urandom(header))])
+    frames.sent.clear()
+    await frames.send(frames.pictures(20, keys=3))
+    letters = {"topic": frames.dead, **configured}
+    async with running(frames.configuration(delivery, dead_letters=letters)) as app:
+        await until(lambda: consumer(app)["dead_letters"]["records"]["acknowledged"] == 1, timeout_s=60)
+        await until(lambda: consumer(app)["frames"]["acknowledged"] == 20, timeout_s=60)
+    (letter,) = await frames.dead_letters()
+    headers = dict(letter.headers)
+    assert (headers.get("visaged-cut"), len(letter.value), len(headers.get("thumb", b""))) == (cut, *left)
+    assert error_of(letter)[0] == "UnsupportedImage"
+    assert tally(frames.sent, await frames.results()) == Tally(0, 0, 0, 0)
+    assert await frames.committed() == 21
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_no_offset_passes_a_dead_letter_that_was_not_written(apache_kafka: ApacheKafka, delivery: str) -> None:
+    """As the user has no WRITE on their topic: which is told, and gone on from when it has."""
+    kafka = apache_kafka
+    frames = Frames(kafka.address(), partitions=1)
+    await frames.create()
+    await kafka.allow("topic", frames.dead, "describe")
+    await frames.send([("door", strip(0)), ("door", POISON), *frames.pictures(20, keys=3)])
+    configuration = frames.configuration(delivery)
+    configuration["clusters"]["own"]["bootstrap_servers"] = kafka.address("sasl")
+    configuration["clusters"]["own"]["sasl"] = {"username": kafka.user, "password": kafka.password}
+    async with running(configuration) as app:
+        await until(lambda: f"not allowed at topic {frames.dead}" in (consumer(app)["error"] or ""), timeout_s=20)
+        assert consumer(app)["state"] == "stalled"
+        assert await frames.committed() <= 1
+        assert consumer(app)["dead_letters"]["records"]["acknowledged"] == 0
+        (partition,) = consumer(app)["partitions"].values()
+        assert (partition["dead_letters"], "this user needs" in partition["error"]) == (0, True)
+        await kafka.allow("topic", frames.dead, "write")
+        await until(
+            lambda: consumer(app)["state"] == "running" and consumer(app)["frames"]["pending"] == 0, timeout_s=60
+        )
+        await until(lambda: consumer(app)["dead_letters"]["records"]["acknowledged"] == 1, timeout_s=20)
+    assert await frames.committed() == 22
+    assert len(await frames.dead_letters()) == 1
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_a_record_whose_time_the_output_refuses_stops_nothing(
+    apache_kafka: ApacheKafka, delivery: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own topic takes any time; those of documents and dead letters take an hour ahead, as is the default."""
+    frames = Frames(apache_kafka.address(), partitions=1)
+    await frames.create(source_configs={"message.timestamp.after.max.ms": str(2**62)})
+    ahead, year_20000 = round((time.time() + MONTH_S) * 1000), 569_000_000_000_000
+    await frames.send(frames.pictures(10, keys=3))
+    await frames.send([("skewed", strip(0)), ("skewed", POISON)], timestamp_ms=ahead)
+    await frames.send([("skewed", strip(1)), ("skewed", POISON)], timestamp_ms=year_20000)
+    await frames.send(frames.pictures(40, keys=3, seed=1))
+    async with running(frames.configuration(delivery)) as app:
+        await until(lambda: ended(app) >= 54 and consumer(app)["frames"]["pending"] == 0, timeout_s=90)
+        await until(lambda: consumer(app)["state"] == "running")
+    letters, results = await frames.dead_letters(), await frames.results()
+    good = {place: key for place, key in frames.sent.items() if place.offset not in (11, 13)}
+    skewed = list({place_of(record): record for record in results if record.key == b"skewed"}.values())
+    found = tally(good, results)
+    assert found._replace(doubled=0) == Tally(0, 0, 0, 0)
+    assert delivery == "at_least_once" or found.doubled == 0
+    for record, came in zip([*skewed, *letters], [ahead, year_20000] * 2, strict=True):
+        assert dict(record.headers)["visaged-original-timestamp"] == str(came).encode()
+        assert abs(record.timestamp / 1000 - time.time()) < 120
+    assert await frames.committed() == 54
+    told = [message for message in caplog.messages if "refuses a record's time" in message]
+    assert len(told) == 2, told  # by each of the two topics, once
