@@ -136,7 +136,9 @@ class KafkaSink:
         try:
             while waiting or self._under_way:
                 if not self._under_way:
-                    waiting = await self._send(await self._ready(), self._fitting(waiting, outcome))
+                    if not (fitting := self._fitting(waiting, outcome)):
+                        break
+                    waiting = await self._send(await self._ready(), fitting)
                 waiting.extendleft(reversed(await self._settle(outcome)))
         except (SinkError, KafkaError) as err:
             self._spent = self._spent or isinstance(err, KafkaError)

@@ -28,14 +28,18 @@ class BrokerWatch:
     def __init__(self, name: str, settings: ConsumerSettings, cluster: KafkaCluster) -> None:
         self.error: str | None = None
         """What stands between the consumer and its partitions, with what can be done about it; None: nothing."""
-        self.joined = False
-        """Whether the group has said which partitions are ours."""
+        self.waits_since: float | None = time.monotonic()
+        """When the group began to share out the partitions; None: it has said which are ours."""
         self.ends: Mapping[TopicPartition, int] = {}
         """Of partitions of which nothing is asked, as all that is theirs waits to be worked on: where they end."""
         self._name = name
         self._settings = settings
         self._cluster = cluster
-        self._began = time.monotonic()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has said which partitions are ours."""
+        return self.waits_since is None
 
     async def look(self, consumer: AIOKafkaConsumer, arguments: dict[str, Any]) -> None:
         """Raises KafkaError where the group refuses us."""
@@ -78,7 +82,7 @@ class BrokerWatch:
                     await committed_offsets(consumer, [TopicPartition(self._settings.topics[0], 0)])
         except (KafkaError, TimeoutError) as err:
             return await self._reason(arguments, silent, err)
-        if not self.joined and time.monotonic() - self._began > JOIN_S:
+        if self.waits_since is not None and time.monotonic() - self.waits_since > JOIN_S:
             return (
                 f"group {self._settings.group} has not said which partitions are ours: it waits for its other members"
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -220,7 +221,7 @@ class Consumer:
             except TopicAuthorizationFailedError as err:
                 for tp, partition in self.partitions.items():
                     if tp.topic in err.args:
-                        partition.fail(err)
+                        partition.refuse(err)
                 continue
             except NoOffsetForPartitionError:
                 continue  # asked for before a rebalance; its new opening sees to where it begins
@@ -231,7 +232,7 @@ class Consumer:
 
     def assigned(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition], guarantee: Guarantee) -> None:
         """All that are ours now, some perhaps from before; none, where the group has more members than partitions."""
-        self._brokers.joined = True
+        self._brokers.waits_since = None
         for tp in tps:
             if self._stopping.is_set() or tp in self.partitions:
                 continue
@@ -252,6 +253,8 @@ class Consumer:
             )
 
     async def revoked(self, tps: Sequence[TopicPartition]) -> None:
+        """The group shares them out anew."""
+        self._brokers.waits_since = time.monotonic()
         await self._close(tps, grace=REVOCATION_GRACE_S)
 
     async def _close(self, tps: Sequence[TopicPartition], grace: float | None) -> None:

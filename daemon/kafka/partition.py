@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from daemon.errors import SourceError, VisagedError
 from daemon.flow.engine import Lane
@@ -45,6 +45,8 @@ MOST_AT_ONCE = 500  # records in one commit
 MOST_KEYS = 1000  # of a partition; beyond, the one that has been idle the longest ends early
 SWEEP_S = 1.0
 FLUSH_INTERVAL_S = 0.02
+POSITION_TIMEOUT_S = 0.5
+REFUSAL_S = 3.0  # a partition that may not be read is asked for several times in it
 
 
 class Message(NamedTuple):
@@ -385,6 +387,8 @@ class Partition:
         """Of a transaction whose end is not known: the next opening learns it from the committed offset."""
         self.session: Session | None = None
         self._progress = Progress()
+        self._refusal: str | None = None
+        self._refused_at = 0.0
         self._make_work = make_work
         self._lane = lane
         self._window = window
@@ -404,7 +408,7 @@ class Partition:
     def obstacle(self) -> str | None:
         """What stands between the partition and its next commit, with what can be done about it; None: nothing."""
         commits = self.session.commits if self.session else None
-        return self.error or (commits.obstacle if commits else None) or self._progress.stall
+        return self.error or self._refusal or (commits.obstacle if commits else None) or self._progress.stall
 
     def take(self, record: ConsumerRecord) -> None:
         if self.session:
@@ -413,18 +417,24 @@ class Partition:
     def miss(self, offset: int) -> None:
         """The broker does not have the offset that we want to read from."""
         self.out_of_range = offset
-        self.fail(SourceError(f"offset {offset} is out of the partition's range"))
-
-    def fail(self, error: Exception) -> None:
-        """It can't be read, for now."""
         if self.session:
-            self.session.fail(error)
+            self.session.fail(SourceError(f"offset {offset} is out of the partition's range"))
+
+    def refuse(self, error: KafkaError) -> None:
+        """The broker does not let us read it, for now."""
+        why = words(error)
+        if why != self._refusal:
+            log.warning("%s-%d: %s", self.tp.topic, self.tp.partition, why)
+        self._refusal, self._refused_at = why, asyncio.get_running_loop().time()
 
     async def look(self, end: int | None = None) -> None:
         """Sees whether it moves and how far it is behind; what has come to a stand is logged, once.
 
         `end`: where it ends, if that has been asked; None: what the last records came with.
         """
+        if self._refusal and asyncio.get_running_loop().time() - self._refused_at > REFUSAL_S:
+            log.info("%s-%d: over: %s", self.tp.topic, self.tp.partition, self._refusal)
+            self._refusal = None
         said = self._progress.stall
         session, consumer, tp = self.session, self.consumer, self.tp
         committed = session.committed if session else None
@@ -433,14 +443,14 @@ class Partition:
             asyncio.get_running_loop().time(),
             committed=committed,
             pending=session.pending if session else 0,
-            read=await consumer.position(tp) if assigned and committed is not None else 0,
+            read=await _position(consumer, tp) if assigned and committed is not None else 0,
             stable=end or (_stable_offset(consumer, tp) if assigned else None),
             end=end or (consumer.highwater(tp) if assigned else None),
         )
         if self._progress.stall not in (None, said):
             log.warning("%s-%d: %s", tp.topic, tp.partition, self._progress.stall)
         elif said and self._progress.stall is None:
-            log.info("%s-%d: goes on", tp.topic, tp.partition)
+            log.info("%s-%d: over: %s", tp.topic, tp.partition, said)
 
     def settle(self, position: int) -> None:
         """What was in doubt: all before `position` is committed."""
@@ -469,10 +479,11 @@ class Partition:
     async def close(self, grace: float | None) -> None:
         """Lets what is under way end within `grace` seconds (None: as long as it takes), and drops the rest."""
         self._closing = True
+        has_begun = self.session is not None and self.session.committed is not None
         if self.session:
             self.session.finish()
         try:
-            await asyncio.wait([self._task], timeout=grace)
+            await asyncio.wait([self._task], timeout=grace if has_begun else 0)
         finally:
             self._task.cancel()
         await asyncio.wait([self._task])
@@ -492,6 +503,16 @@ class Partition:
                     await asyncio.sleep(REOPEN_S)
         finally:
             self.settle(0)
+
+
+async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
+    """The next offset that is asked for; 0 where that changes right now."""
+    try:
+        async with asyncio.timeout(POSITION_TIMEOUT_S):
+            position: int = await consumer.position(tp)
+            return position
+    except (IllegalStateError, TimeoutError):
+        return 0
 
 
 def _stable_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:

@@ -108,6 +108,27 @@ async def test_what_this_user_is_not_allowed_is_told_with_what_it_needs(apache_k
         await until_committed(frames, 5)
 
 
+async def test_a_topic_that_this_user_may_no_longer_read_is_told_and_read_again(
+    apache_kafka: ApacheKafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka = apache_kafka
+    signed_in: dict[str, Any] = {"servers": kafka.address("sasl"), "sasl": sasl_of(kafka)}
+    frames = Frames(kafka.address(), partitions=1)
+    await frames.create()
+    await frames.send(frames.pictures(5, keys=1))
+    await frames.commit(0)  # so that it opens
+    await kafka.allow("topic", frames.source, "describe")
+    async with consuming(frames, to_sink(taking()), **signed_in) as consumer:
+        await told(consumer, f"{frames.source}-0: not allowed at topic {frames.source}: this user needs READ")
+        await asyncio.sleep(2 * WATCH_S)
+        assert consumer.state == "stalled"
+        await kafka.allow("topic", frames.source, "read")
+        await until_committed(frames, 5)
+        await runs(consumer)
+    warnings = [record.getMessage() for record in caplog.records if record.name == "daemon.kafka.partition"]
+    assert len(warnings) == 1, warnings
+
+
 async def test_transactions_that_this_user_is_not_allowed_are_told(apache_kafka: ApacheKafka) -> None:
     kafka = apache_kafka
     signed_in: dict[str, Any] = {"servers": kafka.address("sasl"), "sasl": sasl_of(kafka)}

@@ -18,6 +18,7 @@ from daemon.flow.receipts import Counts
 from sinks.base import WITHOUT_PICTURES, Record, SinkError
 from sinks.kafka import KafkaSink
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
+from sinks.kafka_times import ORIGINAL_TIMESTAMP
 from tests.brokers import EMBEDDED_HOST, ApacheKafka, Proxy, new_topic, proxy, records_of
 from tests.waiting import until
 
@@ -96,6 +97,45 @@ def reach(request: pytest.FixtureRequest) -> Reach:
 
 
 # What arrives
+
+
+async def test_records_that_are_all_too_large_are_refused_each_time(embedded: str) -> None:
+    """Nothing is then under way that could be waited for."""
+    settings = kafka_settings(embedded, max_record_bytes=1000)
+    large, small = record(1, size=2000), record(2)
+    async with opened(settings) as sink:
+        for _ in range(2):
+            with pytest.raises(SinkError) as refusal:
+                await sink.write([large])
+            assert refusal.value.refused == ((large, "too large"),)
+        await sink.write([small])
+    (written,) = await records_of(embedded, settings.topic)
+    assert written.value == small.value
+
+
+async def test_a_time_that_the_topic_refuses_goes_with_the_present_one(apache_kafka: ApacheKafka) -> None:
+    settings = kafka_settings(apache_kafka.address())
+    ahead = time.time() + 30 * 24 * 3600
+    async with opened(settings) as sink:
+        await sink.write([record(1), record(2, timestamp=ahead), record(3)])
+        await sink.write([record(4, timestamp=ahead + 1), record(5, timestamp=ahead / 2)])
+    written = await records_of(apache_kafka.address(), settings.topic)
+    assert [int(message.value) for message in written] == [1, 2, 3, 4, 5]
+    found = [dict(message.headers).get(ORIGINAL_TIMESTAMP) for message in written]
+    assert found == [None, b"%d" % round(ahead * 1000), None, b"%d" % round((ahead + 1) * 1000), None]
+    assert all(abs(message.timestamp / 1000 - time.time()) < 60 for message in written[:4])
+
+
+async def test_a_machine_whose_clock_is_ahead_writes_all_the_same(
+    apache_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    monkeypatch.setattr("sinks.kafka_times.time.time", lambda: now() + 30 * 24 * 3600)
+    settings = kafka_settings(apache_kafka.address())
+    async with opened(settings) as sink:
+        await sink.write([record(1, timestamp=time.time())])
+    (written,) = await records_of(apache_kafka.address(), settings.topic)
+    assert written.timestamp == -1
 
 
 async def test_a_record_arrives_with_key_headers_and_timestamp(reach: Reach) -> None:

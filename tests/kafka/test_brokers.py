@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,7 +49,7 @@ class Member:
 def watch(monkeypatch: pytest.MonkeyPatch) -> BrokerWatch:
     monkeypatch.setattr(brokers, "ANSWER_S", 0.05)
     watch = BrokerWatch("frames", ConsumerSettings(topics=("frames",)), KafkaCluster(bootstrap_servers=SERVERS))
-    watch.joined = True
+    watch.waits_since = None
     return watch
 
 
@@ -101,7 +102,7 @@ async def test_brokers_that_answer_for_a_group_that_does_not(
 
 
 async def test_a_group_that_does_not_let_a_member_in(watch: BrokerWatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch.joined = False
+    watch.waits_since = time.monotonic()
     await watch.look(Member(), {})
     assert watch.error is None
     monkeypatch.setattr(brokers, "JOIN_S", -1)
