@@ -156,9 +156,7 @@ class App:
         sinks, consumer = self._sinks_of(self._config.consumers[name]), self._consumer(name, plan)
 
         def obstacles() -> list[str]:
-            partitions = consumer.partitions.items()
-            errors = [f"{tp.topic}-{tp.partition}: {one.error}" for tp, one in partitions if one.error]
-            return [*errors, *_obstacles(sinks)]
+            return [consumer.error] if consumer.error else _obstacles(sinks)
 
         return Supervisor(consumer, obstacles)
 

@@ -212,6 +212,9 @@ def _partitions(of: Mapping[str, Supervisor[Any]]) -> Iterator[Metric]:
     text = "Records that have come and are not done."
     pending = [(key, status["pending"]) for key, status in rows]
     yield _gauge("visaged_consumer_partition_pending", text, labels, pending)
+    text = "Offsets up to the partition's end that are not done."
+    lag = [(key, status["lag"]) for key, status in rows if status["lag"] is not None]
+    yield _gauge("visaged_consumer_partition_lag", text, labels, lag)
 
 
 def _sinks(of: Mapping[str, Delivery]) -> Iterator[Metric]:

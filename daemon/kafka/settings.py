@@ -60,7 +60,7 @@ class ConsumerSettings(WorkSettings):
         description="Where records go that are not pictures, or whose documents no sink accepts. Each is sent with its "
         "error.",
     )
-    dead_letter_topic: TopicName | None = Field(None, description="Old name of dead_letters.topic.")
+    dead_letter_topic: TopicName | None = Field(None, description="Old name of dead_letters.topic. null: that holds.")
     create_topics: NewTopic | None = Field(
         None,
         description="Create the topics that this consumer reads and writes, where they do not exist. null: it waits "

@@ -83,6 +83,8 @@ async def test_each_frame_once_and_each_key_in_order_and_poison_to_the_dead_lett
     await frames.send(values, headers=[("trace", None)])
     async with running(frames.configuration(delivery)) as app:
         await until(lambda: ended(app) == 300, timeout_s=60)
+        await until(lambda: consumer(app)["dead_letters"]["records"]["acknowledged"] == 3, timeout_s=20)
+        await until(lambda: figures(app).get("partition_lag") == 0, timeout_s=20)
         of_sink = app.status()["sinks"]["out"]["records"]
         assert (of_sink["received"], of_sink["acknowledged"]) == (297, 297)
         row, metrics = consumer(app), figures(app)
