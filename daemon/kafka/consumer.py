@@ -140,6 +140,7 @@ class Consumer:
             raise
         finally:
             self._brokers = BrokerWatch(self.name, self._settings, self._cluster)
+            self._guarantee = None
 
     def stop(self) -> None:
         """Reads no more; run() returns when what is under way has gone to the sinks and is committed."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -46,43 +46,54 @@ async def test_a_dead_letter_has_key_value_and_headers_as_they_came(apache_kafka
     assert [(letter.key, letter.value, list(letter.headers[:-ours])) for letter in letters] == came
 
 
+class Junk(NamedTuple):
+    """A record that is no picture, and what of its dead letter is said to be cut."""
+
+    value: int
+    header: int
+    cut: bytes | None
+
+
 @pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize(
-    ("value", "header", "configured", "taken", "cut", "left"),
+    ("junk", "configured", "taken"),
     [
-        (5_000, 1_200_000, {}, LARGE, b"headers: 1200005 bytes", (5_000, 0)),
-        (2_000_000, 50_000, {}, LARGE, b"value: 2000000 bytes", (0, 50_000)),
-        (2_000_000, 1_200_000, {}, LARGE, b"value: 2000000 bytes, headers: 1200005 bytes", (0, 0)),
-        (60_000, 5_000, {}, {"max.message.bytes": "20000"}, b"value: 60000 bytes", (0, 5_000)),
-        (2_000_000, 1_200_000, {"max_record_bytes": 5_000_000}, LARGE, None, (2_000_000, 1_200_000)),
+        (
+            [
+                Junk(5_000, 1_200_000, b"headers: 1200005 bytes"),
+                Junk(2_000_000, 50_000, b"value: 2000000 bytes"),
+                Junk(2_000_000, 1_200_000, b"value: 2000000 bytes, headers: 1200005 bytes"),
+                Junk(500_000, 400_000, None),
+            ],
+            {},
+            LARGE,
+        ),
+        ([Junk(60_000, 5_000, b"value: 60000 bytes")], {}, {"max.message.bytes": "20000"}),
+        ([Junk(2_000_000, 1_200_000, None)], {"max_record_bytes": 5_000_000}, LARGE),
     ],
-    ids=["headers", "value", "both", "the broker takes less than was thought", "neither"],
+    ids=["by default", "where the broker takes less than was thought", "where more is allowed"],
 )
 async def test_what_a_dead_letter_has_no_room_for_is_cut_and_said(
-    apache_kafka: ApacheKafka,
-    delivery: str,
-    value: int,
-    header: int,
-    configured: dict[str, Any],
-    taken: dict[str, str],
-    cut: bytes | None,
-    left: tuple[int, int],
+    apache_kafka: ApacheKafka, delivery: str, junk: list[Junk], configured: dict[str, Any], taken: dict[str, str]
 ) -> None:
     frames = Frames(apache_kafka.address(), partitions=1)
     await frames.create(source_configs=LARGE, dead_configs=taken)
-    await frames.send([("door", os.urandom(value))], headers=[("thumb", os.urandom(header))])
+    for one in junk:
+        await frames.send([("door", os.urandom(one.value))], headers=[("thumb", os.urandom(one.header))])
     frames.sent.clear()
     await frames.send(frames.pictures(20, keys=3))
     letters = {"topic": frames.dead, **configured}
     async with running(frames.configuration(delivery, dead_letters=letters)) as app:
-        await until(lambda: consumer(app)["dead_letters"]["records"]["acknowledged"] == 1, timeout_s=60)
+        await until(lambda: consumer(app)["dead_letters"]["records"]["acknowledged"] == len(junk), timeout_s=60)
         await until(lambda: consumer(app)["frames"]["acknowledged"] == 20, timeout_s=60)
-    (letter,) = await frames.dead_letters()
-    headers = dict(letter.headers)
-    assert (headers.get("visaged-cut"), len(letter.value), len(headers.get("thumb", b""))) == (cut, *left)
-    assert error_of(letter)[0] == "UnsupportedImage"
+    for letter, one in zip(await frames.dead_letters(), junk, strict=True):
+        headers, cut = dict(letter.headers), one.cut or b""
+        assert headers.get("visaged-cut") == one.cut
+        assert len(letter.value) == (0 if b"value" in cut else one.value)
+        assert len(headers.get("thumb", b"")) == (0 if b"headers" in cut else one.header)
+        assert error_of(letter)[0] == "UnsupportedImage"
     assert tally(frames.sent, await frames.results()) == Tally(0, 0, 0, 0)
-    assert await frames.committed() == 21
+    assert await frames.committed() == 20 + len(junk)
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
