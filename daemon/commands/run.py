@@ -88,7 +88,11 @@ class App:
         self._models = ModelStore(config.models.directory, config.models.provider)
         self._workers = config.engine.workers or os.cpu_count() or 1
         self._engine = Engine(self._workers, config.engine.hang_timeout)
-        self._aside = self._engine.lane("shots", share=config.engine.shots_share)
+        self._aside = self._engine.lane(
+            "shots",
+            share=config.engine.shots_share,
+            at_once=max(self._workers - 1, 1),  # a frame finds a worker
+        )
         self._deliveries = {
             name: Delivery(name, make_sink(sink, config.clusters), linger=sink.linger)
             for name, sink in config.sinks.items()

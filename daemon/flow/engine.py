@@ -40,8 +40,9 @@ ABANDONED_AGE_S = 3600.0  # after which one is forgotten: a few in a week are no
 class Lane:
     """A stream's or HTTP's share of the engine. Made by Engine.lane(); belongs to the event loop's thread."""
 
-    def __init__(self, engine: "Engine", name: str, weight: float, share: float | None) -> None:
+    def __init__(self, engine: "Engine", name: str, weight: float, share: float | None, at_once: int | None) -> None:
         self.name = name
+        self._at_once = at_once
         self._weight = weight
         self._share = share
         self._engine = engine
@@ -117,17 +118,17 @@ class Engine:
         growth = self._history.growth(seconds)
         return None if growth is None else growth.rate("busy") / self.workers
 
-    def lane(self, name: str, weight: float = 1.0, *, share: float | None = None) -> Lane:
+    def lane(self, name: str, weight: float = 1.0, *, share: float | None = None, at_once: int | None = None) -> Lane:
         """A lane of weight 2 gets twice the time of one of weight 1 while both have work.
 
         With a `share`, between 0 and 1, it gets that part of the time of all that have none, however many, and of those
-        with a share that were made before it.
+        with a share that were made before it. At most `at_once` workers are at its jobs: the others find one free.
         """
         if not weight > 0:
             raise ValueError(f"expected a weight above 0, got {weight}")
         if share is not None and not 0 < share < 1:
             raise ValueError(f"expected a share between 0 and 1, got {share}")
-        lane = Lane(self, name, weight, share)
+        lane = Lane(self, name, weight, share, at_once)
         with self._changed:
             self._lanes.append(lane)
         return lane
@@ -201,16 +202,19 @@ class Engine:
             waiting = lane._clear()
         _cancel(waiting)
 
+    def _may_run(self, lane: Lane) -> bool:
+        return lane._at_once is None or sum(worker.lane is lane for worker in self._workers) < lane._at_once
+
     def _work(self, worker: "_Worker") -> None:
         while True:
             with self._changed:
-                while not (ready := [lane for lane in self._lanes if lane._jobs]):
+                while not (ready := [lane for lane in self._lanes if lane._jobs and self._may_run(lane)]):
                     if self._closed:
                         return
                     self._changed.wait()
                 lane = min(ready, key=lambda lane: lane._used)
                 self._used = lane._used
-                worker.job = lane._jobs.popleft()
+                worker.job, worker.lane = lane._jobs.popleft(), lane
                 worker.began = time.monotonic()
             before = time.thread_time()
             worker.job.run()
@@ -220,17 +224,18 @@ class Engine:
                     return
                 self._busy_s += time.monotonic() - worker.began
                 worker.began = math.inf
-                worker.job = None  # a worker that waits holds no frame
+                worker.job = worker.lane = None  # a worker that waits holds no frame
                 lane._used += took / lane.weight
 
 
 class _Worker:
     """A thread and what it is at."""
 
-    __slots__ = ("began", "is_abandoned", "job", "thread")
+    __slots__ = ("began", "is_abandoned", "job", "lane", "thread")
 
     def __init__(self, name: str, work: "Callable[[_Worker], None]") -> None:
         self.job: _Job[object] | None = None
+        self.lane: Lane | None = None
         self.began = math.inf
         self.is_abandoned = False
         self.thread = threading.Thread(target=work, args=(self,), name=name, daemon=True)

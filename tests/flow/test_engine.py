@@ -207,6 +207,23 @@ async def test_a_share_is_of_the_streams_and_of_the_shares_made_before(alone: En
     assert (shots.weight, http.weight) == pytest.approx((0.25, 1.0))
 
 
+async def test_a_lane_takes_no_more_workers_than_it_may(engine: Engine) -> None:
+    """The others are free for those who cannot wait, also while much of it waits."""
+    lane, other = engine.lane("shots", at_once=1), engine.lane("frames")
+    gate, begun = threading.Event(), threading.Semaphore(0)
+
+    def hold() -> None:
+        begun.release()
+        assert gate.wait(10)
+
+    held = [lane.submit(hold) for _ in range(3)]
+    assert await asyncio.to_thread(begun.acquire, timeout=10)
+    assert await asyncio.wait_for(other.submit(lambda: 7), 10) == 7
+    assert lane.waiting == 2
+    gate.set()
+    await asyncio.wait_for(asyncio.gather(*held), 10)
+
+
 @pytest.mark.parametrize("share", [0, 1, 1.5, float("nan")])
 async def test_shares_that_cannot_be_are_refused(alone: Engine, share: float) -> None:
     with pytest.raises(ValueError, match="share between 0 and 1"):
