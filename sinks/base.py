@@ -75,9 +75,10 @@ class SinkError(Exception):
     """A sink could not be opened, or records were not written: all of the call, or those that it names.
 
     `retriable`: the same call may succeed later; the caller waits and makes it again, with `unwritten` alone. A sink
-    whose error is not retriable has ended. `refused` records, each with a short reason (a name of counters: no figures
-    in it), will never be written. `in_doubt` records may have been written or not, and the sink can't find out; it will
-    not write them again. Neither kind ends the sink, whatever `retriable` says, where there is no other.
+    whose write() is not retriable is opened again; one whose open() is not has ended. `refused` records, each with a
+    short reason (a name of counters: no figures in it), will never be written. `in_doubt` records may have been written
+    or not, and the sink can't find out; it will not write them again. Neither kind says anything of the sink, whatever
+    `retriable` says, where there is no other.
     """
 
     def __init__(

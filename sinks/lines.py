@@ -1,6 +1,7 @@
 """JSON Lines: what the file and the standard output have in common."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from sinks.base import Record, SinkError
 
@@ -20,3 +21,9 @@ def joined(lines: Sequence[Record]) -> bytes:
 def raise_refused(refused: Refused) -> None:
     if refused:
         raise SinkError(f"expected documents of one line, got {len(refused)} others", retriable=False, refused=refused)
+
+
+def behind(lines: Sequence[Record], written: int) -> list[Record]:
+    """Of joined lines those that are not whole in its first `written` bytes."""
+    ends = accumulate(len(record.value) + 1 for record in lines)
+    return [record for record, end in zip(lines, ends, strict=True) if end > written]

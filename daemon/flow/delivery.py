@@ -1,8 +1,12 @@
-"""A sink's queue and the one task that writes to it: in batches, again where that may succeed later."""
+"""A sink's queue and the one task that writes to it: in batches, again where that may succeed later.
+
+The one boundary around sinks. What a sink raises beside SinkError is a fault of it or of its library: the sink is
+closed and opened again, and a batch that meets such a fault three times fails alone. Nothing else ends for it.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from daemon.flow.history import SHORT_S
@@ -16,6 +20,7 @@ BACKLOG = 1000
 BATCH = 500
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
+TRIES = 3  # of a batch with a sink that fails for no reason that it knows
 IN_DOUBT = "in doubt"
 
 State = Literal["opening", "writing", "waiting", "closed"]
@@ -100,35 +105,32 @@ class Delivery:
             raise
 
     async def run(self) -> None:
-        """Opens the sink and writes until close(). Raises SinkError when the sink has ended for good. Once."""
+        """Opens the sink and writes until close(). Raises SinkError when the sink cannot be opened for good. Once."""
         if self._ended.is_set():
             return
         self._began = True
         try:
             async with self._limit:
-                await self._until_done(self.sink.open)
+                await self._until_open()
+                self._well()
                 while True:
                     self._in_hand = await self._queue.get_batch(self._batch, self._linger)
-                    await self._until_done(self._write)
+                    await self._until_written()
                     self._overflowing = False
         except QueueClosed:
             pass
-        except TimeoutError:
+        except TimeoutError:  # the limit's: a sink's own is met where the sink is called
             if not self._limit.expired():
                 raise
-        except Exception as err:
-            for item in self._in_hand:
-                item.fail(self._failure(type(err).__name__))
-            self._in_hand = ()
+        except SinkError as err:
+            self._fail_in_hand(err)
             raise
         finally:
             self._writing_over = True
             self._drop_all()
-            try:
-                await self.sink.close()
-            finally:
-                self.state = "closed"
-                self._ended.set()
+            await self._close_sink()
+            self.state = "closed"
+            self._ended.set()
 
     async def close(self, timeout: float) -> None:
         """Takes no more, writes what is in within `timeout`, drops the rest and closes the sink."""
@@ -148,7 +150,7 @@ class Delivery:
     async def _write(self) -> None:
         items, left = self._in_hand, []
         try:
-            await self.sink.write([item.record for item in items])
+            await _called(lambda: self.sink.write([item.record for item in items]))
         except SinkError as err:
             refused = {id(record): reason for record, reason in err.refused}
             in_doubt = {id(record) for record in err.in_doubt}
@@ -171,25 +173,75 @@ class Delivery:
                 item.acknowledge()
             self._in_hand = ()
 
-    async def _until_done(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        delay = FIRST_DELAY_S
-        while True:
+    async def _until_open(self) -> None:
+        """Raises SinkError where it will never be open."""
+        for delay in _delays():
             try:
-                await attempt()
+                await _called(self.sink.open)
             except SinkError as err:
                 if not err.retriable:
                     raise
-                if self.error != str(err):  # in an outage it is the same each time
-                    log.warning("%s: %s; trying again", self.name, err)
-                self.error, self.state = str(err), "waiting"
-                self.retries += 1
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, LONGEST_DELAY_S)
+                await self._wait(err, delay)
+            except Exception as err:  # noqa: BLE001  # told by _reset()
+                await self._reset(err, delay)
             else:
-                if self.error is not None:
-                    log.info("%s: writing again", self.name)
-                self.error, self.state = None, "writing"
                 return
+
+    async def _until_written(self) -> None:
+        """All in hand is written or has failed. Raises SinkError where the sink cannot be opened again."""
+        faults = 0
+        for delay in _delays():
+            try:
+                await self._write()
+            except Exception as err:  # noqa: BLE001  # told by those who wait
+                if isinstance(err, SinkError) and err.retriable:
+                    await self._wait(err, delay)
+                    continue
+                faults += 1
+                if faults == TRIES:
+                    self._fail_in_hand(err)
+                await self._reset(err, delay)
+                await self._until_open()
+                if not self._in_hand:
+                    return
+            else:
+                self._well()
+                return
+
+    async def _wait(self, err: SinkError, delay: float) -> None:
+        if self.error != str(err):  # in an outage it is the same each time
+            log.warning("%s: %s; trying again", self.name, err)
+        await self._pause(str(err), delay)
+
+    async def _reset(self, err: Exception, delay: float) -> None:
+        """Closes a sink that is in no state to go on."""
+        if self.error is None:
+            expected = isinstance(err, SinkError)
+            message = "%s: %s; opening it again"
+            log.error(message, self.name, err if expected else repr(err), exc_info=None if expected else err)
+        await self._close_sink()
+        await self._pause(str(err) if isinstance(err, SinkError) else repr(err), delay)
+
+    async def _pause(self, error: str, delay: float) -> None:
+        self.error, self.state = error, "waiting"
+        self.retries += 1
+        await asyncio.sleep(delay)
+
+    def _well(self) -> None:
+        if self.error is not None:
+            log.info("%s: writing again", self.name)
+        self.error, self.state = None, "writing"
+
+    async def _close_sink(self) -> None:
+        try:
+            await _called(self.sink.close)
+        except Exception:
+            log.exception("%s: failed to close", self.name)
+
+    def _fail_in_hand(self, err: Exception) -> None:
+        items, self._in_hand = self._in_hand, ()
+        for item in items:
+            item.fail(self._failure(type(err).__name__))
 
     def _failure(self, reason: str) -> str:
         """The reason under this delivery's name; the first failure for it is logged."""
@@ -209,3 +261,22 @@ class Delivery:
         items, self._in_hand = self._in_hand, ()
         for item in (*items, *self._queue.drain()):
             item.drop(self._stopped)
+
+
+def _delays() -> Iterator[float]:
+    """Seconds to wait after each attempt in vain."""
+    delay = FIRST_DELAY_S
+    while True:
+        yield delay
+        delay = min(delay * 2, LONGEST_DELAY_S)
+
+
+async def _called(call: Callable[[], Awaitable[None]]) -> None:
+    """A cancellation that nobody asked for is a library's fault, as of a task of its own that it waits for."""
+    try:
+        await call()
+    except asyncio.CancelledError as err:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("the sink cancelled its own call") from err

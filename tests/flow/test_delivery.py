@@ -309,17 +309,96 @@ async def test_a_sink_that_cannot_be_opened_ends_the_run() -> None:
     assert rig.sink.calls == ["open", "close"]
 
 
-@pytest.mark.parametrize(("error", "reason"), [(final(), "SinkError"), (ZeroDivisionError(), "ZeroDivisionError")])
-async def test_a_sink_that_ends_or_breaks_ends_the_run(error: Exception, reason: str) -> None:
-    async def end(records: Sequence[Record]) -> None:
+FAULTS: list[BaseException] = [
+    final(),
+    ZeroDivisionError("a bug"),
+    TimeoutError("a library's"),
+    asyncio.CancelledError("a library's"),
+]
+
+
+def fail_with(error: BaseException) -> Write:
+    async def fail(records: Sequence[Record]) -> None:
         raise error
 
-    rig = Rig(ScriptedSink(writes=[None, end]), batch=2)
+    return fail
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
+async def test_a_sink_that_breaks_is_opened_again_and_loses_nothing(error: BaseException) -> None:
+    rig = Rig(ScriptedSink(writes=[None, fail_with(error), fail_with(error)]), batch=2)
     rig.offer(range(6))
-    with pytest.raises(type(error)):
+    await rig.start()
+    await rig.delivery.close(1)
+    assert rig.ended() == {"acknowledged": 6}
+    assert numbers(rig.sink.written) == list(range(6))
+    assert rig.sink.calls == ["open", "write", *["write", "close", "open"] * 2, "write", "write", "close"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [*zip(FAULTS, ["SinkError", "ZeroDivisionError", "TimeoutError", "RuntimeError"], strict=True)],
+    ids=str,
+)
+async def test_a_batch_that_breaks_a_sink_three_times_fails_alone(error: BaseException, reason: str) -> None:
+    rig = Rig(ScriptedSink(writes=[None, *[fail_with(error)] * 3]), batch=2)
+    rig.offer(range(6))
+    await rig.start()
+    await rig.delivery.close(1)
+    assert rig.ended() == {"acknowledged": 4, f"kafka: {reason}": 2}
+    assert numbers(rig.sink.written) == [0, 1, 4, 5]
+
+
+async def test_a_fault_is_told_once_with_its_traceback_and_shown_while_it_lasts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    held = asyncio.Event()
+
+    async def wait_until_held(records: Sequence[Record]) -> None:
+        held.set()
+        await asyncio.Event().wait()
+
+    rig = Rig(ScriptedSink(writes=[*[fail_with(KeyError("a bug"))] * 2, wait_until_held]))
+    rig.offer(range(1))
+    running = await rig.start()
+    await held.wait()
+    assert (rig.delivery.state, rig.delivery.error, rig.delivery.retries) == ("waiting", "KeyError('a bug')", 2)
+    (told,) = caplog.records
+    assert told.getMessage() == "kafka: KeyError('a bug'); opening it again"
+    assert told.exc_info is not None
+    await rig.delivery.close(0)
+    await running
+
+
+async def test_a_sink_that_breaks_while_it_opens_is_opened_again() -> None:
+    rig = Rig(ScriptedSink(opens=[ValueError("a bug"), TimeoutError()]))
+    rig.offer(range(2))
+    await rig.start()
+    await rig.delivery.close(1)
+    assert rig.ended() == {"acknowledged": 2}
+
+
+async def test_a_sink_that_cannot_be_opened_again_ends_the_run() -> None:
+    rig = Rig(ScriptedSink(opens=[None, final()], writes=[fail_with(final())]), batch=2)
+    rig.offer(range(3))
+    with pytest.raises(SinkError, match="gone for good"):
         await (await rig.start())
-    assert rig.ended() == {"acknowledged": 2, f"kafka: {reason}": 2, "kafka: stopped": 2}
-    assert rig.sink.calls[-1] == "close"
+    assert rig.ended() == {"acknowledged": 0, "kafka: SinkError": 2, "kafka: stopped": 1}
+
+
+async def test_a_sink_that_breaks_while_it_closes_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Closing(ScriptedSink):
+        async def close(self) -> None:
+            raise TimeoutError("a library's")
+
+    rig = Rig(Closing())
+    rig.offer(range(2))
+    running = await rig.start()
+    await rig.delivery.close(1)
+    await running
+    assert rig.ended() == {"acknowledged": 2}
+    assert caplog.messages == ["kafka: failed to close"]
 
 
 async def hang(records: Sequence[Record]) -> None:

@@ -218,6 +218,15 @@ async def test_what_is_too_large_all_the_same_is_refused_alone(embedded: str, sm
     assert await numbers(embedded, settings.topic) == {"door": [0, 2]}
 
 
+async def test_a_batch_of_nothing_but_what_is_too_large_is_refused(embedded: str) -> None:
+    large = record(1, size=5000)
+    async with opened(kafka_settings(embedded, max_record_bytes=5000)) as sink:
+        with pytest.raises(SinkError) as caught:
+            await sink.write([large])
+        assert caught.value.refused == ((large, "too large"),)
+        await sink.write([record(2)])
+
+
 @contextlib.asynccontextmanager
 async def administration(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)

@@ -1,15 +1,21 @@
 import asyncio
+import os
+import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from sinks.base import Record, SinkError
+from sinks.stdout import StdoutSettings, StdoutSink
 from tests.sinks.benches import StdoutBench
 
 PROGRAM = """
 import asyncio
+import os
+import resource
 from sinks.base import Record
 from sinks.stdout import StdoutSettings, StdoutSink
 
@@ -67,3 +73,32 @@ async def test_a_write_that_was_cancelled_writes_nothing_after_close(stdout_benc
     await stdout_bench.mend()
     (cut,) = await stdout_bench.values()
     assert len(cut) < 500_000
+
+
+async def test_it_does_not_open_where_nobody_reads(stdout_bench: StdoutBench) -> None:
+    await stdout_bench.break_()
+    with pytest.raises(SinkError, match="its reader has gone away") as caught:
+        await stdout_bench.sink().open()
+    assert not caught.value.retriable
+
+
+async def test_a_file_on_a_full_disk_gets_each_document_whole_and_once(tmp_path: Path) -> None:
+    """Standard output may be a file."""
+    path = tmp_path / "out.jsonl"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    sink = StdoutSink(StdoutSettings(type="stdout"), fd)
+    await sink.open()
+    records = [Record("door", b"%d" % number * 100) for number in range(3)]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
+    try:
+        with pytest.raises(SinkError, match="File too large") as caught:
+            await sink.write(records)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.retriable
+    assert list(caught.value.unwritten) == records[1:]
+    await sink.write(caught.value.unwritten)
+    await sink.close()
+    os.close(fd)
+    assert path.read_bytes().splitlines() == [records[0].value, b"1" * 49, records[1].value, records[2].value]
