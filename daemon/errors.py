@@ -2,6 +2,7 @@
 
 VisagedError
 ├── ConfigError            the configuration says something that cannot be: exit status 2, nothing was started
+├── StateInUse             another daemon has the state_dir, and did not give it up in time
 ├── SourceError            a source ended or could not be opened; the supervisor tries again
 │   └── SourceEnded        a live source said it was over, which for a live source is a disconnect
 ├── DeadlineExceeded       work was too late and was skipped
@@ -35,6 +36,10 @@ class VisagedError(Exception):
 
 class ConfigError(VisagedError):
     """The configuration cannot be used."""
+
+
+class StateInUse(VisagedError):
+    """Another daemon keeps its state in the folder."""
 
 
 class SourceError(VisagedError):

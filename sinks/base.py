@@ -97,6 +97,13 @@ class SinkError(Exception):
         self.in_doubt = tuple(in_doubt)
 
 
+class SinkInUse(SinkError):
+    """Another process writes to it, and it takes one at a time. It may end: an open() may be tried again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retriable=True)
+
+
 class Sink(Protocol):
     """A place that records are written to; it belongs to the event loop's thread.
 

@@ -2,7 +2,11 @@
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
+import select
+import stat
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -12,14 +16,23 @@ from typing import Literal
 from pydantic import Field
 
 from configs.section import Section
-from sinks.base import Linger, Record, SinkError
-from sinks.lines import joined, one_line_each, raise_refused
+from sinks.base import Linger, Record, SinkError, SinkInUse
+from sinks.lines import behind, joined, one_line_each, raise_refused
+from sinks.lock import Held, lock
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.1
 
 
 class FileSettings(Section):
     type: Literal["file"]
     linger: Linger = 0.05
-    path: Path = Field(description="The file (JSON Lines) to which documents are appended. Its folder must exist.")
+    path: Path = Field(
+        description="The file (JSON Lines) to which documents are appended. Its folder must exist. A file that was "
+        "moved or deleted, as by logrotate, is made anew. The file is locked: a second daemon waits `stop_timeout` "
+        "for it and then ends. A FIFO or a device is not locked; a FIFO needs a reader."
+    )
     sync: bool = Field(
         False,
         description="Call fsync after each batch: acknowledged documents then survive a power cut. Costs a wait for "
@@ -30,77 +43,149 @@ class FileSettings(Section):
 class FileSink:
     """Loses, without `sync`, what the kernel had not put on the disk at a power cut; repeats and reorders nothing.
 
-    One document a line, appended; keys, headers and timestamps are not kept. A batch gets in as a whole or not at all.
-    A line that a crash cut short is ended at the next open(), so that all later ones are whole. The file must have no
-    other writer. While the disk hangs close() waits for it, as nothing can call back a write.
+    One document a line, appended; keys, headers and timestamps are not kept. Of a batch that a full disk or file ends
+    the first lines get in, and none in part. A line that a crash cut short is ended at the next open(), so that all
+    later ones are whole. The file is locked, as a second writer would end its lines; one that has been moved or deleted
+    is made anew, with the lock. While the disk hangs close() waits for it, as nothing can call back a write.
+
+    A FIFO or a device is not locked, and what a FIFO's reader had not read when it went away is lost.
     """
 
     def __init__(self, settings: FileSettings) -> None:
         self.counts: Counter[str] = Counter()
         self._path = settings.path
         self._sync = settings.sync
-        self._fd: int | None = None
+        self._file: _File | None = None
+        self._closed = threading.Event()
         self._lock = threading.Lock()  # a write() that is cancelled leaves its thread at work: close() waits for it
 
     async def open(self) -> None:
+        self._closed.clear()
         try:
             await asyncio.to_thread(self._open)
+        except Held as err:
+            raise SinkInUse(f"{self._path}: {err.strerror}") from None
         except OSError as err:
-            raise SinkError(f"{self._path}: {err.strerror}", retriable=False) from err
+            # A FIFO that nobody reads yet is "no such device" (fifo(7)).
+            raise SinkError(f"{self._path}: {err.strerror}", retriable=err.errno == errno.ENXIO) from err
 
     async def write(self, records: Sequence[Record]) -> None:
         lines, refused = one_line_each(records)
-        try:
-            await asyncio.to_thread(self._append, joined(lines))
-        except OSError as err:
-            message = f"{self._path}: {err.strerror}"
-            raise SinkError(message, retriable=True, unwritten=lines, refused=refused) from err
+        written, err = await asyncio.to_thread(self._append, joined(lines))
+        if left := behind(lines, written):
+            message = f"{self._path}: {err.strerror if err else 'closed'}"
+            raise SinkError(message, retriable=True, unwritten=left, refused=refused) from err
         raise_refused(refused)
 
     async def close(self) -> None:
+        self._closed.set()
         await asyncio.to_thread(self._close)
 
     def _open(self) -> None:
         with self._lock:
-            self._fd = _open_whole(self._path)
+            self._close_file()
+            self._file = _File(self._path, self._closed)
 
-    def _append(self, lines: bytes) -> None:
+    def _append(self, lines: bytes) -> tuple[int, OSError | None]:
+        """How many bytes, of whole lines, were written, and what kept the rest from it."""
         with self._lock:
-            if self._fd is None:
-                self._fd = _open_whole(self._path)
-            end = os.lseek(self._fd, 0, os.SEEK_END)
             try:
-                _write_all(self._fd, lines)
-                if self._sync:
-                    os.fsync(self._fd)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(self._fd, end)
-                os.close(self._fd)  # the next write() opens it afresh: it may have been moved, or its disk come back
-                self._fd = None
-                raise
+                if self._file is not None and not self._file.is_at(self._path):
+                    log.info("%s was moved or deleted: a new file is begun", self._path)
+                    self._close_file()
+                if self._file is None:
+                    self._file = _File(self._path, self._closed)
+                written, error = self._file.append(lines, sync=self._sync)
+            except OSError as err:
+                written, error = 0, err
+            if error is not None:
+                self._close_file()  # the next write() opens it afresh: its disk may come back, or its reader
+            return written, error
 
     def _close(self) -> None:
         with self._lock:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
+            self._close_file()
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
-def _open_whole(path: Path) -> int:
-    """Opens the file for appending, behind a whole line."""
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+class _File:
+    """An open file, locked, behind a whole line. For one thread at a time."""
+
+    def __init__(self, path: Path, closed: threading.Event) -> None:
+        """Where it may wait for a reader, writing ends when `closed` is set. Raises OSError."""
+        self._closed = closed
+        self._fd = _opened(path)
+        self._can_seek = stat.S_ISREG(os.fstat(self._fd).st_mode)
+        try:
+            _lock(self._fd, path)
+            self._end_line()
+        except BaseException:
+            self.close()
+            raise
+
+    def is_at(self, path: Path) -> bool:
+        try:
+            return os.path.samestat(path.stat(), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
+
+    def append(self, lines: bytes, *, sync: bool) -> tuple[int, OSError | None]:
+        """How many bytes, of whole lines, were written, and what kept the rest from it."""
+        written, error = self._write(lines)
+        whole = lines.rfind(b"\n", 0, written) + 1
+        if sync:
+            try:
+                os.fsync(self._fd)
+            except OSError as err:
+                whole, error = 0, err
+        if whole < written and self._can_seek:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
+        return whole, error
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _write(self, data: bytes) -> tuple[int, OSError | None]:
+        at = 0
+        try:
+            while at < len(data) and not (self._closed.is_set() and not self._can_seek):
+                try:
+                    at += os.write(self._fd, memoryview(data)[at:])
+                except BlockingIOError:  # a FIFO whose reader is slow
+                    self._wait()
+        except OSError as err:
+            return at, err
+        return at, None
+
+    def _wait(self) -> None:
+        writable = select.poll()
+        writable.register(self._fd, select.POLLOUT)
+        writable.poll(POLL_S * 1000)
+
+    def _end_line(self) -> None:
+        end = os.lseek(self._fd, 0, os.SEEK_END) if self._can_seek else 0
+        if end and os.pread(self._fd, 1, end - 1) != b"\n":
+            _, error = self._write(b"\n")
+            if error is not None:
+                raise error
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    if path.exists() and not path.is_file():
+        return os.open(path, flags | os.O_WRONLY)
+    return os.open(path, flags | os.O_RDWR, 0o644)
+
+
+def _lock(fd: int, path: Path) -> None:
     try:
-        end = os.lseek(fd, 0, os.SEEK_END)
-        if end and os.pread(fd, 1, end - 1) != b"\n":
-            _write_all(fd, b"\n")
-    except OSError:
-        os.close(fd)
+        lock(fd)
+    except Held:
         raise
-    return fd
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    except OSError as err:
+        log.warning("%s is not locked, as its disk knows no locks (%s): it must have no other writer", path, err)

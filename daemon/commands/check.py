@@ -1,7 +1,9 @@
 """`visaged check`: builds everything that `visaged run` would, and starts none of it."""
 
+import os
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -82,14 +84,31 @@ def _absent(config: Config) -> Iterator[Mistake]:
                 yield ("streams", name, "source"), str(err)
         elif not path.exists():
             yield ("streams", name, "source"), f"expected a video, a picture or a folder, found none at {path}"
-    written: dict[Path, str] = {}
     for name, sink in config.sinks.items():
-        if not isinstance(sink, FileSettings):
-            continue
-        key, path = ("sinks", name, "path"), sink.path.resolve()
-        if not path.parent.is_dir():
-            yield key, f"expected a file in a folder that is there, got {sink.path}"
-        if path.is_dir():
-            yield key, f"expected a file, got the folder {sink.path}"
-        if (other := written.setdefault(path, name)) != name:
-            yield key, f"expected a file of its own, got {sink.path}, which sink {other} writes"
+        if isinstance(sink, FileSettings) and (wrong := _unwritable_file(sink.path)):
+            yield ("sinks", name, "path"), wrong
+    if config.state_dir is not None and (wrong := _unwritable_folder(config.state_dir)):
+        yield ("state_dir",), wrong
+
+
+def _unwritable_file(path: Path) -> str | None:
+    """Takes no lock, and leaves no file behind."""
+    if path.is_dir():
+        return f"expected a file, got the folder {path}"
+    if not path.parent.is_dir():
+        return f"expected a file in a folder that is there, got {path}"
+    if path.exists():
+        return None if os.access(path, os.W_OK) else f"expected a file to write to, got {path}: Permission denied"
+    return _unwritable_folder(path.parent)
+
+
+def _unwritable_folder(path: Path) -> str | None:
+    """A folder that is not there is made by `run`: what is above it counts."""
+    if path.exists() and not path.is_dir():
+        return f"expected a folder, got the file {path}"
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except OSError as err:
+        return f"expected a folder to write to, got {path}: {err.strerror}"

@@ -30,6 +30,7 @@ from daemon.sources import make_source
 from daemon.status import Status, summary
 from daemon.work.plan import Plan
 from daemon.work.settings import WorkSettings
+from daemon.work.state import StateDir
 from models.store import ModelStore
 from processors.chain import Chain
 from processors.matcher import Matcher
@@ -94,9 +95,12 @@ class App:
             at_once=max(self._workers - 1, 1),  # a frame finds a worker
         )
         self._deliveries = {
-            name: Delivery(name, make_sink(sink, config.clusters), linger=sink.linger)
+            name: Delivery(
+                name, make_sink(sink, config.clusters), linger=sink.linger, in_use_timeout=config.stop_timeout
+            )
             for name, sink in config.sinks.items()
         }
+        self._state = None if config.state_dir is None else StateDir(config.state_dir)
         self._supervisors: dict[str, Supervisor[Stream]] = {}
         self._consumers: dict[str, Supervisor[Consumer]] = {}
         self._http_timing = Timing()
@@ -117,15 +121,19 @@ class App:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, or every stream has ended where HTTP is off. Once.
 
-        Raises SinkError when a sink refuses for good, EngineStuck when models hang time and again, ModelError and
-        ConfigError before anything has been read.
+        Raises SinkError when a sink refuses for good, EngineStuck when models hang time and again, ModelError,
+        ConfigError and StateInUse before anything has been read.
         """
         async with contextlib.AsyncExitStack() as cleanup:
+            if self._state is not None:
+                cleanup.callback(self._state.release)  # last: workers write to it
             cleanup.push_async_callback(self._engine.close)
             if self.http is not None:
                 await self.http.start()
                 cleanup.push_async_callback(self.http.stop)
                 log.info("HTTP on %s", self.http.url)
+            if self._state is not None:
+                await self._state.hold(self._config.stop_timeout, stop)
             streams = await asyncio.to_thread(self._plans, self._config.streams, "streams")
             consumers = await asyncio.to_thread(self._plans, self._config.consumers, "consumers")
             self._supervisors |= {name: self._supervised(name, plan) for name, plan in streams.items()}

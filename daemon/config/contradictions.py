@@ -1,6 +1,7 @@
 """Mistakes between settings: each value is right by itself, but two of them do not go together."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from daemon.config.explain import Key, Mistake
 from daemon.config.model import Config
@@ -8,6 +9,7 @@ from daemon.errors import nearest
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from daemon.work.settings import PLACES, WorkSettings, in_order_of_work, mistakes_of_chain
 from processors.registry import PROCESSORS
+from sinks.file import FileSettings
 from sinks.kafka_settings import KafkaSettings, cluster_of
 
 OF_A_PRODUCER = ("compression", "linger", "idempotent")
@@ -33,6 +35,7 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
         if consumer.delivery == EXACTLY_ONCE:
             yield from _mistakes_of_transactions(config, key, consumer)
             yield from _mistakes_of_one_producer(config, key, consumer)
+    yield from _mistakes_of_files(config)
     yield from _mistakes_of_loops(config)
 
 
@@ -64,6 +67,14 @@ def _mistakes_of_sinks(key: Key, sinks: Sequence[str] | None, known: Collection[
     for sink in sinks or ():
         if sink not in known:
             yield (*key, "sinks"), f"unknown sink {sink}" + nearest(sink, known)
+
+
+def _mistakes_of_files(config: Config) -> Iterator[Mistake]:
+    """Each file has one writer."""
+    written: dict[Path, str] = {}
+    for name, sink in config.sinks.items():
+        if isinstance(sink, FileSettings) and (other := written.setdefault(sink.path.resolve(), name)) != name:
+            yield ("sinks", name, "path"), f"expected a file of its own, got {sink.path}, which sink {other} writes"
 
 
 def _mistakes_of_cluster(key: Key, cluster: str | None, known: Collection[str] | None) -> Iterator[Mistake]:

@@ -102,8 +102,9 @@ class Config(Section, BaseSettings):
     sinks: dict[str, SinkSettings] = Field({}, description="Where documents go, by a name of your choice.")
     state_dir: Path | None = Field(
         None,
-        description="A folder for what must survive a crash: which tracks have appeared and not left. null: nothing "
-        "is kept, and after a crash no `left` events are sent for these tracks.",
+        description="A folder for what must survive a crash: which tracks have appeared and not left. One daemon at "
+        "a time has it; a second one waits `stop_timeout` for it and then ends with status 1. null: nothing is kept, "
+        "and after a crash no `left` events are sent for these tracks.",
     )
     stop_timeout: float = Field(
         20.0,

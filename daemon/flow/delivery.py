@@ -6,13 +6,14 @@ closed and opened again, and a batch that meets such a fault three times fails a
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from daemon.flow.history import SHORT_S
 from daemon.flow.queues import BoundedQueue, QueueClosed
 from daemon.flow.receipts import ACKNOWLEDGED, Counts, Receipt
-from sinks.base import Record, Sink, SinkError
+from sinks.base import Record, Sink, SinkError, SinkInUse
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ BACKLOG = 1000
 BATCH = 500
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
+IN_USE_POLL_S = 0.5
 TRIES = 3  # of a batch with a sink that fails for no reason that it knows
 IN_DOUBT = "in doubt"
 
@@ -55,9 +57,18 @@ class Delivery:
 
     While the sink cannot be written to, at most `backlog` records wait, and a batch of them that is being written. A
     record waits up to `linger` seconds for others to be written with it: one write of many costs little more than one.
+    A sink that another process uses is waited for, `in_use_timeout` seconds at most: that process may be about to end.
     """
 
-    def __init__(self, name: str, sink: Sink, backlog: int = BACKLOG, batch: int = BATCH, linger: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        backlog: int = BACKLOG,
+        batch: int = BATCH,
+        linger: float = 0.0,
+        in_use_timeout: float = 0.0,
+    ) -> None:
         self.name = name
         self.sink = sink
         self.counts = Counts()
@@ -68,6 +79,7 @@ class Delivery:
         self._overflowing = False
         self._batch = batch
         self._linger = linger
+        self._in_use_timeout = in_use_timeout
         self._queue = BoundedQueue[Item](backlog, self._drop_oldest)
         self._in_hand: Sequence[Item] = ()
         self._limit = asyncio.timeout(None)  # of run(), once close() has set one
@@ -175,9 +187,15 @@ class Delivery:
 
     async def _until_open(self) -> None:
         """Raises SinkError where it will never be open."""
+        gives_up_at = time.monotonic() + self._in_use_timeout
         for delay in _delays():
             try:
                 await _called(self.sink.open)
+            except SinkInUse as err:
+                left = gives_up_at - time.monotonic()
+                if left <= 0:
+                    raise
+                await self._wait(err, min(delay, left, IN_USE_POLL_S))
             except SinkError as err:
                 if not err.retriable:
                     raise

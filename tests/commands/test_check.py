@@ -148,8 +148,9 @@ streams:
 sinks:
   a: {{type: file, path: {tmp_path}/a.jsonl}}
   b: {{type: file, path: {tmp_path}/none/b.jsonl}}
-  c: {{type: file, path: {tmp_path}/empty/../a.jsonl}}
+  c: {{type: file, path: /proc/c.jsonl}}
   d: {{type: file, path: {tmp_path}/empty}}
+state_dir: /proc/nope
 """
     )
     assert main(["check", str(path)]) == 2
@@ -159,9 +160,11 @@ sinks:
         f"{path}:6: streams.folder.source: {tmp_path}/empty: expected pictures (.jpg, .jpeg, .png, .bmp, .webp), "
         "found none",
         f"{path}:9: sinks.b.path: expected a file in a folder that is there, got {tmp_path}/none/b.jsonl",
-        f"{path}:10: sinks.c.path: expected a file of its own, got {tmp_path}/empty/../a.jsonl, which sink a writes",
+        f"{path}:10: sinks.c.path: expected a folder to write to, got /proc: No such file or directory",
         f"{path}:11: sinks.d.path: expected a file, got the folder {tmp_path}/empty",
+        f"{path}:12: state_dir: expected a folder to write to, got /proc/nope: No such file or directory",
     ]
+    assert not (tmp_path / "a.jsonl").exists()
 
 
 def test_a_device_that_is_not_there_is_refused(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -614,3 +614,18 @@ def test_every_sink_can_be_configured_by_its_type() -> None:
     """SINKS and the union of their settings are written down apart."""
     union = get_args(get_args(Config.model_fields["sinks"].annotation)[1])[0]
     assert {get_args(settings.model_fields["type"].annotation)[0] for settings in get_args(union)} == set(SINKS)
+
+
+def test_two_sinks_on_one_file(load_text: Load, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (mistake,) = mistakes(
+        load_text,
+        f"""
+        sinks:
+          a: {{type: file, path: {tmp_path}/a.jsonl}}
+          b: {{type: file, path: {tmp_path}/empty/../a.jsonl}}
+        """,
+    )
+    assert mistake == (
+        f"my.yaml:4: sinks.b.path: expected a file of its own, got {tmp_path}/empty/../a.jsonl, which sink a writes"
+    )

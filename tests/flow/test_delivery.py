@@ -9,7 +9,7 @@ import pytest
 from daemon.flow import delivery as delivery_module
 from daemon.flow.delivery import Delivery
 from daemon.flow.receipts import Counts, Ending
-from sinks.base import Record, SinkError
+from sinks.base import Record, SinkError, SinkInUse
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("accounts")
@@ -62,9 +62,9 @@ class ScriptedSink:
 class Rig:
     """A delivery at work, and the frames that its records come from."""
 
-    def __init__(self, sink: ScriptedSink, backlog: int = 100, batch: int = 100) -> None:
+    def __init__(self, sink: ScriptedSink, backlog: int = 100, batch: int = 100, in_use_timeout: float = 0.0) -> None:
         self.sink = sink
-        self.delivery = Delivery("kafka", sink, backlog, batch)
+        self.delivery = Delivery("kafka", sink, backlog, batch, in_use_timeout=in_use_timeout)
         self.frames = Counts()
 
     async def start(self) -> "asyncio.Task[None]":
@@ -322,6 +322,23 @@ def fail_with(error: BaseException) -> Write:
         raise error
 
     return fail
+
+
+async def test_a_sink_in_use_is_waited_for() -> None:
+    rig = Rig(ScriptedSink(opens=[SinkInUse("in use by process 12")] * 3), in_use_timeout=60)
+    rig.offer(range(2))
+    await rig.start()
+    await until(lambda: rig.frames.acknowledged == 2)
+    await rig.delivery.close(1)
+    assert rig.delivery.retries == 3
+
+
+async def test_a_sink_that_stays_in_use_ends_the_run() -> None:
+    rig = Rig(ScriptedSink(opens=[SinkInUse("in use by process 12")] * 1000), in_use_timeout=0.02)
+    with pytest.raises(SinkInUse, match="in use by process 12"):
+        await (await rig.start())
+    assert rig.delivery.retries > 0
+    assert rig.sink.calls[-1] == "close"
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
