@@ -38,6 +38,10 @@ class Followed:
     revision: int = 0
     appeared: bool = False
     """Whether its `appeared` event has been made."""
+    said_at: float = -math.inf
+    """When an event of it was last made."""
+    kept_at: float = -math.inf
+    """When the journal was last told of it."""
     latest: dict[type, object] = field(default_factory=dict)
     """Results of what runs on every nth frame of the track."""
     best: Sight | None = None

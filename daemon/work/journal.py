@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from daemon.errors import InvalidDocument
 from daemon.wire.codec import Members, encode, parse
+from daemon.wire.v2 import rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Journal:
         self._path = path
         self._entries: dict[str, Entry] = {}
         self._broken = False
+        self._longest = LONGEST
 
     def write(self, track: str, event: Members, at: float, *, is_last: bool) -> None:
         entry = Entry(track, event, at, is_last)
@@ -58,23 +60,27 @@ class Journal:
         lines: list[bytes] = []
         self._attempt(lambda: lines.extend(self._path.read_bytes().splitlines() if self._path.exists() else ()))
         entries: dict[str, Entry] = {}
+        unread = 0
         for line in lines:
-            try:
-                entry = Entry(*parse(line))
-            except (InvalidDocument, TypeError):  # cut short by the crash
+            entry = _entry(line)
+            if entry is None:
+                unread += 1
                 continue
             entries.pop(entry.track, None)
             entries[entry.track] = entry
+        if unread:
+            log.warning("%s: %d of %d lines are no events and are passed over", self._path, unread, len(lines))
         return entries
 
     def _append(self, entry: Entry) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path, "ab", opener=_private) as file:
             file.write(_line(entry))
-            is_long = file.tell() > LONGEST
-        if is_long:
+            length = file.tell()
+        if length > self._longest:
             self._entries = {track: other for track, other in self._entries.items() if _is_open(other, entry.at)}
             self._rewrite()
+            self._longest = max(LONGEST, 2 * self._path.stat().st_size)  # many may be open
 
     def _rewrite(self) -> None:
         if not self._entries:
@@ -96,6 +102,18 @@ class Journal:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)  # templates are in it
+
+
+def _entry(line: bytes) -> Entry | None:
+    """None: not what we wrote. A crash cuts the last line short, and a disk or an editor may do more."""
+    try:
+        match parse(line):
+            case [str(track), dict(event), float(at) | int(at), bool(is_last)] if not isinstance(at, bool):
+                rfc3339(at)
+                return Entry(track, event, at, is_last)
+    except (InvalidDocument, ValueError, OverflowError, OSError):  # the latter of a time that no calendar has
+        pass
+    return None
 
 
 def _is_open(entry: Entry, now: float) -> bool:

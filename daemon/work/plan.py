@@ -54,7 +54,8 @@ class Plan:
             return Untracked(self._schedule.every_frame, emission)
         events = None
         if tracking.events is not None:
-            events = Events(TrackEvents(stream, tracking.events.topic), emits, self._journal(stream, place))
+            record = TrackEvents(stream, tracking.events.topic)
+            events = Events(record, emits, self._journal(stream, place), tracking.events.every)
         return Tracked(
             self._schedule,
             Tracker(tracking),

@@ -52,6 +52,12 @@ class EventSettings(Section):
         "visaged.tracks",
         description="The topic of the events in sinks of type kafka. In other sinks they stand between the documents.",
     )
+    every: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds. A track that is still seen and of which nothing else was said for so long gets an event "
+        "`present`. A small number makes many events. null: none.",
+    )
     image: bool = Field(False, description="Add the crop of the best shot as JPEG (`_image`) to each event.")
 
 

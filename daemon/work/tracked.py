@@ -231,6 +231,8 @@ class Tracked:
             if obj[Track].confirmed and not track.appeared:
                 self._unsaid.append(self._events.appeared(track, now))
                 track.appeared = True
+            elif track.appeared and (present := self._events.present(track, now)):
+                self._unsaid.append(present)
 
 
 def _give_bodies(seen: Sequence[Seen]) -> None:

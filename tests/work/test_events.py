@@ -32,8 +32,8 @@ def followed(name: str, **results: object) -> Followed:
     return track
 
 
-def events(journal: Path | None) -> Events:
-    return Events(TrackEvents("hall", "tracks"), EMITS, None if journal is None else Journal(journal))
+def events(journal: Path | None, every: float | None = None) -> Events:
+    return Events(TrackEvents("hall", "tracks"), EMITS, None if journal is None else Journal(journal), every)
 
 
 def values(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -94,7 +94,40 @@ def test_every_event_has_an_id_of_its_own() -> None:
     assert event_ids(records) == ["t-1-appeared", "t-1-updated-1", "t-1-updated-2", "t-1-left"]
 
 
+def test_a_track_is_present_where_nothing_else_was_said_for_so_long() -> None:
+    said, track = events(None, every=2.0), followed("t-1")
+    said.appeared(track, moment(0))
+    records = []
+    for frame in range(1, 70):
+        track.frames = frame
+        if frame == 30:
+            said.updated(track, moment(frame))
+        elif record := said.present(track, moment(frame)):
+            records.append(record)
+    assert [(value["event"], value["stream"]["frame"]) for value in values(records)] == [
+        ("present", 20),
+        ("present", 50),
+    ]
+    assert event_ids(records) == ["t-1-present-20", "t-1-present-50"]
+
+
+def test_without_every_no_track_is_said_to_be_present(path: Path) -> None:
+    said, track = events(path), followed("t-1")
+    said.appeared(track, moment(0))
+    assert [said.present(track, moment(frame)) for frame in range(1, 200)] == [None] * 199
+
+
 class TestAfterACrash:
+    def test_last_seen_is_seconds_old_at_most(self, path: Path) -> None:
+        before, track = events(path), followed("t")
+        before.appeared(track, moment(0))
+        for frame in range(1, 500):  # 10 a second
+            track.last_seen, track.frames = START + frame / 10, frame
+            before.present(track, moment(frame))
+        (left,) = values(events(path).begin())
+        assert (left["event"], left["track"]["frames"]) == ("left", 450)
+        assert left["track"]["last_seen"] == "2023-11-14T22:14:05.000000Z"
+
     def test_the_open_tracks_leave(self, path: Path) -> None:
         before = events(path)
         before.begin()

@@ -49,6 +49,49 @@ def test_no_file_is_nothing_open(path: Path) -> None:
     assert Journal(path).still_open() == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'["t",{},"yesterday",true]',
+        b'["t",{},1.0,0]',
+        b'["t",{},true,true]',
+        b'["t",{},1e300,true]',
+        b'["t",{},-1e17,true]',
+        b'["t",[],1.0,true]',
+        b'["t",null,1.0,true]',
+        b"[1,{},1.0,true]",
+        b'["t",{},1.0,true,1]',
+        b"{}",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 10_000,
+    ],
+)
+def test_a_line_that_is_no_event_is_passed_over_and_told(
+    path: Path, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    Journal(path).write("a", event(0), 0.0, is_last=False)
+    with path.open("ab") as file:
+        file.write(line + b"\n")
+    Journal(path).write("b", event(1), 1, is_last=False)
+    assert [entry.track for entry in Journal(path).still_open()] == ["a", "b"]
+    assert caplog.messages == [f"{path}: 1 of 3 lines are no events and are passed over"]
+
+
+def test_many_open_tracks_do_not_make_it_write_the_file_for_each_event(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "LONGEST", 1000)
+    written, rewritten = Journal(path), 0
+    inode = 0
+    for number in range(1000):
+        written.write(f"{number}", event(number), float(number), is_last=False)
+        rewritten += path.stat().st_ino != inode
+        inode = path.stat().st_ino
+    assert rewritten < 10
+    assert len(Journal(path).still_open()) == 1000
+
+
 @pytest.mark.parametrize("cut", range(1, 20))
 def test_a_line_that_the_crash_cut_short_is_passed_over(path: Path, cut: int) -> None:
     written = Journal(path)
