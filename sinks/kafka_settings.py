@@ -45,15 +45,17 @@ class KafkaSasl(Section):
     )
     username: str = Field(description="The user name.")
     password: SecretStr = Field(
-        description="The password. Better set it in the environment: VISAGED_CLUSTERS__<NAME>__SASL__PASSWORD."
+        description="The password. Better write ${VAR} or ${file:PATH} here, or the file's path as `password_file`, or "
+        "set it in the environment: VISAGED_CLUSTERS__<NAME>__SASL__PASSWORD."
     )
 
 
 def _servers(value: str) -> str:
     servers = [server.strip() for server in value.split(",")]
     wrong = [server for server in servers if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}", server)]
-    if wrong:
-        raise ValueError("\n".join(f"expected host:port, got {server!r}" for server in wrong))
+    if wrong:  # before an @ there may be a password
+        shown = (f"***@{server.rpartition('@')[2]}" if "@" in server else server for server in wrong)
+        raise ValueError("\n".join(f"expected host:port, got {server!r}" for server in shown))
     return ",".join(servers)
 
 

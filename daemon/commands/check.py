@@ -14,7 +14,7 @@ from daemon.errors import SourceError
 from daemon.http.services.catalogue import services
 from daemon.http.services.endpoints import answers
 from daemon.sources.folder import pictures_in
-from daemon.sources.url import scheme_of
+from daemon.sources.url import redacted, scheme_of
 from daemon.sources.video import expect_device
 from daemon.work.plan import Plan
 from models.store import ModelStore
@@ -83,7 +83,10 @@ def _absent(config: Config) -> Iterator[Mistake]:
             except SourceError as err:
                 yield ("streams", name, "source"), str(err)
         elif not path.exists():
-            yield ("streams", name, "source"), f"expected a video, a picture or a folder, found none at {path}"
+            yield (
+                ("streams", name, "source"),
+                f"expected a video, a picture or a folder, found none at {redacted(stream.source)}",
+            )
     for name, sink in config.sinks.items():
         if isinstance(sink, FileSettings) and (wrong := _unwritable_file(sink.path)):
             yield ("sinks", name, "path"), wrong

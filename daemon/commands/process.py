@@ -13,6 +13,7 @@ from daemon.errors import ConfigError, SourceError
 from daemon.prepare import prepare
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
 from daemon.sources.settings import SourceSettings
+from daemon.sources.url import redacted
 from daemon.sources.video import VideoReader
 from daemon.work.documents import Documents
 from daemon.work.settings import mistakes_of_chain
@@ -85,8 +86,8 @@ class _Output:
 
     def fail(self, error: Exception) -> None:
         self.failed += 1
-        text = str(error)
-        sys.stderr.write(f"{text}\n" if self._name in text else f"{self._name}: {text}\n")
+        text, name = str(error), redacted(self._name)
+        sys.stderr.write(f"{text}\n" if name in text else f"{name}: {text}\n")
 
     def skip(self, reason: str) -> None:
         raise AssertionError(f"nothing was to be skipped: {reason}")

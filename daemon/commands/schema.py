@@ -11,14 +11,17 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from daemon.config.explain import bare, sections, tag_of
-from daemon.config.model import Config
+from daemon.config.model import Config, StreamDefaults
 from daemon.wire.codec import encode
 from daemon.work.settings import ProcessorSettings
 
 WIDTH = 110  # and the signs before a line that is commented out
 HEAD = """\
 Every key of the configuration, with its default. `visaged schema` writes this file from the code.
-Each key can also come from the environment, which wins: VISAGED_HTTP__PORT=8081 is http.port.
+Each key can also come from the environment, which wins: VISAGED_HTTP__PORT=8081 is http.port. In a name of your
+choice each character but letters and digits is _ there: VISAGED_STREAMS__FRONT_DOOR__FPS is of the stream Front-Door.
+In this file ${VAR} stands for a variable and ${file:PATH} for a file's content; $${ is ${ itself. Wherever there is a
+password, password_file is the path of a file with it. Keys that begin with x- are yours, for anchors for example.
 Streams, clusters, consumers, sinks and some sections do not exist by default: they are commented out.
 To use one, remove the `#` before its name and before each line below it."""
 EXAMPLE_NAME = {"streams": "entrance", "clusters": "main", "consumers": "pictures"}
@@ -59,6 +62,9 @@ def _keys(section: type[BaseModel]) -> Iterator[str]:
 def _key(name: str, field: FieldInfo) -> Iterator[str]:
     yield from _comment(f"{field.description or ''}\n{_choices(field)}")
     below = sections(field.annotation)
+    if below == [StreamDefaults]:
+        yield f"{name}: {{}}"  # its keys stand below
+        return
     if not below:
         yield f"{name}: {_value(name, field)}"
         return

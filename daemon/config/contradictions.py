@@ -43,7 +43,7 @@ def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Coll
     """All names in a section, including those of wrong entries; None if the section itself is wrong."""
     if (section,) in wrong:
         return None
-    return [*entries, *(key[1] for key in wrong if key[0] == section)]
+    return dict.fromkeys([*entries, *(key[1] for key in wrong if key[0] == section)])
 
 
 def _mistakes_of_tracking(key: Key, work: WorkSettings) -> Iterator[Mistake]:

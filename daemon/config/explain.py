@@ -1,6 +1,6 @@
 """Puts pydantic's errors into the words of YAML, with the key at which they are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import NoneType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
@@ -33,10 +33,22 @@ EXPECTED = {
 """By pydantic's error type. Its own messages use Python's words: dictionary, tuple."""
 
 
-def explain(error: ErrorDetails) -> Iterator[Mistake]:
-    """The mistakes in one of pydantic's errors; none if it only follows from another error."""
+PUT_IN = "expected another value than the one that was put in here, which is not shown"
+
+
+def is_put_in(key: Key, filled: Collection[Key]) -> bool:
+    """Whether a value at this key, or about it, came from outside the file."""
+    return any(key[: len(other)] == other or other[: len(key)] == key for other in filled)
+
+
+def explain(error: ErrorDetails, filled: Collection[Key] = ()) -> Iterator[Mistake]:
+    """The mistakes in one of pydantic's errors; none if it only follows from another error.
+
+    `filled`: keys whose values are not to be shown.
+    """
     key, place = walk(error["loc"])
     value = error["input"]
+    place = place._replace(is_put_in=is_put_in(key, filled))
     match error["type"]:
         case "extra_forbidden":
             yield key, "unknown key" + nearest(key[-1], place.siblings)
@@ -44,6 +56,8 @@ def explain(error: ErrorDetails) -> Iterator[Mistake]:
             yield key, "expected a value, got nothing"
         case "union_tag_not_found":
             yield (*key, "type"), f"expected one of {', '.join(place.types)}, got nothing"
+        case "union_tag_invalid" | "value_error" if place.is_put_in:
+            yield key, PUT_IN
         case "union_tag_invalid":
             yield (*key, "type"), f"unknown type {value['type']}" + nearest(str(value["type"]), place.types)
         case "too_short" if len(value) >= error["ctx"]["min_length"]:
@@ -96,6 +110,8 @@ class Place(NamedTuple):
     """The annotation of its value; None if there is no such key."""
     siblings: tuple[str, ...]
     """The keys that are known at this place."""
+    is_put_in: bool = False
+    """Whether its value came from outside the file."""
 
     @property
     def types(self) -> list[str]:
@@ -105,7 +121,9 @@ class Place(NamedTuple):
     def is_secret(self) -> bool:
         """Also true for text in the place of a section: it may be a password on the wrong line."""
         is_above_sections = bool(sections(self.kind)) or get_origin(self.kind) is dict
-        return self.kind is None or is_above_sections or SecretStr in (self.kind, *get_args(self.kind))
+        return (
+            self.is_put_in or self.kind is None or is_above_sections or SecretStr in (self.kind, *get_args(self.kind))
+        )
 
 
 def walk(loc: Sequence[str | int]) -> tuple[tuple[str, ...], Place]:

@@ -5,7 +5,7 @@ key, what was expected and what came; for an unknown key also the nearest known 
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from daemon.config.contradictions import contradictions
-from daemon.config.explain import Key, Mistake, explain, kind_of, walk
-from daemon.config.model import ENV_DELIMITER, ENV_PREFIX, Config
+from daemon.config.explain import PUT_IN, Key, Mistake, explain, is_put_in, kind_of, walk
+from daemon.config.fill import filled
+from daemon.config.model import ENV_DELIMITER, ENV_PREFIX, Config, name_in_variables
 from daemon.errors import ConfigError, nearest
 
 
@@ -24,22 +25,36 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
 
     `overrides` override the file, and the environment overrides both. Raises ConfigError.
     """
-    data = _merged(_read_yaml(path)[0] if path else {}, overrides or {})
-    mistakes: list[Mistake] = []
+    file = filled(_read_yaml(path)[0] if path else {}, os.environ)
+    data = _merged(file.data, overrides or {})
+    mistakes = list(file.mistakes)
     try:
         config: Config | None = Config(**data)
     except SettingsError as err:
         raise ConfigError(f"{ENV_PREFIX} variables: {err}: sections and lists stand there as JSON") from None
     except ValidationError as err:
-        mistakes = [mistake for error in err.errors() for mistake in explain(error)]
+        told = {key for key, _ in mistakes}
+        found = [mistake for error in err.errors() for mistake in explain(error, file.keys)]
+        mistakes += [one for one in found if one[0] not in told and not _is_of_defaults(one, found)]
         config = _without(data, [key for key, _ in mistakes])
     wrong = {key[:2] for key, _ in mistakes}
     mistakes += _unknown_variables(os.environ)
     if config is not None:
-        mistakes += contradictions(config, wrong)
+        mistakes += [_shown(mistake, file.keys) for mistake in contradictions(config, wrong)]
         if not mistakes:
             return config
     raise refusal(path, mistakes)
+
+
+def _is_of_defaults(mistake: Mistake, others: Iterable[Mistake]) -> bool:
+    """Whether a stream has it from `defaults`, where it is told."""
+    (section, *at), message = mistake
+    return section == "streams" and (("defaults", *at[1:]), message) in others
+
+
+def _shown(mistake: Mistake, put_in: Collection[Key]) -> Mistake:
+    key, message = mistake
+    return key, PUT_IN if len(key) > 2 and is_put_in(key, put_in) else message
 
 
 def refusal(path: Path | None, mistakes: Iterable[Mistake]) -> ConfigError:
@@ -79,6 +94,8 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Key, int]]:
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, yaml.SafeLoader)
+        if (loop := _loop(root)) is not None:
+            raise ConfigError(f"{path}:{loop.start_mark.line + 1}: not YAML that can be read: it contains itself (*)")
         data = yaml.safe_load(text)
     except OSError as err:
         raise ConfigError(f"{path}: {err.strerror}") from err
@@ -87,6 +104,10 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Key, int]]:
         raise ConfigError(f"{place}: not YAML: {err.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: not YAML: {err}") from err
+    except ValueError as err:  # of a date that no calendar has
+        raise ConfigError(f"{path}: not YAML: {err}: text that only looks like another value stands in quotes") from err
+    except RecursionError:
+        raise ConfigError(f"{path}: not YAML that can be read: it is nested too deep") from None
     if root is None or data is None:
         return {}, {}
     if not isinstance(data, dict):
@@ -100,6 +121,18 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Key, int]]:
             raise ConfigError(f"{path}:{line}: {'.'.join(key)}: stands here a second time, after line {lines[key]}")
         lines[key] = line
     return data, lines
+
+
+def _loop(node: yaml.Node | None, above: tuple[yaml.Node, ...] = ()) -> yaml.Node | None:
+    """A node that is inside itself by an alias, which YAML allows."""
+    if node in above:
+        return node
+    below: Iterable[yaml.Node] = ()
+    if isinstance(node, yaml.MappingNode):
+        below = (part for pair in node.value for part in pair)
+    elif isinstance(node, yaml.SequenceNode):
+        below = node.value
+    return next((loop for part in below if (loop := _loop(part, (*above, node)))), None)  # type: ignore[arg-type]
 
 
 def _keys(node: yaml.Node, above: Key = ()) -> Iterator[tuple[Key, int]]:
@@ -116,7 +149,7 @@ def _keys(node: yaml.Node, above: Key = ()) -> Iterator[tuple[Key, int]]:
 
 def _place(path: Path | None, lines: Mapping[Key, int], key: Key) -> str:
     """The environment variable that sets a key; otherwise the file, the line and the key."""
-    variable = ENV_PREFIX + ENV_DELIMITER.join(key).upper()
+    variable = ENV_PREFIX + ENV_DELIMITER.join(map(name_in_variables, key)).upper()
     if variable in map(str.upper, os.environ):
         return variable
     known = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in lines), None)

@@ -1,18 +1,25 @@
 """The settings of the configuration file: Config and the sections that no other package owns."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_origin
 
-from pydantic import BaseModel, Field, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, Field, create_model, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from configs.section import Section
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import ConsumerSettings
 from daemon.sources import SOURCES
 from daemon.sources.settings import SourceSettings
-from daemon.sources.url import host_of, scheme_of
+from daemon.sources.url import REMEDY, parsed
 from daemon.work.settings import ProcessorSettings, WorkSettings, by_processor
 from sinks import SinkSettings
 from sinks.kafka_settings import KafkaCluster
@@ -65,13 +72,83 @@ class StreamSettings(SourceSettings, WorkSettings):
     @field_validator("source")
     @classmethod
     def _can_be_called(cls, source: str) -> str:
-        scheme = scheme_of(source)
-        if scheme not in SOURCES:
+        url = parsed(source)
+        if url is None:
+            return source
+        if url.scheme not in SOURCES:
             known = ", ".join(f"{known}://" for known in SOURCES if known)
-            raise ValueError(f"expected {known} or a path, got {scheme}://")
-        if scheme and not host_of(source):
-            raise ValueError(f"expected a host after {scheme}://")
+            raise ValueError(f"expected {known} or a path, got {url.scheme}://")
+        if not url.authority:
+            raise ValueError(f"expected a host after {url.scheme}://")
+        if not url.is_right:
+            raise ValueError(f"expected a host, or a host and a port of 1 to 65535, after {url.scheme}://; {REMEDY}")
         return source
+
+    @model_validator(mode="after")
+    def _one_login(self) -> "StreamSettings":
+        if self.username is None and self.password is None:
+            return self
+        url = parsed(self.source)
+        if url is None:
+            raise ValueError("expected username and password beside a camera's address, got them beside a path")
+        if url.login:
+            raise ValueError("expected the login in source or in username and password, got both")
+        if self.username is None:
+            raise ValueError("expected a username beside the password, got a password alone")
+        return self
+
+
+StreamDefaults: type[BaseModel] = create_model(
+    "StreamDefaults",
+    __base__=Section,
+    **{  # type: ignore[call-overload]
+        name: (field.annotation, field) for name, field in StreamSettings.model_fields.items() if name != "source"
+    },
+)
+"""All that a stream may take from `defaults`: each key but the source."""
+
+
+def name_in_variables(name: str) -> str:
+    """How a name of the user's choice stands in an environment variable, in lower case."""
+    return re.sub(r"[^a-z0-9]", "_", name.lower())
+
+
+class _Environment(EnvSettingsSource):
+    """Variables in the words of the file: VISAGED_STREAMS__FRONT_DOOR__FPS is of its stream Front-Door."""
+
+    def __init__(self, settings_cls: type[BaseSettings], file: Mapping[str, Any]) -> None:
+        super().__init__(settings_cls)
+        self._file = file
+
+    def __call__(self) -> dict[str, Any]:
+        return {section: self._named(section, value) for section, value in super().__call__().items()}
+
+    def _named(self, section: str, entries: Any) -> Any:
+        field, known = self.settings_cls.model_fields.get(section), self._file.get(section)
+        if field is None or get_origin(field.annotation) is not dict:
+            return entries
+        if not isinstance(entries, dict) or not isinstance(known, dict):
+            return entries
+        names = {name_in_variables(str(name)): name for name in known}
+        return {name if name in known else names.get(name_in_variables(name), name): of for name, of in entries.items()}
+
+
+def _with_defaults(defaults: Mapping[str, Any], stream: Any) -> Any:
+    """A stream's settings over the defaults. A source that has a login of its own, or needs none, takes none."""
+    if not isinstance(stream, dict):
+        return stream
+    url = parsed(source) if isinstance(source := stream.get("source"), str) else None
+    without = () if url and not url.login else ("username", "password")
+    return _over({key: value for key, value in defaults.items() if key not in without}, stream)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _over(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return {**below, **above, **both}
 
 
 class Config(Section, BaseSettings):
@@ -90,6 +167,10 @@ class Config(Section, BaseSettings):
         ProcessorSettings(), description="Settings of the processors, for all streams, consumers and HTTP services."
     )
     http: HttpSettings | None = Field(HttpSettings(), description="The HTTP services. null: no HTTP.")
+    defaults: StreamDefaults = Field(
+        StreamDefaults(),
+        description="Settings of all streams: any key of a stream but `source`. A stream's own win, key by key.",
+    )
     streams: dict[str, StreamSettings] = Field(
         {}, description="Streams, by an id of your choice. The id is the key of their records."
     )
@@ -124,7 +205,16 @@ class Config(Section, BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
+        file = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        return _Environment(settings_cls, file), init_settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _give_defaults(cls, data: dict[str, Any]) -> dict[str, Any]:
+        defaults, streams = data.get("defaults"), data.get("streams")
+        if not isinstance(defaults, dict) or not isinstance(streams, dict):
+            return data
+        return data | {"streams": {name: _with_defaults(defaults, stream) for name, stream in streams.items()}}
 
     def processor_settings(self) -> Mapping[str, BaseModel]:
         """The processors' settings, by the names in PROCESSORS."""

@@ -3,9 +3,10 @@
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from configs.section import Section
+from daemon.sources.url import with_login
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Corners = tuple[tuple[Share, Share], ...]
@@ -91,6 +92,17 @@ class SourceSettings(Section):
         "video (a path or a URL), or a folder of pictures (a path).",
         min_length=1,
     )
+    username: str | None = Field(
+        None,
+        description="The user name at the camera, as it is: no %XX. null: none, or the one in `source`.",
+        min_length=1,
+    )
+    password: SecretStr | None = Field(
+        None,
+        description="The password of `username`, as it is. Better write ${VAR} or ${file:PATH} here, or the path of a "
+        "file with it as `password_file`, or set it in the environment: VISAGED_STREAMS__<NAME>__PASSWORD. null: none, "
+        "or the one in `source`.",
+    )
     transport: Literal["tcp", "udp"] = Field(
         "tcp",
         description="The transport of RTSP's video. tcp loses nothing. With udp lost packets damage frames, and "
@@ -138,3 +150,9 @@ class SourceSettings(Section):
         "daemon. Costs about 0.5 ms of CPU per frame of 720p, 40 MB of memory, and half a second at each "
         "start.",
     )
+
+    @property
+    def address(self) -> str:
+        """As FFmpeg takes it, with the login: never to be shown."""
+        password = None if self.password is None else self.password.get_secret_value()
+        return with_login(self.source, self.username, password)

@@ -1,29 +1,91 @@
-"""Addresses of sources, and how they are shown."""
+"""Addresses of sources: what is in them, how FFmpeg gets them, and how they are shown.
 
-from urllib.parse import urlsplit, urlunsplit
+One reading for all three, as lenient as FFmpeg's own (av_url_split), which takes one slash for two and splits at the
+first of `/?#`. What is shown never depends on an address being right: what cannot be told apart is not shown.
+"""
+
+import re
+from typing import NamedTuple
+from urllib.parse import quote
+
+NETWORK = frozenset({"rtsp", "rtsps", "http", "https"})
+HIDDEN = "***"
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:(?P<port>\d{1,5}))?")
+SECRET = re.compile(
+    r"(user|usr|login|account|pass|pwd|psw|secret|token|key|auth|sign|session|cred)[\w.%-]*?(=|:|%3d)|\bpw(=|:|%3d)",
+    re.IGNORECASE,
+)
+"""A key whose value may be a secret; where the value ends is the camera's to know."""
+REMEDY = "in a user name or password write %2F for /, %3F for ?, %23 for # and %40 for @"
+
+
+class Url(NamedTuple):
+    scheme: str
+    """In lower case."""
+    login: str
+    """What stands before the last @ of the authority: user name and password."""
+    authority: str
+    """host[:port], where it is right."""
+    rest: str
+    """Path, query and fragment."""
+
+    @property
+    def is_right(self) -> bool:
+        return _is_host(self.authority)
+
+
+def parsed(url: str) -> Url | None:
+    """None: a plain path."""
+    match = re.fullmatch(r"\s*([A-Za-z][A-Za-z0-9+.-]+):(/{0,2})(.*)", url, re.DOTALL)
+    if match is None or not (match[2] or match[1].lower() in NETWORK):
+        return None
+    authority, rest = _cut(match[3])
+    login, _, host = authority.rpartition("@")
+    return Url(match[1].lower(), login, host, rest)
 
 
 def scheme_of(url: str) -> str:
     """The scheme in lower case; empty for a plain path."""
-    scheme, colon, _ = url.partition("://")
-    return scheme.lower() if colon else ""
+    parts = parsed(url)
+    return parts.scheme if parts else ""
 
 
-def host_of(url: str) -> str:
-    """The host; empty if there is none or it cannot be read."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+def with_login(url: str, username: str | None, password: str | None) -> str:
+    """As FFmpeg takes it, which decodes the login's %XX."""
+    parts = parsed(url)
+    if parts is None:
+        return url
+    login = parts.login
+    if username is not None:
+        login = quote(username, safe="") + ("" if password is None else f":{quote(password, safe='')}")
+    return f"{parts.scheme}://{login}{'@' if login else ''}{parts.authority}{parts.rest}"
 
 
 def redacted(url: str) -> str:
-    """Without what may be a secret: user and password, and the query, where cameras take theirs."""
-    if not scheme_of(url):
-        return url
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return f"{scheme_of(url)}://***"
-    _, at, host = parts.netloc.rpartition("@")
-    return urlunsplit((parts.scheme, f"***@{host}" if at else host, parts.path, "***" if parts.query else "", ""))
+    """Without what may be a secret: all up to the last @, the query, and what follows a key that may have one."""
+    parts = parsed(url)
+    before, at, behind = url.rpartition("@")
+    if parts is None:
+        return _without_secrets(f"{HIDDEN}@{behind}" if ":" in before else url)
+    authority, rest = _cut(behind) if at else (parts.authority, parts.rest)
+    if not _is_host(authority) and (authority or re.search(r"[:=]", rest)):
+        return f"{parts.scheme}://{HIDDEN}"
+    path, question, _ = rest.partition("#")[0].partition("?")
+    login, query = f"{HIDDEN}@" if at else "", f"?{HIDDEN}" if question else ""
+    return f"{parts.scheme}://{login}{authority}{_without_secrets(path)}{query}"
+
+
+def _cut(text: str) -> tuple[str, str]:
+    """The authority, and what follows it."""
+    end = re.search(r"[/?#]", text)
+    return (text[: end.start()], text[end.start() :]) if end else (text, "")
+
+
+def _is_host(authority: str) -> bool:
+    match = HOST.fullmatch(authority)
+    return match is not None and (match["port"] is None or 1 <= int(match["port"]) <= 65535)
+
+
+def _without_secrets(path: str) -> str:
+    key = SECRET.search(path)
+    return f"{path[: key.end()]}{HIDDEN}" if key else path

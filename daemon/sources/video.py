@@ -39,7 +39,7 @@ class VideoReader:
     """
 
     def __init__(self, settings: SourceSettings) -> None:
-        self._url = settings.source
+        self._url = settings.address
         self._shown = redacted(settings.source)
         self._settings = settings
 

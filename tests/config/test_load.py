@@ -33,6 +33,11 @@ sinks:
     topic: faces
 """
 
+PORT_AND_REMEDY = (
+    "expected a host, or a host and a port of 1 to 65535, after rtsp://; in a user name or password write %2F for /, "
+    "%3F for ?, %23 for # and %40 for @"
+)
+
 
 @pytest.fixture(autouse=True)
 def no_variables_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +118,177 @@ class TestWhatLoads:
         assert (http.host, http.port, http.share) == ("0.0.0.0", 2, 0.6)  # noqa: S104
 
 
+class TestWhatIsPutIn:
+    def test_variables_and_files(self, load_text: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text("hunter${2}\n")
+        monkeypatch.setenv("DOOR", "rtsp://door")
+        monkeypatch.setenv("PORT", "8081")
+        config = load_text(
+            f"""
+            http: {{port: "${{PORT}}"}}
+            streams:
+              door:
+                source: ${{DOOR}}/${{PORT}}/$${{DOOR}}/$PORT
+                username: me
+                password: ${{file:{tmp_path}/secret}}
+            """
+            + textwrap.indent(STDOUT, " " * 12)
+        )
+        assert config.http is not None
+        assert config.http.port == 8081
+        assert config.streams["door"].source == "rtsp://door/8081/${DOOR}/$PORT"
+        assert config.streams["door"].address == "rtsp://me:hunter%24%7B2%7D@door/8081/${DOOR}/$PORT"
+
+    def test_a_password_s_file(self, load_text: Load, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text("hunter2\n")
+        config = load_text(
+            KAFKA.replace("password: hunter2", f"password_file: {tmp_path}/secret")
+            + f"streams: {{door: {{source: rtsp://door/1, username: me, password_file: {tmp_path}/secret}}}}"
+        )
+        sasl = config.clusters["own"].sasl
+        assert sasl is not None
+        assert sasl.password.get_secret_value() == "hunter2"
+        assert config.streams["door"].address == "rtsp://me:hunter2@door/1"
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("http:\n  port: ${NOT_SET}", "my.yaml:2: http.port: the variable NOT_SET is not set"),
+            ("http:\n  host: a${", "my.yaml:2: http.host: expected a } after ${ ($${ stands for ${ itself)"),
+            (
+                "http:\n  host: ${a b}",
+                "my.yaml:2: http.host: expected ${NAME} of a variable or ${file:PATH} ($${ stands for ${ itself)",
+            ),
+            (
+                "http:\n  host: ${file:/nowhere}",
+                "my.yaml:2: http.host: cannot read /nowhere: No such file or directory",
+            ),
+            (
+                KAFKA.replace("password: hunter2", "password_file: /nowhere"),
+                "my.yaml:7: clusters.own.sasl.password_file: cannot read /nowhere: No such file or directory",
+            ),
+            (
+                KAFKA.replace("password: hunter2", "password: a\n      password_file: b"),
+                "my.yaml:8: clusters.own.sasl.password_file: expected password or password_file, got both",
+            ),
+            ("http:\n  password_file: /nowhere", "my.yaml:2: http.password_file: unknown key"),
+        ],
+    )
+    def test_mistakes(self, load_text: Load, text: str, expected: str) -> None:
+        (mistake,) = mistakes(load_text, text)
+        assert mistake.startswith(expected)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "http: {port: '${SECRET}'}",
+            "sinks: {a: {type: '${SECRET}'}}",
+            "log: {level: '${SECRET}'}",
+            STDOUT + "streams: {door: {source: '${SECRET}://door/1'}}",
+            STDOUT + "streams: {door: {source: a.mp4, chain: ['${SECRET}']}}",
+            STDOUT + "streams: {door: {source: a.mp4, sinks: ['${SECRET}']}}",
+            KAFKA.replace("broker:9092", "${SECRET}"),
+            KAFKA.replace("topic: faces", "topic: faces\n    cluster: ${SECRET}"),
+            "sinks: {a: {type: file, path: '/${SECRET}'}, b: {type: file, path: '/${SECRET}'}}",
+        ],
+    )
+    def test_what_was_put_in_is_not_shown(self, load_text: Load, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+        monkeypatch.setenv("SECRET", "hunter2")
+        found = "\n".join(mistakes(load_text, text))
+        assert found
+        assert "hunter" not in found
+
+    def test_the_environment_is_taken_as_it_stands(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SECRET", "hunter2")
+        monkeypatch.setenv("VISAGED_STREAMS__DOOR__SOURCE", "${SECRET}")
+        assert load_text(STDOUT).streams["door"].source == "${SECRET}"
+        path = load_text(STDOUT + "streams: {door: {source: a.mp4}}").streams["door"].source
+        assert path == "${SECRET}"
+
+
+class TestDefaults:
+    def test_a_stream_s_own_win_key_by_key(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_DEFAULTS__WEIGHT", "3")
+        config = load_text(
+            STDOUT
+            + textwrap.dedent(
+                """
+                defaults:
+                  fps: 5
+                  chain: [face-detector]
+                  username: me
+                  tracking: {lost_after: 2, shots: 5}
+                streams:
+                  a: {source: rtsp://a/1}
+                  b: {source: rtsp://b/1, fps: null, chain: [body-detector], tracking: {shots: 1}}
+                  c: {source: c.mp4, tracking: null}
+                  d: {source: rtsp://them@d/1}
+                """
+            )
+        )
+        a, b, c, d = (config.streams[name] for name in "abcd")
+        assert (a.fps, a.chain, a.weight, a.address) == (5, ("face-detector",), 3, "rtsp://me@a/1")
+        assert (b.fps, b.chain) == (None, ("body-detector",))
+        assert b.tracking is not None
+        assert (b.tracking.lost_after, b.tracking.shots) == (2, 1)
+        assert (c.fps, c.tracking, c.address) == (5, None, "c.mp4")
+        assert d.address == "rtsp://them@d/1"
+
+    def test_their_mistakes_are_told_once(self, load_text: Load) -> None:
+        found = mistakes(
+            load_text,
+            STDOUT + "defaults:\n  fps: 0\n  source: a.mp4\n"
+            "streams: {a: {source: a.mp4}, b: {source: b.mp4, fps: -1}, c: {source: c.mp4, fps: 1}}",
+        )
+        assert [mistake.split(";")[0] for mistake in found] == [
+            "my.yaml:5: defaults.fps: input should be greater than 0, got 0",
+            "my.yaml:6: defaults.source: unknown key",
+            "my.yaml:7: streams.b.fps: input should be greater than 0, got -1",
+        ]
+
+
+def test_keys_of_the_user_s_own(load_text: Load) -> None:
+    config = load_text(
+        """
+        x-camera: &camera {fps: 5, password: "${NOT_SET}"}
+        streams:
+          x-ray: {<<: *camera, source: rtsp://a/1, username: me, password: x, x-room: 12}
+        sinks: {out: {type: stdout, x-note: ours}}
+        """
+    )
+    assert config.streams["x-ray"].fps == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "streams: &a\n  x: *a\n",
+        "streams:\n  a: &b\n    <<: *b\n",
+        "streams: &a [*a]\n",
+        "? &a {x: *a}\n: 1\n",
+    ],
+)
+def test_yaml_that_contains_itself(load_text: Load, text: str) -> None:
+    (mistake,) = mistakes(load_text, text)
+    assert "not YAML that can be read: it contains itself" in mistake
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 5000, "a: 2026-13-45"])
+def test_yaml_that_its_reader_fails_at(load_text: Load, text: str) -> None:
+    (mistake,) = mistakes(load_text, text)
+    assert "not YAML" in mistake
+
+
 class TestEnvironment:
+    @pytest.mark.parametrize("name", ["my-cluster", "My Cluster", "MY_CLUSTER", "my.cluster"])
+    def test_names_of_the_file_s_choice(self, load_text: Load, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv("VISAGED_CLUSTERS__MY_CLUSTER__SASL__PASSWORD", "from the environment")
+        config = load_text(KAFKA.replace("own", f'"{name}"').replace("      password: hunter2\n", ""))
+        sasl = config.clusters[name].sasl
+        assert sasl is not None
+        assert sasl.password.get_secret_value() == "from the environment"
+        assert list(config.clusters) == [name]
+
     @pytest.mark.parametrize("variable", ["VISAGED_HTTP__PORT", "visaged_http__port"])
     def test_it_wins_over_the_file(self, load_text: Load, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
         monkeypatch.setenv(variable, "8081")
@@ -237,7 +412,19 @@ class TestMistakes:
             ),
             ("source: 'rtsp:///stream1'", "source: expected a host after rtsp://, got 'rtsp:///stream1'"),
             ("source: 'rtsp://'", "source: expected a host after rtsp://, got 'rtsp://"),
-            ("source: 'rtsp://user:secret@[::1/a'", "source: expected a host after rtsp://, got 'rtsp://***'"),
+            *(
+                (
+                    f"source: 'rtsp://user:{password}@127.0.0.1/a'",
+                    f"source: {PORT_AND_REMEDY}, got 'rtsp://***@127.0.0.1/a'",
+                )
+                for password in ("pa/ss", "pa?ss", "pa#ss")
+            ),
+            ("source: 'rtsp:/user:pa/ss@door/a'", f"source: {PORT_AND_REMEDY}, got 'rtsp://***@door/a'"),
+            ("source: 'rtsp://user:secret@[::1/a'", f"source: {PORT_AND_REMEDY}, got 'rtsp://***'"),
+            ("source: 'rtsp://door:99999/a'", f"source: {PORT_AND_REMEDY}, got 'rtsp://***'"),
+            ("source: rtsp://door/a, password: x", "expected a username beside the password, got a password alone"),
+            ("source: 'rtsp://a:b@door/a', username: c", "expected the login in source or in username and password"),
+            ("source: a.mp4, username: a", "expected username and password beside a camera's address, got them"),
             ("source: a.mp4, hardware: bogus", "hardware: input should be 'amf', 'cuda', "),
             ("source: a.mp4, motion: yes", "motion: expected a mapping, got true"),
             ("source: a.mp4, fps: fast", "fps: expected a number, got 'fast'"),
@@ -251,7 +438,7 @@ class TestMistakes:
     )
     def test_a_stream(self, load_text: Load, stream: str, expected: str) -> None:
         (mistake,) = mistakes(load_text, STDOUT + f"streams:\n  door: {{{stream}}}")
-        assert mistake.startswith(f"my.yaml:5: streams.door.{expected}")
+        assert mistake.startswith((f"my.yaml:5: streams.door.{expected}", f"my.yaml:5: streams.door: {expected}"))
 
     @pytest.mark.parametrize(
         ("tracking", "expected"),
