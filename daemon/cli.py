@@ -18,6 +18,13 @@ examples:
   visaged run my.yaml                   streams and services as configured
   visaged process photo.jpg --draw out  documents of a photo on standard output, its drawing in out/
   visaged evaluate labelled/            the accuracy of every processor on labelled pictures
+
+exit status:
+  0    it came to its end, or was told to stop
+  1    it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have changed,
+       the stop took too long; process: an input could not be read whole
+  2    a mistake in the command line or the configuration; nothing was started
+  130, 143   a second SIGINT or SIGTERM, more than a second after the first, ended it at once
 """
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -45,12 +47,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
-FLUSH_SHARE = 0.5  # of stop_timeout, at least, is the sinks'
+FLUSH_SHARE = 0.5  # of stop_timeout, at least, is the sinks' and the requests'
+ENGINE_SHARE = 0.1  # of it is for the last work of the workers
+LAST_S = 5.0  # after stop_timeout the process ends, whatever is left
+ONE_SIGNAL_S = 1.0  # in which a second signal is the first again, as of a supervisor that tells the group as well
 CLOSING_S = 4.0  # that a sink whose broker is away may take to close, when its time to write is over
 
 
 def main(config: Config) -> int:
-    """Runs until SIGTERM or SIGINT, or until all that was to be read has been; a second signal ends at once."""
+    """Runs until SIGTERM or SIGINT, or until all that was to be read has been.
+
+    A second signal, more than a second after the first, ends at once.
+    """
     prepare()
     log_to_stderr(config.log.level)
     asyncio.run(_run_until_signal(config))
@@ -67,18 +75,35 @@ def log_to_stderr(level: str) -> None:
 
 async def _run_until_signal(config: Config) -> None:
     stop = asyncio.Event()
+    stopping_since = math.inf
 
     def on_signal(number: signal.Signals) -> None:
-        if stop.is_set():
+        nonlocal stopping_since
+        if time.monotonic() - stopping_since > ONE_SIGNAL_S:
             log.warning("%s again: ending at once", number.name)
             os._exit(128 + number)
-        log.info("%s: stopping; once more ends at once", number.name)
-        stop.set()
+        if not stop.is_set():
+            stopping_since = time.monotonic()
+            _end_at_the_latest(config.stop_timeout + LAST_S)
+            log.info("%s: stopping; once more, after a second, ends at once", number.name)
+            stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     await App(config).run(stop)
+
+
+def _end_at_the_latest(seconds: float) -> None:
+    """A thread that nothing can call back, as one that writes to a dead disk, keeps no process from ending."""
+
+    def end() -> None:
+        log.error("the stop has not ended in %g s: ending at once", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 class App:
@@ -106,6 +131,9 @@ class App:
         self._http_timing = Timing()
         self.overview = Overview(self._engine, self._supervisors, self._consumers, self._deliveries, self._http_timing)
         self.status = Status(self.overview)
+        self._stopping: asyncio.Event | None = None
+        self._loaded = False
+        self._deadline = math.inf  # of the stop (time.monotonic()), which all its steps share
         self.http: HttpServer | None = None
         if config.http is not None:
             self.http = HttpServer(
@@ -116,6 +144,7 @@ class App:
                 matcher_of=lambda: Matcher(self._models),
                 status=self.status,
                 metrics=Metrics(self.overview).answer,
+                why_unready=self._why_unready,
             )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -127,17 +156,20 @@ class App:
         async with contextlib.AsyncExitStack() as cleanup:
             if self._state is not None:
                 cleanup.callback(self._state.release)  # last: workers write to it
-            cleanup.push_async_callback(self._engine.close)
+            cleanup.push_async_callback(self._close_engine)
+            self._stopping = stop
             if self.http is not None:
                 await self.http.start()
-                cleanup.push_async_callback(self.http.stop)
-                log.info("HTTP on %s", self.http.url)
+                cleanup.push_async_callback(self._stop_http)
             if self._state is not None:
                 await self._state.hold(self._config.stop_timeout, stop)
             streams = await asyncio.to_thread(self._plans, self._config.streams, "streams")
             consumers = await asyncio.to_thread(self._plans, self._config.consumers, "consumers")
             self._supervisors |= {name: self._supervised(name, plan) for name, plan in streams.items()}
             self._consumers |= {name: self._supervised_consumer(name, plan) for name, plan in consumers.items()}
+            self._loaded = True
+            if self.http is not None:
+                log.info("HTTP on %s", self.http.url)
             try:
                 await self._carry(stop)
             except BaseExceptionGroup as group:
@@ -150,6 +182,24 @@ class App:
     def chain(self, names: Sequence[str]) -> Chain:
         built = build(names, self._config.processor_settings(), self._models)
         return Chain([self._http_timing.timed(name, one) for name, one in zip(names, built, strict=True)])
+
+    def _why_unready(self) -> str | None:
+        if self._stopping is not None and self._stopping.is_set():
+            return "The daemon is stopping"
+        return None if self._loaded else "The models of the streams are being loaded"
+
+    def _left(self) -> float:
+        """Seconds until the stop's deadline; where an error stops the daemon there is none yet."""
+        return max(min(self._deadline - time.monotonic(), self._config.stop_timeout), 0.0)
+
+    async def _stop_http(self) -> None:
+        if self.http is not None:
+            with contextlib.suppress(TimeoutError):  # what is not answered then ends with the process
+                async with asyncio.timeout(self._left()):
+                    await self.http.stop()
+
+    async def _close_engine(self) -> None:
+        await self._engine.close(self._left() + ENGINE_SHARE * self._config.stop_timeout)
 
     def _plans(self, settings: Mapping[str, WorkSettings], kind: str) -> Mapping[str, Plan]:
         folder = self._config.state_dir
@@ -216,24 +266,33 @@ class App:
         """Runs streams and sinks; the sinks outlive the streams, which end first at a stop."""
         async with asyncio.TaskGroup() as sinks:
             watching = [sinks.create_task(self._engine.watch()), sinks.create_task(self.overview.run())]
-            for delivery in self._deliveries.values():
-                sinks.create_task(delivery.run())
+            writing = [sinks.create_task(delivery.run()) for delivery in self._deliveries.values()]
             async with asyncio.TaskGroup() as streams:
                 supervisors: list[Supervisor[Any]] = [*self._supervisors.values(), *self._consumers.values()]
                 running = [streams.create_task(supervisor.run()) for supervisor in supervisors]
                 await self._until_stopped(stop, running)
-                deadline = time.monotonic() + self._config.stop_timeout
+                self._deadline = time.monotonic() + self._config.stop_timeout * (1 - ENGINE_SHARE)
                 for supervisor in supervisors:
                     supervisor.stop()
                 if running:
                     _, late = await asyncio.wait(running, timeout=self._config.stop_timeout * (1 - FLUSH_SHARE))
                     for task in late:
                         task.cancel()
-            left = max(deadline - time.monotonic(), 0.0)
-            to_write = max(left - CLOSING_S, left / 2)
-            await asyncio.gather(*(delivery.close(to_write) for delivery in self._deliveries.values()))
+            await asyncio.gather(self._stop_http(), self._close_sinks(writing))
             for task in watching:
                 task.cancel()
+
+    async def _close_sinks(self, writing: Sequence["asyncio.Task[None]"]) -> None:
+        to_write = max(self._left() - CLOSING_S, self._left() / 2)
+        closing = [asyncio.create_task(delivery.close(to_write)) for delivery in self._deliveries.values()]
+        if not closing:
+            return
+        _, late = await asyncio.wait(closing, timeout=self._left())
+        if late:
+            log.error("%d of %d sinks have not closed in time", len(late), len(closing))
+            for task in writing:
+                task.cancel()
+        await asyncio.gather(*closing)
 
     def _report(self) -> None:
         """What became of everything, for those whom /status can no longer tell."""

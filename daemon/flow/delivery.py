@@ -140,19 +140,25 @@ class Delivery:
         finally:
             self._writing_over = True
             self._drop_all()
-            await self._close_sink()
-            self.state = "closed"
-            self._ended.set()
+            try:
+                await self._close_sink()
+            finally:
+                self.state = "closed"
+                self._ended.set()
 
     async def close(self, timeout: float) -> None:
-        """Takes no more, writes what is in within `timeout`, drops the rest and closes the sink."""
+        """Takes no more, writes what is in within `timeout`, drops the rest and closes the sink.
+
+        With nothing to write it waits for no sink that is away.
+        """
         self._queue.close()
         if not self._began:
             self._drop_all()
             self.state = "closed"
             self._ended.set()
         elif not self._writing_over:
-            self._limit.reschedule(asyncio.get_running_loop().time() + timeout)
+            has_to_write = self._in_hand or len(self._queue)
+            self._limit.reschedule(asyncio.get_running_loop().time() + (timeout if has_to_write else 0.0))
         await self._ended.wait()
 
     @property

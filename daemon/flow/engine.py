@@ -133,18 +133,18 @@ class Engine:
             self._lanes.append(lane)
         return lane
 
-    async def close(self) -> None:
-        """Cancels what waits, lets each worker end its job, and ends them."""
+    async def close(self, timeout: float = JOIN_S) -> None:
+        """Cancels what waits, and lets the workers end their jobs in `timeout` seconds, which all of them share."""
         with self._changed:
             self._closed = True
             waiting = [job for lane in self._lanes for job in lane._clear()]
             self._changed.notify_all()
         _cancel(waiting)
-        await asyncio.to_thread(self._join)
+        await asyncio.to_thread(self._join, time.monotonic() + timeout)
 
-    def _join(self) -> None:
+    def _join(self, deadline: float) -> None:
         for worker in self._workers:
-            worker.thread.join(JOIN_S)
+            worker.thread.join(max(deadline - time.monotonic(), 0.0))
             if worker.thread.is_alive():
                 log.error("%s is left behind with work that does not end", worker.thread.name)
 

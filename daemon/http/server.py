@@ -41,16 +41,19 @@ class HttpServer:
         matcher_of: MatcherOf,
         status: Callable[[], object],
         metrics: Handler,
+        why_unready: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`chain_of` makes a chain from names, and `matcher_of` the matcher, both in a thread during start().
 
-        `status` is what /status shows, `metrics` answers /metrics.
+        `status` is what /status shows, `metrics` answers /metrics; `why_unready`, in words, what keeps /readyz from
+        saying that all is ready.
         """
         self._settings = settings
         self._services = services
         self._chain_of = chain_of
         self._status = status
         self._metrics = metrics
+        self._why_unready = why_unready
         self._matcher_of = matcher_of
         self._answers: Mapping[Key, Answer] | None = None
         self._free = asyncio.Semaphore(settings.max_concurrent)
@@ -126,6 +129,8 @@ class HttpServer:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         self._loaded()
+        if why := self._why_unready():
+            raise Overloaded(why)
         return json_response({"status": "ready"})
 
     async def _show_status(self, _: web.Request) -> web.Response:

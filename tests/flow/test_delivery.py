@@ -442,6 +442,15 @@ async def test_close_does_not_wait_for_a_sink_that_does_not_open() -> None:
     assert rig.ended() == {"acknowledged": 0, "kafka: stopped": 2}
 
 
+async def test_with_nothing_to_write_a_close_waits_for_no_sink() -> None:
+    rig = Rig(ScriptedSink(opens=[retriable()] * 10_000))
+    await rig.start()
+    await until(lambda: rig.delivery.retries > 2)
+    async with asyncio.timeout(1):
+        await rig.delivery.close(60)
+    assert rig.sink.calls[-1] == "close"
+
+
 async def test_cancelled_it_drops_what_it_has_and_closes_the_sink() -> None:
     rig = Rig(ScriptedSink(writes=[None, hang]), batch=2)
     rig.offer(range(6))

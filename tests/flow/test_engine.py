@@ -303,6 +303,19 @@ async def test_close_ends_what_runs_cancels_what_waits_and_leaves_no_thread() ->
     assert not any(worker.is_alive() for worker in workers)
 
 
+async def test_workers_that_hang_share_the_time_of_a_close(caplog: pytest.LogCaptureFixture) -> None:
+    engine, never = Engine(4), threading.Event()
+    lane = engine.lane("a")
+    held = [lane.submit(never.wait) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    began = time.monotonic()
+    await engine.close(0.1)
+    assert 0.1 <= time.monotonic() - began < 0.35
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 4
+    never.set()
+    await asyncio.gather(*held)
+
+
 async def test_close_of_an_idle_engine_and_a_second_close() -> None:
     engine = Engine(3)
     await asyncio.wait_for(engine.close(), 5)
