@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from daemon.commands.draw import drawn
 from daemon.config.model import Config
-from daemon.errors import ConfigError, SourceError
+from daemon.errors import ConfigError, SourceError, VisagedError
 from daemon.prepare import prepare
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
 from daemon.sources.settings import SourceSettings
@@ -17,6 +17,7 @@ from daemon.sources.url import redacted
 from daemon.sources.video import VideoReader
 from daemon.work.documents import Documents
 from daemon.work.settings import mistakes_of_chain
+from models.errors import ModelError
 from models.store import ModelStore
 from processors.chain import Chain
 from processors.registry import build_chain
@@ -76,7 +77,13 @@ class _Output:
 
     def put(self, frame: Frame) -> None:
         sample = Sample(frame)
-        self._chain([sample])
+        try:
+            self._chain([sample])
+        except ModelError:  # of all inputs
+            raise
+        except Exception as err:  # noqa: BLE001  # this picture's: the others go on
+            self.fail(err)
+            return
         sys.stdout.buffer.write(self._documents(sample, self._name).value + b"\n")
         sys.stdout.buffer.flush()
         if self._draw is not None:
@@ -86,7 +93,8 @@ class _Output:
 
     def fail(self, error: Exception) -> None:
         self.failed += 1
-        text, name = str(error), redacted(self._name)
+        expected = isinstance(error, VisagedError | OSError)
+        text, name = str(error) if expected else repr(error), redacted(self._name)
         sys.stderr.write(f"{text}\n" if name in text else f"{name}: {text}\n")
 
     def skip(self, reason: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from daemon.errors import DamagedImage, SourceEnded, SourceError
 from daemon.sources.base import Out
+from daemon.sources.boundary import in_our_words
 from daemon.sources.motion import HEIGHT, WIDTH, Gate, Grey
 from daemon.sources.pace import KeyframeSpacing, Rate, Timeline
 from daemon.sources.planes import Decoded
@@ -43,15 +44,10 @@ class VideoReader:
         self._shown = redacted(settings.source)
         self._settings = settings
 
+    @in_our_words
     def read(self, out: Out) -> None:
-        import av
-
-        try:
-            with self._open() as container:
-                self._read(container, out)
-        except av.FFmpegError as err:
-            # Not `from err`: FFmpeg puts the whole URL, password and all, into its error.
-            raise SourceError(f"{self._shown}: {err.strerror}") from None
+        with self._open() as container:
+            self._read(container, out)
 
     def _open(self) -> "InputContainer":
         import av
@@ -65,7 +61,13 @@ class VideoReader:
         timeout = (settings.open_timeout, settings.read_timeout)
         hardware = None if settings.hardware is None else _accelerator(settings.hardware)
         try:
-            return av.open(self._url, options=options | settings.ffmpeg_options, timeout=timeout, hwaccel=hardware)
+            return av.open(
+                self._url,
+                options=options | settings.ffmpeg_options,
+                timeout=timeout,
+                hwaccel=hardware,
+                metadata_errors="replace",  # a title in Latin-1, which nobody here reads
+            )
         except RuntimeError as err:  # PyAV's, where none of the streams can be decoded so
             raise SourceError(f"{self._shown}: cannot be decoded on {settings.hardware}: {err}") from err
 
@@ -73,6 +75,8 @@ class VideoReader:
         if not container.streams.video:
             raise SourceError(f"{self._shown}: expected a video, found none in it")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise SourceError(f"{self._shown}: expected a video that this FFmpeg decodes, got one of a codec it lacks")
         if self._settings.hardware and not stream.codec_context.is_hwaccel:
             raise SourceError(f"{self._shown}: {stream.codec.name} cannot be decoded on {self._settings.hardware}")
         stream.codec_context.thread_type = "NONE"  # cameras share the cores already

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from daemon.errors import DamagedImage, SourceError
-from daemon.sources.base import InThread
+from daemon.sources.base import InThread, Out
+from daemon.sources.boundary import in_our_words
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
+from processors.types import Frame
 from tests.fakes import CollectingFeed
 from tests.sources.videos import FPS, HEIGHT, WIDTH, encode, make_video, numbers
 
@@ -48,6 +50,77 @@ async def test_two_runs_read_the_same(tmp_path: Path) -> None:
     await source.run(feed)
     assert numbers(feed.put_frames) == [0, 1, 2, 0, 1, 2]
     assert [frame.index for frame in feed.put_frames] == [0, 1, 2, 0, 1, 2]
+
+
+async def test_a_title_that_is_no_utf_8_spoils_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "cafe"
+        stream = container.add_stream("mjpeg", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        container.mux(stream.encode(av.VideoFrame(WIDTH, HEIGHT, "yuvj420p")))
+    content = path.read_bytes()
+    assert content.count(b"cafe") == 1
+    path.write_bytes(content.replace(b"cafe", "café".encode("latin-1")))
+    assert len((await read(path)).put_frames) == 1
+
+
+async def test_a_codec_without_a_decoder_is_told(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mkv")
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_VISAGED/XYZAB"))
+    with pytest.raises(SourceError, match=r"a\.mkv: "):
+        await read(path)
+
+
+async def test_a_video_without_a_picture_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        container.start_encoding()
+    with pytest.raises(SourceError, match=r"a\.mkv: "):
+        await read(path)
+
+
+class TestBoundary:
+    class Reader:
+        _shown = "a.mp4"
+
+        def __init__(self, error: Exception | None) -> None:
+            self._error = error
+
+        @in_our_words
+        def read(self, out: Out) -> None:
+            if self._error is not None:
+                raise self._error
+            out.skip("not wanted")
+
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            (av.error.PatchWelcomeError(1, "patches welcome", "rtsp://user:hunter2@door"), "a.mp4: patches welcome"),
+            (OSError(5, "Input/output error", "rtsp://user:hunter2@door"), "a.mp4: Input/output error"),
+            (ZeroDivisionError("by zero"), "a.mp4: cannot be read: ZeroDivisionError: by zero"),
+            (SourceError("a.mp4: in our words"), "a.mp4: in our words"),
+        ],
+    )
+    async def test_whatever_a_library_raises_is_a_source_error(self, error: Exception, said: str) -> None:
+        with pytest.raises(SourceError) as caught:
+            await InThread(self.Reader(error), "test").run(CollectingFeed())
+        assert str(caught.value) == said
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+    async def test_what_the_feed_raises_is_its_own(self, tmp_path: Path) -> None:
+        class Full(CollectingFeed):
+            async def put(self, frame: Frame) -> None:
+                raise ZeroDivisionError
+
+        reader = VideoReader(SourceSettings(source=str(make_video(tmp_path / "a.mp4", 1))))
+        with pytest.raises(ZeroDivisionError):
+            await InThread(reader, "test").run(Full())
+
+    async def test_frames_that_are_not_wanted_are_frames(self) -> None:
+        await InThread(self.Reader(None), "test").run(CollectingFeed())
 
 
 def rotate_by_metadata(path: Path, a: int, b: int, c: int, d: int) -> None:
