@@ -22,7 +22,7 @@ examples:
 exit status:
   0    it came to its end, or was told to stop
   1    it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have changed,
-       the stop took too long; process: an input could not be read whole
+       the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read whole
   2    a mistake in the command line or the configuration; nothing was started
   130, 143   a second SIGINT or SIGTERM, more than a second after the first, ended it at once
 """
@@ -64,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="check a configuration and open its models without starting anything")
     check.add_argument("config", type=Path)
+    check.add_argument(
+        "--connect",
+        action="store_true",
+        help="also ask brokers, their rights and cameras, which changes nothing there; without it nothing is sent",
+    )
     check.set_defaults(run=_check)
 
     demo = commands.add_parser("demo", help="run a camera simulator, a broker, the daemon and a consumer")
@@ -127,7 +132,7 @@ def _check(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     from daemon.commands.check import main
 
-    return main(config, arguments.config)
+    return main(config, arguments.config, connect=arguments.connect)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

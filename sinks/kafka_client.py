@@ -78,7 +78,7 @@ async def check_connection(cluster: KafkaCluster, arguments: dict[str, Any], *, 
     """
     refusal: type[Exception] | None = None
     for _ in range(PROBES):
-        conn = await _connect(cluster, arguments)
+        conn = await connect(cluster, arguments)
         try:
             refusal = await _refusal(conn) if idempotent else None
         except (KafkaError, TimeoutError) as err:
@@ -111,7 +111,7 @@ async def _refusal(conn: AIOKafkaConnection) -> type[Exception] | None:
     return error
 
 
-async def _connect(cluster: KafkaCluster, arguments: dict[str, Any]) -> AIOKafkaConnection:
+async def connect(cluster: KafkaCluster, arguments: dict[str, Any]) -> AIOKafkaConnection:
     """To the first of the servers that takes us and answers."""
     of_connection = {name: value for name, value in arguments.items() if name != "bootstrap_servers"}
     reasons = []
@@ -159,7 +159,7 @@ async def create_topic(name: str, new: NewTopic, cluster: KafkaCluster, argument
 
 async def missing_topics(topics: Sequence[str], cluster: KafkaCluster, arguments: dict[str, Any]) -> Sequence[str]:
     """Those that are not there, and are not made by asking. Raises SinkError, also where we may not see one."""
-    conn = await _connect(cluster, arguments)
+    conn = await connect(cluster, arguments)
     try:
         answer = await conn.send(MetadataRequest(list(topics), allow_auto_topic_creation=False))
     except (KafkaError, TimeoutError) as err:

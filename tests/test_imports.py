@@ -57,7 +57,13 @@ HOMES = {
     "av": ("daemon/sources/video.py", "daemon/sources/planes.py", "daemon/simulator/"),
     "aiohttp": ("daemon/http/",),
     "prometheus_client": ("daemon/http/metrics.py",),
-    "aiokafka": ("sinks/kafka.py", "sinks/kafka_client.py", "daemon/kafka/", "daemon/commands/demo/"),
+    "aiokafka": (
+        "sinks/kafka.py",
+        "sinks/kafka_client.py",
+        "sinks/kafka_rights.py",
+        "daemon/kafka/",
+        "daemon/commands/demo/",
+    ),
 }
 """Where an outside library is known."""
 

@@ -1,5 +1,6 @@
 """`visaged check`: builds everything that `visaged run` would, and starts none of it."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -24,11 +25,17 @@ from processors.registry import build_chain
 from sinks.file import FileSettings
 
 
-def main(config: Config, path: Path) -> int:
-    """Raises ConfigError or ModelError. Which models are for research only the store itself warns of."""
+def main(config: Config, path: Path, *, connect: bool = False) -> int:
+    """1 if brokers or cameras refuse us, which are asked with `connect` alone. Raises ConfigError or ModelError.
+
+    Which models are for research only the store itself warns of.
+    """
     if mistakes := list(_absent(config)):
         raise refusal(path, mistakes)
     models = built(config).used
+    if connect and (refused := _refusals(config)):
+        sys.stderr.write(f"{refusal(path, refused)}\n")
+        return 1
     parts = [
         _count(len(config.streams), "stream"),
         _count(len(config.consumers), "consumer"),
@@ -40,6 +47,12 @@ def main(config: Config, path: Path) -> int:
         parts.append(f"{len(research)} of them for research only")
     sys.stdout.write(f"{path}: ok, {', '.join(parts)}\n")
     return 0
+
+
+def _refusals(config: Config) -> list[Mistake]:
+    from daemon.commands.connect import refusals  # with aiokafka, which only those load who use it
+
+    return asyncio.run(refusals(config))
 
 
 def _count(number: int, noun: str) -> str:

@@ -99,8 +99,8 @@ class HttpSettings(Section):
     stop_timeout: float = Field(
         default=5.0,
         ge=0,
-        description="Seconds that requests may still take at a stop, after `stop_timeout`: until then new ones are "
-        "taken. Those that are not done by the end are cancelled.",
+        description="Seconds that requests may still take at a stop, within `stop_timeout`, from when the streams have "
+        "ended: until then new ones are taken. Those that are not done by the end are cancelled.",
     )
     cors_origins: tuple[Origin, ...] = Field(
         default=(),

@@ -1,0 +1,97 @@
+"""`visaged check --connect`."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.cli import main
+from daemon.commands.connect import refusals
+from daemon.config.load import load
+from daemon.config.model import Config
+from daemon.simulator.camera import Camera
+from daemon.simulator.clip import Scene, make_clip
+from daemon.simulator.rtp import Clip
+from sinks.kafka_rights import Refusal, Right, _refused
+from tests.brokers import ApacheKafka, new_topic
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        yield taken.getsockname()[1]
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text("http: null\n" + text)
+    return path
+
+
+async def test_cameras_that_answer_and_that_do_not(tmp_path: Path, closed_port: int) -> None:
+    make_clip(tmp_path / "clip.mp4", Scene(width=320, height=180, fps=5, seconds=1))
+    clip = await asyncio.to_thread(Clip.read, tmp_path / "clip.mp4")
+    async with Camera({"door": clip}) as camera:
+        config = Config(
+            streams={
+                "there": {"source": camera.url("door")},
+                "away": {"source": f"rtsp://me:hunter2@127.0.0.1:{closed_port}/1"},
+                "file": {"source": "nowhere.mp4"},
+            }
+        )
+        ((key, said),) = await refusals(config)
+    assert key == ("streams", "away", "source")
+    assert said == f"rtsp://***@127.0.0.1:{closed_port}/1: Connection refused"
+
+
+def test_what_refuses_is_named_with_its_line(
+    tmp_path: Path, closed_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(
+        tmp_path,
+        f"clusters:\n  own: {{bootstrap_servers: '127.0.0.1:{closed_port}'}}\nsinks: {{k: {{type: kafka, topic: t}}}}\n"
+        f"streams:\n  a: {{source: 'rtsp://127.0.0.1:{closed_port}/1', chain: [face-detector]}}\n",
+    )
+    assert main(["check", str(path)]) == 0  # nothing of the network is asked
+    capsys.readouterr()
+    assert main(["check", "--connect", str(path)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}:3: clusters.own: 127.0.0.1:{closed_port}: connection refused",
+        f"{path}:6: streams.a.source: rtsp://127.0.0.1:{closed_port}/1: Connection refused",
+    ]
+
+
+async def test_topics_that_are_missing_are_named_and_not_made(apache_kafka: ApacheKafka, tmp_path: Path) -> None:
+    servers, missing, made = apache_kafka.address(), new_topic(), new_topic()
+    config = await asyncio.to_thread(
+        load,
+        written(
+            tmp_path,
+            f"clusters: {{own: {{bootstrap_servers: '{servers}'}}}}\n"
+            "sinks:\n"
+            f"  k: {{type: kafka, topic: {missing}}}\n"
+            f"  m: {{type: kafka, topic: {made}, create_topic: {{}}}}\n"
+            f"consumers: {{c: {{topics: [{made}-in], dead_letters: {{topic: {made}-dead}}, create_topics: {{}}}}}}\n",
+        ),
+    )
+    for _ in range(2):
+        assert await refusals(config) == [(("sinks", "k", "topic"), f"topic {missing} is missing")]
+
+
+def test_rights_are_told_by_the_operations_that_a_broker_allows() -> None:
+    read, write = 1 << Right.READ, 1 << Right.WRITE
+    topics: list[tuple[Any, ...]] = [
+        (0, "both", False, [], read | write),
+        (0, "read only", False, [], read),
+        (29, "hidden", False, [], 0),
+        (3, "missing", False, [], 0),
+    ]
+    assert dict(_refused(topics, {name: Right.WRITE for _, name, *_ in topics})) == {
+        "read only": Refusal("we may not write topic read only: give this user WRITE on it"),
+        "hidden": Refusal("we may not see topic hidden: give this user WRITE on it"),
+        "missing": Refusal("topic missing is missing", is_missing=True),
+    }
