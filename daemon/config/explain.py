@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from daemon.config.model import Config
 from daemon.errors import nearest
-from daemon.sources.url import redacted
+from daemon.sources.url import is_secret_key, redacted
 
 Key = tuple[str, ...]
 Mistake = tuple[Key, str]
@@ -48,7 +48,7 @@ def explain(error: ErrorDetails, filled: Collection[Key] = ()) -> Iterator[Mista
     """
     key, place = walk(error["loc"])
     value = error["input"]
-    place = place._replace(is_put_in=is_put_in(key, filled))
+    place = place._replace(is_put_in=is_put_in(key, filled), has_secret_name=bool(key) and is_secret_key(key[-1]))
     match error["type"]:
         case "extra_forbidden":
             yield key, "unknown key" + nearest(key[-1], place.siblings)
@@ -112,6 +112,7 @@ class Place(NamedTuple):
     """The keys that are known at this place."""
     is_put_in: bool = False
     """Whether its value came from outside the file."""
+    has_secret_name: bool = False
 
     @property
     def types(self) -> list[str]:
@@ -120,10 +121,10 @@ class Place(NamedTuple):
     @property
     def is_secret(self) -> bool:
         """Also true for text in the place of a section: it may be a password on the wrong line."""
+        if self.is_put_in or self.has_secret_name or self.kind is None:
+            return True
         is_above_sections = bool(sections(self.kind)) or get_origin(self.kind) is dict
-        return (
-            self.is_put_in or self.kind is None or is_above_sections or SecretStr in (self.kind, *get_args(self.kind))
-        )
+        return is_above_sections or SecretStr in (self.kind, *get_args(self.kind))
 
 
 def walk(loc: Sequence[str | int]) -> tuple[tuple[str, ...], Place]:

@@ -190,10 +190,10 @@ class Config(Section, BaseSettings):
     stop_timeout: float = Field(
         20.0,
         gt=0,
-        description="Seconds that a stop may take in all: streams, consumers, sinks, requests and workers. Half of them is "
-        "for the frames under way, the rest for the sinks, which stop writing up to 4 seconds before the end. Records "
-        "that have not reached a sink by then are dropped and counted, requests that are not answered are cut off. Let "
-        "the service manager wait 10 seconds longer before it kills the daemon.",
+        description="Seconds that a stop may take in all: streams, consumers, sinks, requests and workers. Half of "
+        "them is for the frames under way, the rest for the sinks, which stop writing up to 4 seconds before the end. "
+        "Records that have not reached a sink by then are dropped and counted, requests that are not answered are cut "
+        "off. Let the service manager wait 10 seconds longer before it kills the daemon.",
     )
 
     @classmethod

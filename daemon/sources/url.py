@@ -75,6 +75,11 @@ def redacted(url: str) -> str:
     return f"{parts.scheme}://{login}{authority}{_without_secrets(path)}{query}"
 
 
+def is_secret_key(name: str) -> bool:
+    """Whether what stands under a key of this name may be a secret."""
+    return SECRET.search(f"{name}=") is not None
+
+
 def _cut(text: str) -> tuple[str, str]:
     """The authority, and what follows it."""
     end = re.search(r"[/?#]", text)

@@ -797,6 +797,11 @@ def test_a_password_of_digits_alone_is_refused_and_not_shown(load_text: Load) ->
     assert mistake == "my.yaml:7: clusters.own.sasl.password: expected text (a number in quotes), got a number"
 
 
+def test_a_value_under_a_name_like_a_secret_s_is_not_shown(load_text: Load) -> None:
+    (mistake,) = mistakes(load_text, STDOUT + "streams: {a: {source: a.mp4, ffmpeg_options: {Auth_Token: 31337}}}")
+    assert mistake.endswith("streams.a.ffmpeg_options.Auth_Token: expected text (a number in quotes), got a number")
+
+
 def test_every_sink_can_be_configured_by_its_type() -> None:
     """SINKS and the union of their settings are written down apart."""
     union = get_args(get_args(Config.model_fields["sinks"].annotation)[1])[0]
