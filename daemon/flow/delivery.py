@@ -22,6 +22,7 @@ BATCH = 500
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
 IN_USE_POLL_S = 0.5
+OPENING_S = 1.0
 TRIES = 3  # of a batch with a sink that fails for no reason that it knows
 IN_DOUBT = "in doubt"
 
@@ -157,8 +158,9 @@ class Delivery:
             self.state = "closed"
             self._ended.set()
         elif not self._writing_over:
-            has_to_write = self._in_hand or len(self._queue)
-            self._limit.reschedule(asyncio.get_running_loop().time() + (timeout if has_to_write else 0.0))
+            if not self._in_hand and not len(self._queue):  # a connection that is being made is not cut off half-way
+                timeout = 0.0 if self.state == "waiting" else min(timeout, OPENING_S)
+            self._limit.reschedule(asyncio.get_running_loop().time() + timeout)
         await self._ended.wait()
 
     @property
