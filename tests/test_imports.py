@@ -54,7 +54,7 @@ HOMES = {
     "json": ("daemon/wire/",),
     "yaml": ("daemon/config/load.py", "models/manifest.py"),
     "onnxruntime": ("models/session.py",),
-    "av": ("daemon/sources/video.py", "daemon/sources/planes.py", "daemon/simulator/"),
+    "av": ("daemon/sources/video.py", "daemon/sources/reading.py", "daemon/sources/planes.py", "daemon/simulator/"),
     "aiohttp": ("daemon/http/",),
     "prometheus_client": ("daemon/http/metrics.py",),
     "aiokafka": ("sinks/kafka.py", "sinks/kafka_client.py", "daemon/kafka/", "daemon/commands/demo/"),

@@ -11,6 +11,7 @@ from daemon.commands.draw import drawn
 from daemon.config.model import Config
 from daemon.errors import ConfigError, SourceError
 from daemon.prepare import prepare
+from daemon.sources.base import Waits
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
@@ -89,7 +90,10 @@ class _Output:
         sys.stderr.write(f"{text}\n" if self._name in text else f"{self._name}: {text}\n")
 
     def skip(self, reason: str) -> None:
-        raise AssertionError(f"nothing was to be skipped: {reason}")
+        """A packet without a picture of its own."""
+
+    def waits(self, what: Waits | None) -> None:
+        """For files wait for nothing."""
 
     def opened(self, codec: str) -> None: ...
 

@@ -12,6 +12,7 @@ from daemon.flow.history import SHORT_S
 from daemon.flow.receipts import Counts
 from daemon.flow.starvation import Starvation, reason_to_starve
 from daemon.flow.timing import Timing
+from daemon.sources.base import Waits
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ LONGEST_DELAY_S = 30.0
 HEALTHY_S = 10.0
 TOLD_AGAIN_S = 3600.0
 
-State = Literal["connecting", "standby", "running", "starving", "stalled", "waiting", "ended", "stopped"]
+State = Literal["connecting", "standby", "running", "starving", "stalled", "waiting", "ended", "stopped", Waits]
 """`standby` and `stalled` are a consumer's alone (daemon/kafka/consumer.py)."""
 
 
@@ -30,6 +31,10 @@ class Runs(Protocol):
     name: str
     counts: Counts
     timing: Timing
+
+    @property
+    def waits(self) -> Waits | None:
+        """What its source waits for, which can be reached."""
 
     async def run(self) -> None: ...
     def stop(self) -> None:
@@ -67,6 +72,8 @@ class Supervisor(Generic[R]):
             return "stopped" if self._stopping.is_set() else "ended"
         if self._next_attempt is not None:
             return "waiting"
+        if self.stream.waits is not None:
+            return self.stream.waits
         if not self._brings_frames:
             return "connecting"
         return "starving" if self._starvation.reason else "running"

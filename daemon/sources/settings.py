@@ -104,6 +104,12 @@ class SourceSettings(Section):
         gt=0,
         description="Seconds without a packet after which a camera counts as lost. It is then connected again.",
     )
+    first_picture_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds in which a camera that sends video must bring a first picture. A camera that sends a "
+        "keyframe every 30 seconds may take as long. After that the connection is tried again.",
+    )
     ffmpeg_options: dict[str, str] = Field(
         {},
         description="Further options of FFmpeg's demuxers and protocols, as text. They win over what visaged sets "

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from aiohttp import web
@@ -14,10 +15,12 @@ from yarl import URL
 
 from daemon.errors import DamagedImage, SourceEnded, SourceError
 from daemon.sources.base import InThread
+from daemon.sources.reading import FRAME_RATE
 from daemon.sources.settings import SourceSettings
-from daemon.sources.video import FRAME_RATE, VideoReader
+from daemon.sources.video import VideoReader
 from tests.fakes import CollectingFeed
-from tests.sources.videos import jpeg, make_video, numbers
+from tests.sources.videos import HEIGHT, WIDTH, jpeg, make_video, numbers, picture
+from tests.waiting import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[dict[str, Handler]], Awaitable[TestServer]]
@@ -97,7 +100,7 @@ async def test_a_growing_hls_list_is_a_camera(serve: Serve, tmp_path: Path) -> N
     assert (feed.put_frames, asked >= 3) == ([], True)
 
 
-def motion_jpeg(pictures: int, sent: list[float]) -> Handler:
+def motion_jpeg(pictures: int, sent: list[float], interval: float = 0.015) -> Handler:
     """Notes when it sends each picture. Their numbers start again after 12."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -108,7 +111,7 @@ def motion_jpeg(pictures: int, sent: list[float]) -> Handler:
             sent.append(time.time())
             head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(body)
             await response.write(head + body + b"\r\n")
-            await asyncio.sleep(0.015)
+            await asyncio.sleep(interval)
         return response
 
     return handler
@@ -127,6 +130,74 @@ async def test_mjpeg_is_a_camera_whose_end_is_a_disconnect(serve: Serve) -> None
     delays = np.array([frame.captured_at for frame in feed.offered]) - sent
     assert delays.min() >= 0
     assert delays.max() < 0.5
+
+
+async def test_the_rate_of_mjpeg_is_that_of_its_arrival(serve: Serve) -> None:
+    """FFmpeg's own times would have it that two seconds of ten pictures each are four fifths of one."""
+    server = await serve({"/": motion_jpeg(20, [], 0.1)})
+    feed = CollectingFeed()
+    with pytest.raises(SourceEnded):
+        await InThread(VideoReader(SourceSettings(source=str(server.make_url("/")), fps=5)), "test").run(feed)
+    assert len(feed.offered) == pytest.approx(10, abs=1)
+    pts = [frame.pts for frame in feed.offered]
+    assert pts[-1] - pts[0] == pytest.approx(feed.offered[-1].captured_at - feed.offered[0].captured_at, abs=0.01)
+    assert feed.counts.received == 20
+
+
+def sound_after_video(path: Path, seconds: float) -> list[bytes]:
+    """A transport stream, in pieces of 0.1 s of sound: the video ends after the first."""
+    with av.open(str(path), "w", format="mpegts") as out:
+        video = out.add_stream("libx264", rate=25, options={"tune": "zerolatency", "preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        sound = out.add_stream("mp2", rate=48_000)
+        for number in range(20):
+            frame = av.VideoFrame.from_ndarray(picture(number % 12), format="bgr24")
+            frame.pts = number
+            out.mux(video.encode(frame))
+        out.mux(video.encode())
+        for number in range(round(seconds * 48_000 / 1152)):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), format="s16", layout="mono")
+            silence.rate, silence.pts = 48_000, number * 1152
+            out.mux(sound.encode(silence))
+        out.mux(sound.encode())
+    content = path.read_bytes()
+    size = len(content) // round(seconds * 10)
+    return [content[at : at + size] for at in range(0, len(content), size)]
+
+
+@pytest.fixture
+def video_ends(tmp_path: Path) -> Handler:
+    pieces = sound_after_video(tmp_path / "a.ts", 40)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "video/mp2t"})
+        await response.prepare(request)
+        for piece in pieces:
+            await response.write(piece)
+            await asyncio.sleep(0.02)
+        return response
+
+    return handler
+
+
+async def test_sound_alone_does_not_keep_a_camera_alive(serve: Serve, video_ends: Handler) -> None:
+    server = await serve({"/": video_ends})
+    feed = CollectingFeed()
+    with pytest.raises(SourceError, match=r"only other streams in 0.5 s, no video$"):
+        await asyncio.wait_for(read(server.make_url("/"), feed, read_timeout=0.5), 8)
+    assert len(feed.offered) >= 18  # FFmpeg waits for what follows the last ones
+
+
+async def test_a_stop_is_heeded_while_only_sound_comes(serve: Serve, video_ends: Handler) -> None:
+    server = await serve({"/": video_ends})
+    feed = CollectingFeed()
+    reading = asyncio.create_task(read(server.make_url("/"), feed, read_timeout=60))
+    await until(lambda: len(feed.offered) >= 18)
+    reading.cancel()
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert time.monotonic() - began < 2
 
 
 async def test_credentials_are_used_and_not_shown(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from daemon.sources.base import InThread
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
 from tests.fakes import CollectingFeed
-from tests.sources.videos import FPS, HEIGHT, WIDTH, encode, make_video, numbers
+from tests.sources.videos import FPS, HEIGHT, WIDTH, encode, make_video, numbers, picture
 
 
 async def read(source: Path | str, **settings: object) -> CollectingFeed:
@@ -39,6 +39,22 @@ async def test_a_file_s_frames_in_order(tmp_path: Path, container: str) -> None:
     np.testing.assert_allclose(start, start[0], atol=1e-6)  # for a file: start + pts
     assert began <= start[0] <= time.time()
     assert (feed.offered, feed.failed) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.h264", "a.hevc", "a.mkv", "a.ts", "a.mjpeg"])
+async def test_time_goes_on_evenly_whatever_the_container_keeps_of_it(tmp_path: Path, name: str) -> None:
+    """AVI keeps the order of storage alone, and raw video nothing."""
+    codec = {"a.hevc": "libx265", "a.mjpeg": "mjpeg"}.get(name, "libx264")
+    b_frames = {"preset": "veryfast", "bf": "3", "sc_threshold": "0"}
+    options = {"x265-params": "log-level=error:bframes=3:scenecut=0"} if codec == "libx265" else b_frames
+    path = encode(tmp_path / name, [picture(number % 12) for number in range(36)], codec, options=options)  # type: ignore[arg-type]
+    feed = await read(path)
+    assert numbers(feed.put_frames) == [number % 12 for number in range(36)]
+    steps = np.diff([frame.pts for frame in feed.put_frames])
+    np.testing.assert_allclose(steps, 1 / FPS, atol=2e-3)
+    captured = np.diff([frame.captured_at for frame in feed.put_frames])
+    np.testing.assert_allclose(captured, steps, atol=1e-5)
+    assert feed.counts.received == 36
 
 
 async def test_two_runs_read_the_same(tmp_path: Path) -> None:
