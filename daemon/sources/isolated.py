@@ -30,7 +30,15 @@ from typing import get_args
 
 import numpy as np
 
-from daemon.errors import DamagedImage, ImageTooLarge, SourceEnded, SourceError, TooMuchWork, UnsupportedImage
+from daemon.errors import (
+    CredentialsRefused,
+    DamagedImage,
+    ImageTooLarge,
+    SourceEnded,
+    SourceError,
+    TooMuchWork,
+    UnsupportedImage,
+)
 from daemon.prepare import prepare
 from daemon.sources.base import TELL_INTERVAL_S, Feed, Reader, Stopped, Waits
 from daemon.sources.planes import Bytes, Decoded, Layout, Pixels, read_bgr
@@ -70,7 +78,7 @@ SIZES = {Kind.OFFER: SHARED.size, Kind.PUT: SHARED.size, Kind.SPENT: SECONDS.siz
 ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
-        *(SourceError, SourceEnded, DamagedImage, UnsupportedImage, ImageTooLarge, TooMuchWork),
+        *(SourceError, SourceEnded, CredentialsRefused, DamagedImage, UnsupportedImage, ImageTooLarge, TooMuchWork),
         *(FileNotFoundError, PermissionError, IsADirectoryError, OSError),
     )
 }

@@ -1,8 +1,9 @@
-"""Packets of video into frames. Together with video.py and planes.py the only module that knows `av`."""
+"""Packets of video into frames."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from daemon.errors import DamagedImage
 from daemon.sources.base import Out
@@ -28,23 +29,36 @@ NO_MOTION = "no motion"
 NO_PICTURE = "no picture"
 
 
-class Stamps(NamedTuple):
-    """What a container's timestamps are worth."""
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video that was opened."""
 
-    exist: bool
-    """False: FFmpeg makes them up, from a rate of its own."""
-    in_order_of_storage: bool
-    """The pts too: the container keeps no other."""
+    container: "InputContainer"
+    stream: "VideoStream"
+    live: bool
+    """Cannot wait, and its end is a disconnect."""
+    jpegs: bool
+    """Over HTTP: many that follow each other, or one."""
 
-    @classmethod
-    def of(cls, container: "InputContainer") -> "Stamps":
-        name = container.format.name
-        return cls(not container.format.flags & NO_TIMESTAMPS and not name.endswith("_pipe"), name == "avi")
+    @property
+    def has_timestamps(self) -> bool:
+        """False: FFmpeg makes them up, from a rate of its own."""
+        made_up = self.container.format.flags & NO_TIMESTAMPS or self.container.format.name.endswith("_pipe")
+        return not (made_up and (self.live or self.jpegs))
+
+    @property
+    def keeps_dts_alone(self) -> bool:
+        """FFmpeg then takes the order of storage for that of presentation."""
+        return self.container.format.name == "avi"
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two frames, as far as the container knows."""
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        return USUAL_INTERVAL if self.live or not rate else float(1 / rate)
 
 
-def arrivals(
-    packets: Iterator["av.Packet[Any]"], stream: "VideoStream", stamps: Stamps
-) -> Iterator[tuple["av.Packet[Any]", float]]:
+def arrivals(packets: Iterator["av.Packet[Any]"], video: Video) -> Iterator[tuple["av.Packet[Any]", float]]:
     """A camera's packets and when they came, in seconds of Unix time.
 
     What FFmpeg read to learn of the streams comes at once: the latest of it came just now, and those before it as much
@@ -60,14 +74,12 @@ def arrivals(
                 break
             latest = now
     finally:  # also what came before an error
-        yield from _as_stamped(at_once, stream, stamps)
+        yield from _as_stamped(at_once, video)
     for packet in packets:
         yield packet, time.time()
 
 
-def _as_stamped(
-    read: list[tuple["av.Packet[Any]", float]], stream: "VideoStream", stamps: Stamps
-) -> list[tuple["av.Packet[Any]", float]]:
+def _as_stamped(read: list[tuple["av.Packet[Any]", float]], video: Video) -> list[tuple["av.Packet[Any]", float]]:
     """Each came before the next by what their timestamps differ, or earlier. FFmpeg often gives the first none: it
     came before the second as that before the third."""
     came = []
@@ -75,7 +87,7 @@ def _as_stamped(
     gap = 0.0
     for packet, read_at in reversed(read):
         came_at = read_at
-        if stamps.exist and packet.stream.index == stream.index:
+        if video.has_timestamps and packet.stream.index == video.stream.index:
             stamp = packet.pts if packet.dts is None else packet.dts
             seconds = float(stamp * packet.time_base) if stamp is not None else later[0] - gap if later else 0.0
             if later and 0 <= later[0] - seconds < MOST_REORDERED:
@@ -99,29 +111,38 @@ class Reading:
     Each packet is counted once: as its frame, as skipped (where it made no picture too), or as damaged.
     """
 
-    def __init__(
-        self, stream: "VideoStream", settings: SourceSettings, out: Out, stamps: Stamps, *, live: bool
-    ) -> None:
+    def __init__(self, video: Video, settings: SourceSettings, out: Out) -> None:
+        self.packets = 0
+        """That have been taken."""
         self._opened_at = time.monotonic()
         self._pictures = 0  # that have been decoded
-        self._time_base = float(stream.time_base or 0)
-        self._decoder = stream.codec_context
         self._out = out
-        self._live = live
-        self._stamps = stamps
-        self._best_effort = BestEffort(dts=stamps.in_order_of_storage)
         self._began = time.time()
         self._index = 0
-        self._in_decoder = InDecoder(self._time_base)
-        rate = stream.average_rate or stream.guessed_rate
-        self._timeline = Timeline(float(1 / rate) if rate and not live else USUAL_INTERVAL)
+        self._timeline = Timeline(video.interval)
         self._rate = None if settings.fps is None else Rate(settings.fps)
-        self._intra_only = self._decoder.codec.intra_only
         self._keyframes_only = settings.keyframes_only
         self._keyframes = KeyframeSpacing()
+        self._look = None if settings.motion is None else _Look(Gate(settings.motion))
+        self._begin(video, live=video.live)
+
+    def renew(self, video: Video, *, all_wanted: bool = False) -> None:
+        """Goes on with what a camera sends now: its frames are numbered and timed on."""
+        if all_wanted:
+            self._rate = None
+        self._begin(video, live=True)
+
+    def _begin(self, video: Video, *, live: bool) -> None:
+        self._live = live
+        self._has_timestamps = video.has_timestamps
+        self._keeps_dts_alone = video.keeps_dts_alone
+        self._best_effort = BestEffort(dts=video.keeps_dts_alone)
+        self._time_base = float(video.stream.time_base or 0)
+        self._decoder = video.stream.codec_context
+        self._intra_only = self._decoder.codec.intra_only
+        self._in_decoder = InDecoder(self._time_base)
         self._keyframes_stand_alone = True
         self._keyframes_suffice = False
-        self._look = None if settings.motion is None else _Look(Gate(settings.motion))
         self._undecodable_since: float | None = None
 
     @property
@@ -138,6 +159,7 @@ class Reading:
         """`came_at`: seconds of Unix time."""
         if packet.size == 0:  # PyAV's sign of the end
             return
+        self.packets += 1
         if packet.is_keyframe:
             self._choose_way(packet, came_at)
         if self._keyframes_suffice or self._keyframes_only or self._intra_only:
@@ -186,7 +208,7 @@ class Reading:
 
     def _may_discard(self, packet: "av.Packet[VideoStream]", rate: Rate) -> bool:
         stamp = self._seconds(packet.pts)
-        if stamp is None or packet.is_keyframe or self._stamps.in_order_of_storage:
+        if stamp is None or packet.is_keyframe or self._keeps_dts_alone:
             return False
         return rate.rules_out(self._timeline.at(stamp), self._timeline.interval)
 
@@ -211,7 +233,7 @@ class Reading:
         self._timeline.advance(self._seconds(self._best_effort(pts, dts)), came_at if self._live else None)
 
     def _seconds(self, stamp: int | None) -> float | None:
-        return stamp * self._time_base if self._stamps.exist and stamp is not None else None
+        return stamp * self._time_base if self._has_timestamps and stamp is not None else None
 
     def _is_due(self) -> bool:
         return self._rate is None or self._rate.wants(self._timeline.now, self._timeline.interval)
@@ -222,11 +244,12 @@ class Reading:
             self._out.skip(NO_MOTION)
             return
         pts = self._timeline.origin + self._timeline.now
-        turned = picture.rotation in (90, -90)
+        decoded = Decoded(picture)
+        width, height = decoded.displayed
         frame = Frame(
-            Decoded(picture),
-            width=picture.height if turned else picture.width,
-            height=picture.width if turned else picture.height,
+            decoded,
+            width=width,
+            height=height,
             index=self._index,
             pts=pts,
             captured_at=came_at if self._live else self._began + pts,

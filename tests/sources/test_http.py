@@ -101,9 +101,10 @@ async def test_a_growing_hls_list_is_a_camera(serve: Serve, tmp_path: Path) -> N
 
 
 def motion_jpeg(pictures: int, sent: list[float], interval: float = 0.015) -> Handler:
-    """Notes when it sends each picture. Their numbers start again after 12."""
+    """Notes when it sends each picture, to the latest who asks. Their numbers start again after 12."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
+        sent.clear()
         response = web.StreamResponse(headers={"Content-Type": "multipart/x-mixed-replace; boundary=frame"})
         await response.prepare(request)
         for number in range(pictures):
@@ -198,6 +199,80 @@ async def test_a_stop_is_heeded_while_only_sound_comes(serve: Serve, video_ends:
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert time.monotonic() - began < 2
+
+
+PART = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "part"),
+    [
+        ("multipart/x-mixed-replace; boundary=frame", PART),
+        ("multipart/mixed; boundary=frame", PART.replace(b"jpeg", b"jpg")),
+        ("multipart/x-mixed-replace; boundary=frame", PART.replace(b"Content-Type: image/jpeg\r\n", b"")),
+        ("application/octet-stream", PART),
+        ("image/jpeg", b"%.0d%b"),
+    ],
+    ids=["as it should be", "mixed", "no type of the parts", "octets", "one after the other"],
+)
+async def test_mjpeg_by_any_media_type(serve: Serve, media_type: str, part: bytes) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": media_type})
+        await response.prepare(request)
+        for number in range(1000):
+            body = jpeg(number % 12)
+            await response.write(part % (len(body), body))
+            await asyncio.sleep(0.05)
+        return response
+
+    server = await serve({"/": handler})
+    feed = CollectingFeed()
+    reading = asyncio.create_task(read(server.make_url("/"), feed))
+    await until(lambda: len(feed.offered) > 20 or reading.done())
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert np.all(np.diff(numbers(feed.offered[:10])) % 12 == 1)
+    assert np.median(np.diff([frame.pts for frame in feed.offered])) == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("sized", [True, False])
+async def test_a_snapshot_is_asked_for_at_the_target_rate(serve: Serve, sized: bool) -> None:
+    asked: list[float] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.append(time.monotonic())
+        body = jpeg(len(asked) % 12)
+        if sized:
+            return web.Response(body=body, content_type="image/jpeg")
+        response = web.StreamResponse(headers={"Content-Type": "image/jpeg"})
+        await response.prepare(request)
+        await response.write(body)
+        return response
+
+    server = await serve({"/": handler})
+    feed = CollectingFeed()
+    source = InThread(VideoReader(SourceSettings(source=str(server.make_url("/")), fps=10)), "test")
+    reading = asyncio.create_task(source.run(feed))
+    await until(lambda: len(feed.offered) >= 10 or reading.done())
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    frames = [*feed.put_frames, *feed.offered]
+    assert np.mean(np.diff(asked[2:])) == pytest.approx(0.1, abs=0.03)
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert np.mean(np.diff([frame.pts for frame in frames[1:]])) == pytest.approx(0.1, abs=0.03)
+    assert np.all(np.diff([frame.captured_at for frame in frames]) > 0)
+    assert np.all(np.diff(numbers(frames[1:])) % 12 == 1)
+
+
+async def test_a_web_page_is_no_video(serve: Serve) -> None:
+    async def page(request: web.Request) -> web.StreamResponse:
+        return web.Response(text="<!DOCTYPE html><html><body>Please sign in</body></html>", content_type="text/html")
+
+    server = await serve({"/": page})
+    with pytest.raises(SourceError, match=r": a web page, no video: look in the camera's manual"):
+        await read(server.make_url("/"), CollectingFeed())
 
 
 async def test_credentials_are_used_and_not_shown(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
