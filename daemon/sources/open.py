@@ -4,10 +4,13 @@ Together with video.py, reading.py and planes.py the only module that knows `av`
 """
 
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from daemon.errors import CredentialsRefused, SourceEnded, SourceError
+from daemon.sources.playlist import Playlist, variant
 from daemon.sources.reading import Video
 from daemon.sources.settings import SourceSettings
 from daemon.sources.site import UNSUPPORTED_DIGEST, Site, has_credentials
@@ -26,6 +29,8 @@ ANALYZE = "500000"  # microseconds; what FFmpeg looks at before the first frame,
 JPEGS = {"analyzeduration": "1", "fpsprobesize": "0"}  # a first picture says it all, and has no timestamp
 JPEG = b"\xff\xd8\xff"
 PART = b"--"  # what a multipart body begins with
+MOST_HEAD = 512  # bytes
+MOST_PLAYLIST = 4 * 1024 * 1024  # bytes
 PROTOCOL_NOT_SUPPORTED = 93  # errno.EPROTONOSUPPORT: RTSP's 461 Unsupported Transport
 PAGE = (b"<!doctype html", b"<html")
 
@@ -43,6 +48,63 @@ def open_video(settings: SourceSettings, like: Video | None = None) -> Video:
     except av.FFmpegError as err:
         # Not `from err`: FFmpeg puts the whole URL, password and all, into its error.
         raise _explained(err, settings, time.monotonic() - began) from None
+
+
+def open_playlist(settings: SourceSettings, now: Playlist, skip: int) -> Video:
+    """As a camera, from its segment `skip` on."""
+    import av
+
+    # Of a playlist that has ended FFmpeg begins with the first segment, whatever it is told.
+    options = {"analyzeduration": ANALYZE} | ({} if now.ended else {"live_start_index": str(skip)})
+    again = settings.model_copy(update={"ffmpeg_options": settings.ffmpeg_options | options})
+    video = open_video(again)
+    if now.ended and skip:
+        try:
+            video.container.seek(round(sum(now.durations[:skip]) * MICROSECONDS))
+        except av.FFmpegError as err:
+            raise lost(err, video, settings) from None
+    return replace(video, live=True)
+
+
+def read_playlist(settings: SourceSettings) -> Playlist:
+    """What the playlist says now. Raises SourceError."""
+    import av
+
+    url = settings.source
+    try:
+        text = _text(settings, url)
+        if (address := variant(text, url)) is not None:
+            text = _text(settings, address)
+        return Playlist.parse(text)
+    except av.FFmpegError as err:
+        raise SourceError(f"{redacted(url)}: {err.strerror}") from None
+    except ValueError as err:
+        raise SourceError(f"{redacted(url)}: {err}") from None
+
+
+def _text(settings: SourceSettings, url: str) -> str:
+    text = b""
+    for piece in _bytes(settings, url):
+        text += piece
+        if len(text) > MOST_PLAYLIST:
+            raise ValueError(f"expected a playlist of at most {MOST_PLAYLIST} bytes")
+    return text.decode(errors="replace")
+
+
+def _bytes(settings: SourceSettings, url: str) -> Iterator[bytes]:
+    """What a server sends, in pieces; by FFmpeg, which knows how to log in."""
+    import av
+
+    came = False
+    timeout = (settings.open_timeout, settings.open_timeout)
+    try:
+        with av.open(url, format="data", options=_options(settings), timeout=timeout) as container:
+            for packet in container.demux():
+                came = True
+                yield bytes(packet)
+    except av.FFmpegError:
+        if not came:  # the end of a body without a length is an error in FFmpeg 9
+            raise
 
 
 def lost(err: "av.FFmpegError", video: Video, settings: SourceSettings) -> SourceError:
@@ -74,16 +136,12 @@ def _opened(settings: SourceSettings, like: Video | None) -> Video:
 
 
 def _body(settings: SourceSettings) -> bytes:
-    """What an HTTP server's answer begins with; asked by FFmpeg, which knows how to log in. Raises SourceError."""
-    import av
-
-    timeout = (settings.open_timeout, settings.open_timeout)
-    with av.open(settings.source, format="data", options=_options(settings), timeout=timeout) as container:
-        head = b""
-        for packet in container.demux():
-            head += bytes(packet)
-            if len(head) >= 512 or not packet.size or not head.startswith(PART):
-                break
+    """What an HTTP server's answer begins with. Raises SourceError for a web page."""
+    head = b""
+    for piece in _bytes(settings, settings.source):
+        head += piece
+        if len(head) >= MOST_HEAD or not head.startswith(PART):
+            break
     if head.lstrip().lower().startswith(PAGE):
         raise SourceError(
             f"{redacted(settings.source)}: a web page, no video: look in the camera's manual for the path of its "

@@ -52,6 +52,11 @@ class Video:
         return self.container.format.name == "avi"
 
     @property
+    def is_playlist(self) -> bool:
+        """HLS: its packets come by segments."""
+        return self.container.format.name == "hls"
+
+    @property
     def interval(self) -> float:
         """Seconds between two frames, as far as the container knows."""
         rate = self.stream.average_rate or self.stream.guessed_rate

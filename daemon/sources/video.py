@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from daemon.errors import SourceEnded, SourceError
-from daemon.sources.base import WAITING_FOR_KEYFRAME, Out
-from daemon.sources.open import lost, open_video
+from daemon.sources.base import ENDED_WAITING, WAITING_FOR_KEYFRAME, Out
+from daemon.sources.open import lost, open_playlist, open_video, read_playlist
 from daemon.sources.reading import Reading, Video, arrivals
 from daemon.sources.settings import SourceSettings
 from daemon.sources.url import redacted
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 USUAL_WAIT = 1.0  # seconds; a decoder may keep some pictures
 UNDECODABLE = 3  # read timeouts in which nothing can be decoded: another codec than was agreed on, most likely
+FIRST_POLL, LONGEST_POLL = 0.5, 30.0  # seconds, of a playlist that has ended; as of a camera that is away
 SNAPSHOT_INTERVAL = 1.0  # seconds, where there is no target rate
+MOST_LATE = 0.5  # seconds that a segment may come too late, and be played faster for it; then the pace begins anew
+MOST_EARLY = 5.0  # seconds between two packets; more is a leap of the timestamps
 STOP_INTERVAL = 0.1  # seconds
 
 
@@ -31,15 +34,23 @@ class VideoReader:
     def __init__(self, settings: SourceSettings) -> None:
         self._shown = redacted(settings.source)
         self._settings = settings
+        self._was_live = False
 
     def read(self, out: Out) -> None:
         video = open_video(self._settings)
         reading = Reading(video, self._settings, out)
         out.opened(video.stream.codec.canonical_name)
+        if video.is_playlist and self._was_live and not video.live:  # it ended while we were away
+            video.container.close()
+            self._await_segments(reading, out)
+            return
+        self._was_live = video.live
         self._read(video, reading, out)
         if out.stopped:
             return
-        if video.jpegs and reading.packets == 1:
+        if video.is_playlist and video.live:
+            self._await_segments(reading, out)
+        elif video.jpegs and reading.packets == 1:
             self._poll(video, reading, out)
         elif video.live:
             raise SourceEnded(f"{self._shown}: the connection was closed")
@@ -49,7 +60,12 @@ class VideoReader:
         import av
 
         demuxed = video.container.demux()  # all streams: while only sound comes a stop is heeded, missing video seen
-        timed = arrivals(demuxed, video) if video.live else ((packet, 0.0) for packet in demuxed)
+        if not video.live:
+            timed: Iterable[tuple[av.Packet[Any], float]] = ((packet, 0.0) for packet in demuxed)
+        elif video.is_playlist:
+            timed = paced(demuxed, video, out)
+        else:
+            timed = arrivals(demuxed, video)
         with video.container:
             try:
                 for packet, came_at in self._of_video(timed, video, out):
@@ -61,7 +77,10 @@ class VideoReader:
                 raise
             except av.FFmpegError as err:
                 reading.end()
-                raise lost(err, video, self._settings) from None
+                error = lost(err, video, self._settings)
+                if not isinstance(error, SourceEnded):
+                    raise error from None
+                return
             if not out.stopped:  # what is in the decoder then has not been received
                 reading.end()
 
@@ -90,6 +109,30 @@ class VideoReader:
             )
         out.waits(WAITING_FOR_KEYFRAME if reading.waited_s > USUAL_WAIT else None)
 
+    def _await_segments(self, reading: Reading, out: Out) -> None:
+        """Goes on, until a stop, when a live playlist that has ended does. Raises SourceEnded where it has not."""
+        played = read_playlist(self._settings)
+        if not played.ended:
+            raise SourceEnded(f"{self._shown}: the connection was closed")
+        out.waits(ENDED_WAITING)
+        delay = FIRST_POLL
+        while sleep_until(time.monotonic() + delay, out):
+            delay = min(2 * delay, LONGEST_POLL)
+            try:
+                now = read_playlist(self._settings)
+            except SourceError:  # as it may while an encoder begins anew
+                continue
+            skip = now.played_already(played)
+            if skip is None:
+                continue
+            video = open_playlist(self._settings, now, skip)
+            reading.renew(video)
+            self._read(video, reading, out)
+            if out.stopped:
+                return
+            played, delay = read_playlist(self._settings), FIRST_POLL
+            out.waits(ENDED_WAITING)
+
     def _poll(self, snapshot: Video, reading: Reading, out: Out) -> None:
         """Asks for a snapshot again and again, until a stop."""
         interval = SNAPSHOT_INTERVAL if self._settings.fps is None else 1 / self._settings.fps
@@ -106,3 +149,18 @@ def sleep_until(due: float, out: Out) -> bool:
     while (left := due - time.monotonic()) > 0 and not out.stopped:
         time.sleep(min(left, STOP_INTERVAL))
     return not out.stopped
+
+
+def paced(packets: Iterable["av.Packet[Any]"], video: Video, out: Out) -> Iterator[tuple["av.Packet[Any]", float]]:
+    """The packets of segments at the pace of their timestamps, and the time."""
+    start: float | None = None  # of time.monotonic(), at timestamp 0
+    for packet in packets:
+        stamp = packet.pts if packet.dts is None else packet.dts
+        if packet.stream.index == video.stream.index and stamp is not None and packet.time_base:
+            seconds = float(stamp * packet.time_base)
+            now = time.monotonic()
+            if start is None or not -MOST_LATE < start + seconds - now < MOST_EARLY:
+                start = now - seconds
+            if not sleep_until(start + seconds, out):
+                return
+        yield packet, time.time()

@@ -14,12 +14,14 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from daemon.errors import DamagedImage, SourceEnded, SourceError
-from daemon.sources.base import InThread
+from daemon.sources import video
+from daemon.sources.base import ENDED_WAITING, InThread
 from daemon.sources.reading import FRAME_RATE
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
+from processors.types import Frame
 from tests.fakes import CollectingFeed
-from tests.sources.videos import HEIGHT, WIDTH, jpeg, make_video, numbers, picture
+from tests.sources.videos import FPS, HEIGHT, WIDTH, jpeg, make_video, numbers, picture
 from tests.waiting import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,11 +57,25 @@ def file(path: Path) -> Handler:
     return handler
 
 
-def playlist(segments: int, *, end: bool) -> web.Response:
-    lines = ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:1", "#EXT-X-MEDIA-SEQUENCE:0"]
-    for number in range(segments):
+def playlist(segments: int, *, end: bool, first: int = 0) -> web.Response:
+    lines = ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:1", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
+    for number in range(first, first + segments):
         lines += ["#EXTINF:0.4,", f"{number}.ts"]
     return web.Response(text="\n".join(lines + ["#EXT-X-ENDLIST"] * end + [""]), content_type="application/x-mpegurl")
+
+
+def segments_of(folder: Path, count: int) -> dict[str, Handler]:
+    """Of 10 pictures each, that go on from one to the next."""
+    with av.open(str(folder / "%d.ts"), "w", format="segment", options={"segment_time": "0.4"}) as out:
+        options = {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"}
+        stream = out.add_stream("libx264", rate=FPS, options=options)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", 10
+        for pts in range(count * 10):
+            frame = av.VideoFrame.from_ndarray(picture(pts // 10), format="bgr24")
+            frame.pts = pts
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return {f"/{number}.ts": file(folder / f"{number}.ts") for number in range(count)}
 
 
 @pytest.mark.parametrize("container", ["mp4", "ts"])
@@ -83,21 +99,74 @@ async def test_a_finished_hls_list_is_a_file(serve: Serve, tmp_path: Path) -> No
     assert feed.offered == []
 
 
-async def test_a_growing_hls_list_is_a_camera(serve: Serve, tmp_path: Path) -> None:
+async def test_a_growing_hls_list_is_a_camera_whose_frames_come_at_their_pace(serve: Serve, tmp_path: Path) -> None:
+    """Three segments are there at once, and more whenever FFmpeg asks."""
     asked = 0
 
     async def growing(request: web.Request) -> web.StreamResponse:
         nonlocal asked
         asked += 1
-        return playlist(asked, end=asked > 2)
+        return playlist(min(asked + 2, 6), end=False)
 
-    segment = file(make_video(tmp_path / "a.ts"))
-    server = await serve({"/a.m3u8": growing, "/0.ts": segment, "/1.ts": segment, "/2.ts": segment})
+    server = await serve({"/a.m3u8": growing, **segments_of(tmp_path, 6)})
+    came: list[float] = []
+
+    class Timed(CollectingFeed):
+        def offer(self, frame: Frame) -> None:
+            came.append(time.time())
+            super().offer(frame)
+
+    feed = Timed()
+    reading = asyncio.create_task(read(server.make_url("/a.m3u8"), feed))
+    await until(lambda: len(came) >= 40 or reading.done())
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert feed.put_frames == []
+    assert came[39] - came[0] == pytest.approx(39 / FPS, abs=0.4)
+    assert max(np.diff(came[:40])) < 0.4
+    captured = [frame.captured_at for frame in feed.offered]
+    assert np.all(np.diff(captured) > 0)
+
+
+async def test_a_live_list_that_ended_is_waited_for_and_goes_on(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "FIRST_POLL", 0.05)
+    monkeypatch.setattr(video, "LONGEST_POLL", 0.05)
+    now = playlist(3, end=False, first=2)
+
+    async def current(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=now.text, content_type="application/x-mpegurl")
+
+    server = await serve({"/a.m3u8": current, **segments_of(tmp_path, 8)})
     feed = CollectingFeed()
-    with pytest.raises(SourceEnded):
-        await read(server.make_url("/a.m3u8"), feed)
-    assert numbers(feed.offered)[:10] == list(range(10))
-    assert (feed.put_frames, asked >= 3) == ([], True)
+    reading = asyncio.create_task(read(server.make_url("/a.m3u8"), feed))
+
+    async def shown_until_it_waits(count: int) -> list[int]:
+        """The segments that were shown since."""
+        await until(lambda: feed.waits_for[-1:] == [ENDED_WAITING] or reading.done())
+        await asyncio.sleep(0.2)  # polls that bring nothing new
+        assert feed.waits_for[-1] == ENDED_WAITING
+        shown = sorted(set(numbers(feed.offered)))
+        assert len(feed.offered) == count
+        feed.offered.clear()
+        feed.waits_for.clear()
+        return shown
+
+    await until(lambda: len(feed.offered) > 5)
+    now = playlist(3, end=True, first=2)
+    assert await shown_until_it_waits(30) == [2, 3, 4]
+    now = playlist(5, end=False, first=2)
+    await until(lambda: len(feed.offered) > 5)
+    now = playlist(5, end=True, first=2)
+    assert await shown_until_it_waits(20) == [5, 6]
+    now = playlist(3, end=True, first=0)  # the encoder began anew
+    assert await shown_until_it_waits(30) == [0, 1, 2]
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert np.all(np.diff([frame.captured_at for frame in feed.offered]) > 0)
 
 
 def motion_jpeg(pictures: int, sent: list[float], interval: float = 0.015) -> Handler:
@@ -148,14 +217,14 @@ async def test_the_rate_of_mjpeg_is_that_of_its_arrival(serve: Serve) -> None:
 def sound_after_video(path: Path, seconds: float) -> list[bytes]:
     """A transport stream, in pieces of 0.1 s of sound: the video ends after the first."""
     with av.open(str(path), "w", format="mpegts") as out:
-        video = out.add_stream("libx264", rate=25, options={"tune": "zerolatency", "preset": "ultrafast"})
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream = out.add_stream("libx264", rate=25, options={"tune": "zerolatency", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = out.add_stream("mp2", rate=48_000)
         for number in range(20):
             frame = av.VideoFrame.from_ndarray(picture(number % 12), format="bgr24")
             frame.pts = number
-            out.mux(video.encode(frame))
-        out.mux(video.encode())
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
         for number in range(round(seconds * 48_000 / 1152)):
             silence = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), format="s16", layout="mono")
             silence.rate, silence.pts = 48_000, number * 1152
