@@ -107,7 +107,7 @@ async def test_a_password_that_was_refused_is_tried_again_seldom(
     async def wrong_password(feed: Feed) -> None:
         raise CredentialsRefused("rtsp://door: wrong user or password")
 
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         await supervise(ScriptedSource(refuse, wrong_password, wrong_password, refuse, one_frame)).run()
     first, *refused, last = delays(caplog)
     assert refused == [0.2, 0.2]
