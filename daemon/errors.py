@@ -4,7 +4,8 @@ VisagedError
 ├── ConfigError            the configuration says something that cannot be: exit status 2, nothing was started
 ├── StateInUse             another daemon has the state_dir, and did not give it up in time
 ├── SourceError            a source ended or could not be opened; the supervisor tries again
-│   └── SourceEnded        a live source said it was over, which for a live source is a disconnect
+│   ├── SourceEnded        a live source said it was over, which for a live source is a disconnect
+│   └── CredentialsRefused a camera takes neither user nor password: tried again seldom, as accounts are locked
 ├── DeadlineExceeded       work was too late and was skipped
 ├── EngineClosed           work came after the engine had stopped
 ├── WorkerHung             work that did not end was given up, with the thread that it is in
@@ -48,6 +49,10 @@ class SourceError(VisagedError):
 
 class SourceEnded(SourceError):
     """A live source ended."""
+
+
+class CredentialsRefused(SourceError):
+    """A camera does not let us in."""
 
 
 class DeadlineExceeded(VisagedError):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 
 from daemon.flow.receipts import Counts, Receipt
-from daemon.sources.base import Feed
+from daemon.sources.base import Feed, Waits
 from processors.types import Frame, Label, Sample
 from sinks.base import Record
 
@@ -55,6 +55,7 @@ class CollectingFeed:
         self.codecs: list[str] = []
         self.cpu_seconds = 0.0
         self.waiting = 0
+        self.waits_for: list[Waits | None] = []
         self.open = asyncio.Event()
         self.open.set()
 
@@ -90,6 +91,9 @@ class CollectingFeed:
 
     def spent(self, cpu_seconds: float) -> None:
         self.cpu_seconds += cpu_seconds
+
+    def waits(self, what: Waits | None) -> None:
+        self.waits_for.append(what)
 
 
 class CollectingSink:

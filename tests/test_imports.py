@@ -54,7 +54,14 @@ HOMES = {
     "json": ("daemon/wire/",),
     "yaml": ("daemon/config/load.py", "models/manifest.py"),
     "onnxruntime": ("models/session.py",),
-    "av": ("daemon/sources/video.py", "daemon/sources/planes.py", "daemon/simulator/"),
+    "av": (
+        "daemon/sources/open.py",
+        "daemon/sources/video.py",
+        "daemon/sources/reading.py",
+        "daemon/sources/planes.py",
+        "daemon/simulator/",
+        "daemon/commands/drawn_video.py",
+    ),
     "aiohttp": ("daemon/http/",),
     "prometheus_client": ("daemon/http/metrics.py",),
     "aiokafka": (
@@ -177,7 +184,7 @@ def test_every_file_keeps_the_rules() -> None:
         ("daemon/a.py", "model.model_dump_json()", "JSON (model_dump_json) belongs"),
         ("daemon/a.py", "from pydantic_core import from_json\nfrom_json(b'')", "JSON (from_json) belongs"),
         ("processors/a.py", "import onnxruntime as ort", "onnxruntime belongs to models/session.py"),
-        ("daemon/sources/folder.py", "import av", "av belongs to daemon/sources/video.py"),
+        ("daemon/sources/folder.py", "import av", "av belongs to daemon/sources/open.py"),
         ("daemon/a.py", "from aiohttp import web", "aiohttp belongs to daemon/http/"),
         ("sinks/base.py", "import aiokafka.errors", "aiokafka belongs to sinks/kafka.py"),
         (

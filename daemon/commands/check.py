@@ -15,8 +15,8 @@ from daemon.errors import SourceError
 from daemon.http.services.catalogue import services
 from daemon.http.services.endpoints import answers
 from daemon.sources.folder import pictures_in
+from daemon.sources.open import expect_device
 from daemon.sources.url import redacted, scheme_of
-from daemon.sources.video import expect_device
 from daemon.work.plan import Plan
 from models.store import ModelStore
 from processors.chain import Chain

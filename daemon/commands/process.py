@@ -8,9 +8,11 @@ import cv2
 from tqdm import tqdm
 
 from daemon.commands.draw import drawn
+from daemon.commands.drawn_video import DrawnVideo
 from daemon.config.model import Config
 from daemon.errors import ConfigError, SourceError, VisagedError
 from daemon.prepare import prepare
+from daemon.sources.base import Waits
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
 from daemon.sources.settings import SourceSettings
 from daemon.sources.url import redacted
@@ -22,8 +24,6 @@ from models.store import ModelStore
 from processors.chain import Chain
 from processors.registry import build_chain
 from processors.types import Frame, Image, Sample
-
-DRAWN_VIDEO_FPS = 25.0
 
 
 def main(inputs: Sequence[str], *, chain: Sequence[str], draw: Path | None, config: Config) -> int:
@@ -73,7 +73,7 @@ class _Output:
         self._chain = chain
         self._documents = Documents(name, chain.makes, "none")
         self._draw = draw
-        self._video: cv2.VideoWriter | None = None
+        self._video: DrawnVideo | None = None
 
     def put(self, frame: Frame) -> None:
         sample = Sample(frame)
@@ -87,7 +87,7 @@ class _Output:
         sys.stdout.buffer.write(self._documents(sample, self._name).value + b"\n")
         sys.stdout.buffer.flush()
         if self._draw is not None:
-            self._write(self._draw / Path(self._name).name, drawn(sample))
+            self._write(self._draw / Path(self._name).name, drawn(sample), frame.pts)
 
     offer = put
 
@@ -98,20 +98,21 @@ class _Output:
         sys.stderr.write(f"{text}\n" if name in text else f"{name}: {text}\n")
 
     def skip(self, reason: str) -> None:
-        raise AssertionError(f"nothing was to be skipped: {reason}")
+        """A packet without a picture of its own."""
+
+    def waits(self, what: Waits | None) -> None:
+        """For files wait for nothing."""
 
     def opened(self, codec: str) -> None: ...
 
     def close(self) -> None:
         if self._video is not None:
-            self._video.release()
+            self._video.close()
 
-    def _write(self, path: Path, image: Image) -> None:
+    def _write(self, path: Path, image: Image, pts: float) -> None:
         if is_picture(path):
             cv2.imwrite(str(path), image)
             return
         if self._video is None:
-            fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-            size = (image.shape[1], image.shape[0])
-            self._video = cv2.VideoWriter(str(path.with_suffix(".mp4")), fourcc, DRAWN_VIDEO_FPS, size)
-        self._video.write(image)
+            self._video = DrawnVideo(path.with_suffix(".mp4"))
+        self._video.write(image, pts)

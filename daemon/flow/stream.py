@@ -11,7 +11,7 @@ from daemon.flow.engine import Lane
 from daemon.flow.pipeline import OVERLOAD, Outgoing, Pipeline, Work
 from daemon.flow.receipts import Counts
 from daemon.flow.timing import Timing
-from daemon.sources.base import Source
+from daemon.sources.base import Source, Waits
 from processors.types import Frame
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ class Stream:
         self.shots = shots or Counts()
         self.timing = timing or Timing()
         self.video = Video()
+        self.waits: Waits | None = None
+        """What the source waits for, which can be reached."""
         self._aside = aside
         self._source = source
         self._work = work
@@ -84,6 +86,8 @@ class Stream:
             await self._source.run(_Feed(self, pipeline))
         except SourceError as err:
             return err
+        finally:
+            self.waits = None
         return None
 
 
@@ -91,6 +95,7 @@ class _Feed:
     """Counts the frames of a run in; the receipts do the rest."""
 
     def __init__(self, stream: Stream, pipeline: Pipeline) -> None:
+        self._stream = stream
         self._counts = stream.counts
         self._video = stream.video
         self._pipeline = pipeline
@@ -125,3 +130,6 @@ class _Feed:
 
     def spent(self, cpu_seconds: float) -> None:
         self._video.cpu_seconds += cpu_seconds
+
+    def waits(self, what: Waits | None) -> None:
+        self._stream.waits = what

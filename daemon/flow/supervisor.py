@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Generic, Literal, Protocol, TypeVar
 
-from daemon.errors import SourceError
+from daemon.errors import CredentialsRefused, SourceError
 from daemon.flow.history import SHORT_S
 from daemon.flow.receipts import Counts
 from daemon.flow.starvation import Starvation, reason_to_starve
 from daemon.flow.timing import Timing
+from daemon.sources.base import Waits
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +20,9 @@ FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 HEALTHY_S = 10.0
 TOLD_AGAIN_S = 3600.0
+REFUSED_DELAY_S = 300.0  # cameras lock an account after a few wrong passwords, most for half an hour
 
-State = Literal["connecting", "standby", "running", "starving", "stalled", "waiting", "ended", "stopped"]
+State = Literal["connecting", "standby", "running", "starving", "stalled", "waiting", "ended", "stopped", Waits]
 """`standby` and `stalled` are a consumer's alone (daemon/kafka/consumer.py)."""
 
 
@@ -30,6 +32,10 @@ class Runs(Protocol):
     name: str
     counts: Counts
     timing: Timing
+
+    @property
+    def waits(self) -> Waits | None:
+        """What its source waits for, which can be reached."""
 
     async def run(self) -> None: ...
     def stop(self) -> None:
@@ -42,8 +48,8 @@ R = TypeVar("R", bound=Runs)
 class Supervisor(Generic[R]):
     """Runs a stream until its source ends or stop(): after a failure again, with a delay that doubles up to 30 s.
 
-    A run that has brought frames for 10 s was healthy: the delay starts afresh. A failure is told when it is another
-    than those of the last hour, or frames have come since.
+    A run that has brought frames for 10 s was healthy: the delay starts afresh. Where a password was refused the delay
+    is 5 minutes. A failure is told when it is another than those of the last hour, or frames have come since.
     """
 
     def __init__(self, stream: R, obstacles: Callable[[], Iterable[str]] = tuple) -> None:
@@ -67,6 +73,8 @@ class Supervisor(Generic[R]):
             return "stopped" if self._stopping.is_set() else "ended"
         if self._next_attempt is not None:
             return "waiting"
+        if self.stream.waits is not None:
+            return self.stream.waits
         if not self._brings_frames:
             return "connecting"
         return "starving" if self._starvation.reason else "running"
@@ -111,8 +119,9 @@ class Supervisor(Generic[R]):
                 if self._brings_frames and time.monotonic() - began >= HEALTHY_S:
                     delay = FIRST_DELAY_S
                 self.restarts += 1
-                self._tell(failure, delay)
-                await self._wait(delay)
+                pause = max(delay, REFUSED_DELAY_S) if isinstance(failure, CredentialsRefused) else delay
+                self._tell(failure, pause)
+                await self._wait(pause)
                 delay = min(delay * 2, LONGEST_DELAY_S)
         finally:
             self._ended = True

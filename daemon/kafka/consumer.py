@@ -73,6 +73,7 @@ class Consumer:
     ) -> None:
         self.name = name
         self.timing = timing or Timing()
+        self.waits: None = None  # as a camera may, which sends and shows nothing
         self.counts: Counts = RecordCounts()
         self.letters = Counts()
         """Dead letters."""

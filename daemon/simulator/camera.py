@@ -26,6 +26,7 @@ from daemon.simulator.rtsp import Credentials, Request, Response, RtspError, cha
 
 HOST = "127.0.0.1"
 TRACK = "trackID=0"
+SOUND = "trackID=1"
 SEND_BUFFER = 256 * 1024
 
 
@@ -108,11 +109,15 @@ class Connection:
             f"v=0\r\no=- 0 0 IN IP4 {HOST}\r\ns=camera\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\n"
             f"m=video 0 RTP/AVP {PAYLOAD_TYPE}\r\n{mount.clip.sdp}a=control:{TRACK}\r\n"
         )
+        if mount.refuses_sound:
+            sdp += f"m=audio 0 RTP/AVP 0\r\na=control:{SOUND}\r\n"
         return Response({"Content-Type": "application/sdp", "Content-Base": request.url.rstrip("/") + "/"}, sdp)
 
     def _setup(self, request: Request, mount: Mount) -> Response:
         if self._mount is not None and mount is not self._mount:
             raise RtspError(455)
+        if request.url.endswith(SOUND):
+            raise RtspError(453)
         outlet, transport = self._choose_transport(request.headers.get("transport", ""))
         self._leave()
         self._session = self._session or secrets.token_hex(8)
@@ -281,7 +286,7 @@ class Camera:
 
     def find(self, url: str) -> Mount | None:
         """The mount of a request's URL, which may name the track."""
-        return self.mounts.get(urlsplit(url).path.removesuffix(TRACK).strip("/"))
+        return self.mounts.get(urlsplit(url).path.removesuffix(TRACK).removesuffix(SOUND).strip("/"))
 
     async def start(self) -> None:
         """Listens and broadcasts."""

@@ -96,6 +96,10 @@ class Mount:
         self.clip = clip
         self.refusal: int | None = None
         """The status that new clients get instead of a session."""
+        self.join_at_keyframe = True
+        """False: who comes gets the next frame, whichever it is, as from many a recorder."""
+        self.refuses_sound = False
+        """The description has a sound track too, and nobody gets it."""
         self._clients: set[Client] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -195,7 +199,7 @@ class Mount:
         for client in self._clients:
             if client.outlet.backlog > MAX_BACKLOG:
                 client.in_step, client.late = False, True
-            elif client.in_step or unit.keyframe:
+            elif client.in_step or unit.keyframe or not (self.join_at_keyframe or client.late):
                 receivers.append(client)
                 continue
             self.frames_dropped += client.late

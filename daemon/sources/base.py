@@ -7,11 +7,16 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from typing import Protocol
+from typing import Literal, Protocol
 
 from processors.types import Frame
 
 TELL_INTERVAL_S = 1.0
+
+Waits = Literal["waiting for a keyframe", "ended, waiting"]
+"""What a source that can be reached may wait for."""
+WAITING_FOR_KEYFRAME: Waits = "waiting for a keyframe"
+ENDED_WAITING: Waits = "ended, waiting"
 
 
 class Feed(Protocol):
@@ -37,6 +42,9 @@ class Feed(Protocol):
 
     def spent(self, cpu_seconds: float) -> None:
         """Tells what reading and decoding have taken since it was last told."""
+
+    def waits(self, what: Waits | None) -> None:
+        """Tells what a source that can be reached waits for; None: for nothing any more."""
 
 
 class Source(Protocol):
@@ -65,6 +73,9 @@ class Out(Protocol):
 
     def opened(self, codec: str) -> None: ...
 
+    def waits(self, what: Waits | None) -> None:
+        """Cheap where it says the same again."""
+
 
 class Outlet:
     """A feed of the event loop, for a reader in another thread.
@@ -83,6 +94,7 @@ class Outlet:
         self._skipped: Counter[str] = Counter()
         self._told_at = self._spent_told_at = time.monotonic()
         self._spent = 0.0  # that has been told
+        self._waits: Waits | None = None
 
     @property
     def stopped(self) -> bool:
@@ -116,6 +128,11 @@ class Outlet:
 
     def opened(self, codec: str) -> None:
         self._loop.call_soon_threadsafe(self._feed.opened, codec)
+
+    def waits(self, what: Waits | None) -> None:
+        if what != self._waits:
+            self._waits = what
+            self._loop.call_soon_threadsafe(self._feed.waits, what)
 
     def tell_skipped(self) -> None:
         """Also called when the reader has ended."""

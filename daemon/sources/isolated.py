@@ -26,12 +26,21 @@ from collections.abc import Callable, Iterator
 from enum import IntEnum
 from functools import partial
 from io import FileIO
+from typing import get_args
 
 import numpy as np
 
-from daemon.errors import DamagedImage, ImageTooLarge, SourceEnded, SourceError, TooMuchWork, UnsupportedImage
+from daemon.errors import (
+    CredentialsRefused,
+    DamagedImage,
+    ImageTooLarge,
+    SourceEnded,
+    SourceError,
+    TooMuchWork,
+    UnsupportedImage,
+)
 from daemon.prepare import prepare
-from daemon.sources.base import TELL_INTERVAL_S, Feed, Reader, Stopped
+from daemon.sources.base import TELL_INTERVAL_S, Feed, Reader, Stopped, Waits
 from daemon.sources.planes import Bytes, Decoded, Layout, Pixels, read_bgr
 from processors.types import Frame, Image
 
@@ -58,6 +67,7 @@ class Kind(IntEnum):
     END = 6
     OPENED = 7
     SPENT = 8
+    WAITS = 9
 
 
 HEAD = struct.Struct("<BI")  # kind, bytes that follow
@@ -68,7 +78,7 @@ SIZES = {Kind.OFFER: SHARED.size, Kind.PUT: SHARED.size, Kind.SPENT: SECONDS.siz
 ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
-        *(SourceError, SourceEnded, DamagedImage, UnsupportedImage, ImageTooLarge, TooMuchWork),
+        *(SourceError, SourceEnded, CredentialsRefused, DamagedImage, UnsupportedImage, ImageTooLarge, TooMuchWork),
         *(FileNotFoundError, PermissionError, IsADirectoryError, OSError),
     )
 }
@@ -124,6 +134,8 @@ class _Relay:
                     self._feed.opened(text.decode(errors="replace"))
                 elif kind is Kind.SPENT:
                     self._feed.spent(*SECONDS.unpack(text))
+                elif kind is Kind.WAITS:
+                    self._feed.waits(_waits(text))
                 elif kind is Kind.ERROR:
                     raise _error(text)
                 else:
@@ -237,6 +249,10 @@ def _error(said: bytes) -> Exception:
     return ERRORS.get(name, SourceError)(text)
 
 
+def _waits(said: bytes) -> Waits | None:
+    return next((known for known in get_args(Waits) if known.encode() == said), None)
+
+
 def child() -> None:
     """The process: takes a reader from standard input and runs it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers send it to all; the daemon ends its streams
@@ -269,6 +285,7 @@ class _Out:
         self._unsaid = b""
         self._said_at = self._spent_said_at = time.monotonic()
         self._spent = 0.0  # that has been said
+        self._waits: Waits | None = None
         os.set_blocking(told.fileno(), False)  # EOF and bytes are looked for at each frame
 
     @property
@@ -303,6 +320,11 @@ class _Out:
 
     def opened(self, codec: str) -> None:
         self._say(_message(Kind.OPENED, codec.encode()))
+
+    def waits(self, what: Waits | None) -> None:
+        if what != self._waits:
+            self._waits = what
+            self._say(_message(Kind.WAITS, (what or "").encode()))
 
     def end(self, error: SourceError | None) -> None:
         """Sends how the reader ended. Nothing is sent after it."""

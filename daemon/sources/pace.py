@@ -1,53 +1,10 @@
-"""Which frames a target rate wants, by their timestamps, and whether a stream's keyframes come often enough for it."""
+"""Which frames a target rate wants, by their times, and whether a stream's keyframes come often enough for it."""
 
 import math
 from collections import deque
 
-USUAL_INTERVAL = 1 / 25
-MOST_LONGER = 2.0  # of a frame's interval and the smoothed one: a leap is none
-MOST_AHEAD = 1.0  # seconds that `now` may wait for the pts
-MEMORY = 8  # frames over which the interval is smoothed
 GOPS = 3  # cameras change the length of their groups with what they see
 JITTER = 1.05
-
-
-class Timeline:
-    """Seconds of video gone by, from timestamps that may stand still, jump or run backwards.
-
-    A frame whose pts is not later than the one before counts as a usual step, so that time goes on. What was too much
-    is made up for when the pts goes on as well, as for cameras that stamp several frames alike.
-    """
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.interval = USUAL_INTERVAL
-        """Seconds between frames, smoothed."""
-        self._last: float | None = None
-        self._start = 0.0  # the pts at which `now` was 0
-        self._alike = 0
-
-    def advance(self, pts: float) -> None:
-        """Goes on to the next frame in the order of presentation, at `pts` seconds."""
-        if self._last is None or pts < self._last:
-            self.now += 0 if self._last is None else self.interval
-            self._start = pts - self.now
-        elif pts == self._last:
-            self._alike += 1
-            self.now += self.interval
-        else:
-            step = (pts - self._last) / (self._alike + 1)
-            self.interval += (min(step, MOST_LONGER * self.interval) - self.interval) / MEMORY
-            self._alike = 0
-            if self.now - (pts - self._start) > MOST_AHEAD:
-                self._start = pts - self.now
-            self.now = max(self.now, pts - self._start)
-        self._last = pts
-
-    def at(self, pts: float) -> float:
-        """What `now` will be at a later frame; infinity for a pts that is not later."""
-        if self._last is None or pts <= self._last:
-            return math.inf
-        return pts - self._start
 
 
 class Rate:

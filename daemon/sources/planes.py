@@ -1,9 +1,9 @@
 """Decoded pictures: how they become BGR, and how their planes are carried through memory of our own.
 
-Together with video.py the only module that knows `av`.
+Together with open.py, video.py and reading.py the only module that knows `av`.
 """
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import cv2
@@ -13,19 +13,30 @@ import numpy.typing as npt
 from processors.types import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import av
+    import av.sidedata.sidedata
     from av.video.plane import VideoPlane
 
 Bytes = npt.NDArray[np.uint8]
 """(n,)"""
 
 ALIGNMENT = 64  # bytes; what swscale's widest instructions like rows to begin at
-ROTATIONS = {
-    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
-    -90: cv2.ROTATE_90_CLOCKWISE,
-    180: cv2.ROTATE_180,
-    -180: cv2.ROTATE_180,
-}
+DISPLAY_MATRIX = "DISPLAYMATRIX"
+
+
+class Orientation(IntFlag):
+    """How a stored picture becomes the one to be shown: what is to be done, in this order."""
+
+    TRANSPOSE = 1
+    MIRROR = 2
+    """Left and right change places."""
+    FLIP = 4
+    """Top and bottom change places."""
+
+
+AS_STORED = Orientation(0)
 
 
 class Pixels(IntEnum):
@@ -45,14 +56,14 @@ class Layout(NamedTuple):
     pixels: int  # of Pixels
     width: int
     height: int
-    rotation: int = 0
+    orientation: int = 0  # of Orientation
     colorspace: int = 0
     color_range: int = 0
 
     @property
     def displayed(self) -> tuple[int, int]:
         """Width and height."""
-        return (self.height, self.width) if self.rotation in (90, -90) else (self.width, self.height)
+        return displayed(self.width, self.height, self.orientation)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,13 +81,19 @@ class Layout(NamedTuple):
 class Decoded:
     """A picture in the decoder's buffer; called, it makes the BGR image as displayed."""
 
-    __slots__ = ("_picture",)
+    __slots__ = ("_orientation", "_picture")
 
     def __init__(self, picture: "av.VideoFrame") -> None:
         self._picture = picture
+        self._orientation = _orientation(picture)
 
     def __call__(self) -> Image:
-        return _bgr(self._picture, self._picture.rotation)
+        return _bgr(self._picture, self._orientation)
+
+    @property
+    def displayed(self) -> tuple[int, int]:
+        """Width and height."""
+        return displayed(self._picture.width, self._picture.height, self._orientation)
 
     @property
     def layout(self) -> Layout | None:
@@ -87,7 +104,7 @@ class Decoded:
         # PyAV wraps no other heights (18.1 makes 88 lines of 90), and cannot say that lines are those of two fields.
         if pixels is None or width % 2 or height % 4 or picture.interlaced_frame or picture.planes[0].line_size < width:
             return None
-        return Layout(pixels, width, height, picture.rotation, picture.colorspace, picture.color_range)
+        return Layout(pixels, width, height, self._orientation, picture.colorspace, picture.color_range)
 
     def write_to(self, memory: Bytes) -> None:
         """Copies the planes as `layout` says."""
@@ -109,7 +126,7 @@ def read_bgr(memory: Bytes, layout: Layout) -> Image:
 
     picture = av.VideoFrame.from_numpy_buffer(array, Pixels(layout.pixels).name.lower(), layout.width)
     picture.colorspace, picture.color_range = layout.colorspace, layout.color_range
-    return _bgr(picture, layout.rotation)
+    return _bgr(picture, layout.orientation)
 
 
 def _pixels(plane: "VideoPlane") -> npt.NDArray[np.uint8]:
@@ -117,9 +134,36 @@ def _pixels(plane: "VideoPlane") -> npt.NDArray[np.uint8]:
     return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
-def _bgr(picture: "av.VideoFrame", rotation: int) -> Image:
-    """As displayed: a phone's videos are stored lying down with a rotation beside them."""
+def displayed(width: int, height: int, orientation: int) -> tuple[int, int]:
+    """Width and height of the picture as shown, of those as stored."""
+    return (height, width) if orientation & Orientation.TRANSPOSE else (width, height)
+
+
+def _orientation(picture: "av.VideoFrame") -> int:
+    """By the display matrix, which takes a stored (x, y) to (a x + c y, b x + d y). An oblique one is not followed."""
+    matrix = cast("Mapping[str, av.sidedata.sidedata.SideData]", picture.side_data).get(DISPLAY_MATRIX)
+    if matrix is None:
+        return AS_STORED
+    a, b, _, c, d = np.frombuffer(memoryview(matrix), np.int32, count=5).tolist()
+    if b == c == 0:
+        return _after(AS_STORED, mirrored=a < 0, flipped=d < 0)
+    if a == d == 0:
+        return _after(Orientation.TRANSPOSE, mirrored=c < 0, flipped=b < 0)
+    return AS_STORED
+
+
+def _after(orientation: Orientation, *, mirrored: bool, flipped: bool) -> int:
+    return orientation | (Orientation.MIRROR if mirrored else 0) | (Orientation.FLIP if flipped else 0)
+
+
+def _bgr(picture: "av.VideoFrame", orientation: int) -> Image:
+    """As displayed: a phone's videos are stored lying down, or mirrored, with a matrix beside them."""
     # By default swscale starts and ends as many threads as there are cores, for each picture.
     image = cast(Image, picture.to_ndarray(format="bgr24", threads=1))
-    turn = ROTATIONS.get(rotation)
-    return image if turn is None else cast(Image, cv2.rotate(image, turn))
+    if orientation & Orientation.TRANSPOSE:
+        image = cast(Image, cv2.transpose(image))
+    if orientation & Orientation.MIRROR:
+        image = cast(Image, cv2.flip(image, 1))
+    if orientation & Orientation.FLIP:
+        image = cast(Image, cv2.flip(image, 0))
+    return image

@@ -1,5 +1,6 @@
 """Settings of a stream's source."""
 
+import difflib
 from itertools import combinations
 from typing import Annotated, Literal
 
@@ -7,6 +8,23 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from configs.section import Section
 from daemon.sources.url import with_login
+
+# fmt: off
+USUAL_OPTIONS = (
+    # of the demuxers
+    "allowed_media_types", "analyzeduration", "fflags", "formatprobesize", "fpsprobesize", "framerate", "http_seekable",
+    "initial_pause", "live_start_index", "localaddr", "max_delay", "max_port", "max_reload", "min_port", "pkt_size",
+    "probesize", "reorder_queue_size", "rtsp_flags", "rtsp_transport", "seg_max_retry", "use_wallclock_as_timestamps",
+    # of the protocols
+    "auth_type", "buffer_size", "ca_file", "cafile", "cert_file", "cookies", "fifo_size", "headers", "http_persistent",
+    "http_proxy", "icy", "key_file", "listen_timeout", "location", "max_redirects", "multiple_requests", "offset",
+    "overrun_nonfatal", "protocol_blacklist", "protocol_whitelist", "reconnect", "reconnect_at_eof",
+    "reconnect_delay_max", "reconnect_delay_total_max", "reconnect_max_retries", "reconnect_on_http_error",
+    "reconnect_on_network_error", "reconnect_streamed", "referer", "rw_timeout", "seekable", "timeout", "tls_verify",
+    "user_agent", "verify", "verifyhost",
+)
+# fmt: on
+"""Of FFmpeg's demuxers and protocols, what cameras need; there are more."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Corners = tuple[tuple[Share, Share], ...]
@@ -86,6 +104,15 @@ class RegionSettings(Section):
     )
 
 
+def _known(options: dict[str, str]) -> dict[str, str]:
+    """FFmpeg passes over what it does not know, so that a mistyped option would do nothing at all."""
+    for key in options:
+        meant = difflib.get_close_matches(key, USUAL_OPTIONS, n=1, cutoff=0.8)
+        if meant and key not in USUAL_OPTIONS:
+            raise ValueError(f"expected an option of FFmpeg, got {key}; did you mean {meant[0]}?")
+    return options
+
+
 class SourceSettings(Section):
     source: str = Field(
         description="Where frames come from: a camera (rtsp://, rtsps://; MJPEG or live HLS by http://, https://), a "
@@ -116,11 +143,17 @@ class SourceSettings(Section):
         gt=0,
         description="Seconds without a packet after which a camera counts as lost. It is then connected again.",
     )
-    ffmpeg_options: dict[str, str] = Field(
+    first_picture_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds in which a camera that sends video must bring a first picture. A camera that sends a "
+        "keyframe every 30 seconds may take as long. After that the connection is tried again.",
+    )
+    ffmpeg_options: Annotated[dict[str, str], AfterValidator(_known)] = Field(
         {},
         description="Further options of FFmpeg's demuxers and protocols, as text. They win over what visaged sets "
-        "itself; FFmpeg ignores names that it does not know. For example, "
-        '{buffer_size: "4000000"} sets the bytes that the system buffers with `transport: udp`.',
+        "itself; FFmpeg ignores names that it does not know, and one that is nearly a usual name is refused. For "
+        'example, {buffer_size: "4000000"} sets the bytes that the system buffers with `transport: udp`.',
     )
     fps: float | None = Field(
         None,

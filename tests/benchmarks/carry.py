@@ -22,7 +22,7 @@ from daemon.commands.run import App, log_to_stderr
 from daemon.config.model import Config
 from daemon.flow.delivery import Item
 from daemon.prepare import prepare
-from daemon.sources.base import Out
+from daemon.sources.base import Out, Waits
 from daemon.sources.video import VideoReader
 from processors.chain import Chain
 from processors.types import Frame, Sample
@@ -70,6 +70,8 @@ class TimedOut:
 
     def opened(self, codec: str) -> None:
         self._out.opened(codec)
+
+    def waits(self, what: Waits | None) -> None: ...
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ import psutil
 
 from daemon.prepare import prepare
 from daemon.simulator.clip import make_clip
-from daemon.sources.base import InThread, Out, Reader, Source
+from daemon.sources.base import InThread, Out, Reader, Source, Waits
 from daemon.sources.isolated import Isolated
 from daemon.sources.planes import Decoded
 from daemon.sources.settings import SourceSettings
@@ -100,6 +100,8 @@ class Feed:
 
     def skip(self, reason: str) -> None:
         raise AssertionError(reason)
+
+    def waits(self, what: Waits | None) -> None: ...
 
     def drop(self) -> None:
         raise AssertionError("dropped")

@@ -21,6 +21,7 @@ import numpy as np
 from daemon.config.load import load
 from daemon.prepare import prepare
 from daemon.simulator.clip import Scene
+from daemon.sources.base import Waits
 from daemon.sources.settings import MotionSettings, SourceSettings
 from daemon.sources.video import VideoReader
 from models.store import ModelStore
@@ -52,6 +53,7 @@ class Frames:
 
     def skip(self, reason: str) -> None: ...
     def opened(self, codec: str) -> None: ...
+    def waits(self, what: Waits | None) -> None: ...
 
 
 def read(path: Path, take: Callable[[Frame], object], motion: MotionSettings | None = None) -> None:

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -198,7 +199,11 @@ def test_process_draws_videos(tmp_path: Path, called: Called) -> None:
     processed = called("process", clip, "--chain", "face-detector", "--draw", tmp_path / "out")
     assert (processed.returncode, processed.stderr) == (0, "")
     assert [json.loads(line)["stream"]["frame"] for line in processed.stdout.splitlines()] == list(range(5))
-    assert (tmp_path / "out" / "clip.mp4").stat().st_size > 1000
+    with av.open(str(tmp_path / "out" / "clip.mp4")) as drawn:
+        assert drawn.streams.video[0].codec.name == "h264"
+        frames = list(drawn.decode(video=0))
+    np.testing.assert_allclose([frame.time for frame in frames], np.arange(5) / 5, atol=1e-3)  # at the video's rate
+    assert {(frame.width, frame.height) for frame in frames} == {(320, 180)}
 
 
 def test_process_names_an_unknown_processor(called: Called) -> None:

@@ -45,7 +45,7 @@ async def test_cameras_that_answer_and_that_do_not(tmp_path: Path, closed_port: 
         )
         ((key, said),) = await refusals(config)
     assert key == ("streams", "away", "source")
-    assert said == f"rtsp://***@127.0.0.1:{closed_port}/1: Connection refused"
+    assert said.startswith(f"rtsp://***@127.0.0.1:{closed_port}/1: nobody listens at 127.0.0.1:{closed_port}: ")
 
 
 def test_what_refuses_is_named_with_its_line(
@@ -59,10 +59,9 @@ def test_what_refuses_is_named_with_its_line(
     assert main(["check", str(path)]) == 0  # nothing of the network is asked
     capsys.readouterr()
     assert main(["check", "--connect", str(path)]) == 1
-    assert capsys.readouterr().err.splitlines() == [
-        f"{path}:3: clusters.own: 127.0.0.1:{closed_port}: connection refused",
-        f"{path}:6: streams.a.source: rtsp://127.0.0.1:{closed_port}/1: Connection refused",
-    ]
+    of_cluster, of_camera = capsys.readouterr().err.splitlines()
+    assert of_cluster == f"{path}:3: clusters.own: 127.0.0.1:{closed_port}: connection refused"
+    assert of_camera.startswith(f"{path}:6: streams.a.source: rtsp://127.0.0.1:{closed_port}/1: nobody listens at ")
 
 
 async def test_topics_that_are_missing_are_named_and_not_made(apache_kafka: ApacheKafka, tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from daemon.errors import SourceEnded, SourceError
+from daemon.errors import CredentialsRefused, SourceEnded, SourceError
 from daemon.flow import supervisor as module
 from daemon.flow.engine import Engine
 from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
-from daemon.sources.base import Feed
+from daemon.sources.base import WAITING_FOR_KEYFRAME, Feed
 from daemon.work.emission import Emission
 from daemon.work.untracked import Untracked
 from processors.types import Sample
@@ -96,6 +96,36 @@ async def test_a_source_that_fails_is_run_again(supervise: Supervise) -> None:
     assert (source.runs, supervisor.restarts, supervisor.state) == (3, 2, "ended")
     assert supervisor.error == "rtsp://door: refused"
     assert supervisor.stream.counts.acknowledged == 1
+
+
+async def test_a_password_that_was_refused_is_tried_again_seldom(
+    supervise: Supervise, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cameras lock an account after a few attempts."""
+    monkeypatch.setattr(module, "REFUSED_DELAY_S", 0.2)
+
+    async def wrong_password(feed: Feed) -> None:
+        raise CredentialsRefused("rtsp://door: wrong user or password")
+
+    with caplog.at_level("DEBUG"):
+        await supervise(ScriptedSource(refuse, wrong_password, wrong_password, refuse, one_frame)).run()
+    first, *refused, last = delays(caplog)
+    assert refused == [0.2, 0.2]
+    assert first == module.FIRST_DELAY_S < last  # type: ignore[operator]
+
+
+async def test_what_a_source_waits_for_is_its_state(supervise: Supervise) -> None:
+    async def waits(feed: Feed) -> None:
+        feed.waits(WAITING_FOR_KEYFRAME)
+        feed.skip("no picture")
+        await hang(feed)
+
+    supervisor = supervise(ScriptedSource(waits))
+    running = asyncio.create_task(supervisor.run())
+    await until(lambda: supervisor.state == "waiting for a keyframe")
+    supervisor.stop()
+    await running
+    assert supervisor.state == "stopped"
 
 
 async def test_an_error_stands_until_frames_come_again(supervise: Supervise) -> None:

@@ -18,11 +18,13 @@ from daemon.simulator.clip import Scene, make_clip
 from daemon.simulator.mount import Mount
 from daemon.simulator.rtp import CLOCK_HZ, Clip
 from daemon.simulator.rtsp import Credentials
-from daemon.sources.base import InThread
+from daemon.sources.base import WAITING_FOR_KEYFRAME, InThread
+from daemon.sources.reading import FRAME_RATE, NO_MOTION, NO_PICTURE, NOT_A_KEYFRAME
 from daemon.sources.settings import SourceSettings
-from daemon.sources.video import FRAME_RATE, NO_MOTION, NOT_A_KEYFRAME, VideoReader
+from daemon.sources.video import VideoReader
 from tests.benchmarks.reconnects import reconnect
 from tests.fakes import CollectingFeed
+from tests.sources.videos import encode, picture
 from tests.waiting import until
 
 FPS = 50
@@ -123,6 +125,77 @@ async def test_what_is_skipped_is_counted_while_it_is(clip: Clip) -> None:
     async with watched(clip, fps=0.1) as camera:
         await until(lambda: camera.feed.counts.skipped.total() > 2 * FPS)
         assert len(camera.feed.offered) == 1
+
+
+# --- the first picture
+
+
+@pytest.fixture(scope="module")
+def long_clip(folder: Path) -> Clip:
+    """One keyframe, and 20 seconds until the next."""
+    make_clip(folder / "long.mp4", replace(SCENE, fps=10, seconds=20), gop=1000)
+    return Clip.read(folder / "long.mp4")
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_the_first_keyframe_is_shown_as_captured_when_it_came(long_clip: Clip, transport: str) -> None:
+    async with watched(long_clip, transport=transport, ffmpeg_options={}) as camera:
+        await until(lambda: camera.mount.clients == 1)
+        sent_at = time.time()
+        camera.mount.switch(replace(long_clip))  # begins anew
+        await camera.frames(10)
+    first, *_, last = camera.feed.offered[:10]
+    assert first.captured_at - sent_at < 0.3
+    assert last.pts - first.pts == pytest.approx(0.9, abs=0.01)
+    assert last.captured_at - first.captured_at == pytest.approx(0.9, abs=0.1)
+    assert camera.feed.counts.skipped == {}
+
+
+async def test_a_keyframe_is_waited_for_and_what_came_before_is_counted(long_clip: Clip) -> None:
+    async with watched(long_clip) as camera:
+        camera.mount.join_at_keyframe = False
+        await until(lambda: camera.feed.waits_for == [WAITING_FOR_KEYFRAME])
+        assert camera.feed.offered == []
+        camera.mount.switch(replace(long_clip))
+        await camera.frames(5)
+        assert camera.feed.waits_for == [WAITING_FOR_KEYFRAME, None]
+        await until(lambda: camera.feed.counts.skipped[NO_PICTURE] >= 10, timeout_s=15)
+
+
+async def test_a_first_picture_that_never_comes_is_an_error(long_clip: Clip) -> None:
+    async with watched(long_clip, first_picture_timeout=1.2) as camera:
+        camera.mount.join_at_keyframe = False
+        assert "no picture in 1.2 s of video, as no keyframe came" in await camera.error()
+        assert camera.feed.counts.skipped[NO_PICTURE] >= 10
+
+
+async def test_pictures_that_are_renewed_bit_by_bit_are_shown(folder: Path) -> None:
+    """Intra refresh: what is marked as a keyframe is none, and the picture is whole some frames later."""
+    scene = [picture(number % 12) for number in range(100)]
+    path = encode(
+        folder / "refresh.mp4", scene, gop=10, options={"preset": "veryfast", "intra-refresh": "1", "bf": "0"}
+    )
+    async with watched(Clip.read(path), fps=2.5) as camera:
+        await until(lambda: len(camera.feed.offered) > 8)
+        steps = np.diff([frame.pts for frame in camera.feed.offered[4:]])
+    np.testing.assert_allclose(steps, 0.4, atol=0.05)
+
+
+async def test_frames_in_another_order_than_they_came_in_go_on_in_time(folder: Path) -> None:
+    options = {"preset": "veryfast", "bf": "3", "b-pyramid": "none", "sc_threshold": "0"}
+    path = encode(folder / "b.mp4", [picture(number % 12) for number in range(50)], gop=50, options=options)
+    async with watched(Clip.read(path)) as camera:
+        await camera.frames(40)
+    frames = camera.feed.offered
+    assert np.all(np.diff([frame.captured_at for frame in frames]) >= 0)
+    assert np.all(np.diff([frame.pts for frame in frames]) > 0)
+    assert np.median(delays(camera.feed)) < 0.05
+
+
+async def test_a_camera_that_refuses_its_sound_shows_its_pictures(clip: Clip) -> None:
+    async with watched(clip) as camera:
+        camera.mount.refuses_sound = True
+        await camera.frames(3)
 
 
 # --- faults

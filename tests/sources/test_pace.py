@@ -4,7 +4,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from daemon.sources.pace import GOPS, KeyframeSpacing, Rate, Timeline
+from daemon.sources.clock import Timeline
+from daemon.sources.pace import GOPS, KeyframeSpacing, Rate
 
 
 def wanted(pts: Iterable[float], fps: float) -> list[int]:
@@ -88,33 +89,6 @@ def test_what_is_ruled_out_is_never_wanted() -> None:
         ruled_out |= {i for i in ahead if rate.rules_out(timeline.at(pts[i]), timeline.interval)}
     assert ruled_out & taken == set()
     assert len(ruled_out) > 350
-
-
-@pytest.mark.parametrize(
-    ("pts", "expected"),
-    [
-        ([10, 10.1, 10.3], [0, 0.1, 0.3]),
-        ([10, 10.04, 3, 3.04], [0, 0.04, 0.08, 0.12]),  # a new beginning
-        ([0, 0, 0, 0.1, 0.2], [0, 0.04, 0.08, 0.1, 0.2]),  # three alike
-        ([0] * 51 + [0.1, 0.2], [*np.arange(51) / 25, 2, 2.1]),  # stuck, and going on
-        ([0, 0.04, 50, 50.1], [0, 0.04, 50, 50.1]),  # a gap
-    ],
-)
-def test_time_goes_on(pts: list[float], expected: list[float]) -> None:
-    timeline = Timeline()
-    times = []
-    for each in pts:
-        timeline.advance(each)
-        times.append(timeline.now)
-    np.testing.assert_allclose(times, expected, atol=0.01)
-
-
-def test_the_time_of_a_frame_to_come() -> None:
-    timeline = Timeline()
-    assert timeline.at(1) == np.inf
-    timeline.advance(5)
-    assert timeline.at(5.5) == 0.5
-    assert timeline.at(4.9) == np.inf
 
 
 @pytest.mark.parametrize(

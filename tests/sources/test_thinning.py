@@ -11,9 +11,10 @@ import pytest
 from av.codec.hwaccel import HWDeviceType
 
 from daemon.errors import SourceError
-from daemon.sources.base import InThread
+from daemon.sources.base import InThread, Waits
+from daemon.sources.reading import FRAME_RATE, NO_MOTION, NOT_A_KEYFRAME
 from daemon.sources.settings import Hardware, SourceSettings
-from daemon.sources.video import FRAME_RATE, NO_MOTION, NOT_A_KEYFRAME, VideoReader
+from daemon.sources.video import VideoReader
 from processors.types import Frame, Image
 from tests.fakes import CollectingFeed
 from tests.sources.videos import FPS, encode, numbers, picture
@@ -110,6 +111,7 @@ def cpu_s(path: Path, **settings: object) -> float:
         def fail(self, error: Exception) -> None: ...
         def skip(self, reason: str) -> None: ...
         def opened(self, codec: str) -> None: ...
+        def waits(self, what: Waits | None) -> None: ...
 
     reader = VideoReader(SourceSettings.model_validate({"source": str(path), **settings}))
     began = time.thread_time()

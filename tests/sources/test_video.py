@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from daemon.errors import DamagedImage, SourceError
 from daemon.sources.base import InThread, Out
@@ -16,7 +17,7 @@ from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
 from processors.types import Frame
 from tests.fakes import CollectingFeed
-from tests.sources.videos import FPS, HEIGHT, WIDTH, encode, make_video, numbers
+from tests.sources.videos import FPS, HEIGHT, WIDTH, encode, make_video, numbers, picture
 
 
 async def read(source: Path | str, **settings: object) -> CollectingFeed:
@@ -41,6 +42,22 @@ async def test_a_file_s_frames_in_order(tmp_path: Path, container: str) -> None:
     np.testing.assert_allclose(start, start[0], atol=1e-6)  # for a file: start + pts
     assert began <= start[0] <= time.time()
     assert (feed.offered, feed.failed) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.h264", "a.hevc", "a.mkv", "a.ts", "a.mjpeg"])
+async def test_time_goes_on_evenly_whatever_the_container_keeps_of_it(tmp_path: Path, name: str) -> None:
+    """AVI keeps the order of storage alone, and raw video nothing."""
+    codec = {"a.hevc": "libx265", "a.mjpeg": "mjpeg"}.get(name, "libx264")
+    b_frames = {"preset": "veryfast", "bf": "3", "sc_threshold": "0"}
+    options = {"x265-params": "log-level=error:bframes=3:scenecut=0"} if codec == "libx265" else b_frames
+    path = encode(tmp_path / name, [picture(number % 12) for number in range(36)], codec, options=options)  # type: ignore[arg-type]
+    feed = await read(path)
+    assert numbers(feed.put_frames) == [number % 12 for number in range(36)]
+    steps = np.diff([frame.pts for frame in feed.put_frames])
+    np.testing.assert_allclose(steps, 1 / FPS, atol=2e-3)
+    captured = np.diff([frame.captured_at for frame in feed.put_frames])
+    np.testing.assert_allclose(captured, steps, atol=1e-5)
+    assert feed.counts.received == 36
 
 
 async def test_two_runs_read_the_same(tmp_path: Path) -> None:
@@ -139,14 +156,19 @@ def rotate_by_metadata(path: Path, a: int, b: int, c: int, d: int) -> None:
         ((0, 1, -1, 0), "upper right"),
         ((-1, 0, 0, -1), "lower right"),
         ((0, -1, 1, 0), "lower left"),
+        ((-1, 0, 0, 1), "upper right"),
+        ((1, 0, 0, -1), "lower left"),
+        ((0, 1, 1, 0), "upper left"),
+        ((0, -1, -1, 0), "lower right"),
     ],
 )
-async def test_a_video_that_is_stored_lying_down_is_shown_upright(
+async def test_a_video_that_is_stored_lying_down_or_mirrored_is_shown_upright(
     tmp_path: Path, matrix: tuple[int, int, int, int], corner: str
 ) -> None:
-    """The stored picture has its light corner in the upper left."""
+    """The stored picture has a light corner in the upper left, and a grey one below it that tells of a mirror."""
     stored = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     stored[: HEIGHT // 2, : WIDTH // 2] = 255
+    stored[HEIGHT // 2 :, : WIDTH // 2] = 100
     path = encode(tmp_path / "a.mp4", [stored])
     rotate_by_metadata(path, *matrix)
     (frame,) = (await read(path)).put_frames
@@ -156,6 +178,67 @@ async def test_a_video_that_is_stored_lying_down_is_shown_upright(
     vertical = "upper" if rows.mean() < frame.height / 2 else "lower"
     horizontal = "left" if columns.mean() < frame.width / 2 else "right"
     assert f"{vertical} {horizontal}" == corner
+    *_, c, d = matrix
+    grey = np.argwhere((frame.image[..., 0] > 60) & (frame.image[..., 0] < 127)).mean(axis=0)
+    light = np.array([rows.mean(), columns.mean()])
+    # From the light corner a step down in the stored picture is (c, d) in the shown one.
+    np.testing.assert_allclose(np.sign(np.round((grey - light) / 10)), (np.sign(d), np.sign(c)))
+
+
+def of_two(path: Path, *dispositions: int) -> Path:
+    """Videos of one size: the first is black, the second white. A cover has one picture."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for disposition in dispositions:
+            stream = container.add_stream("mjpeg", rate=FPS)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+            stream.disposition = Disposition(disposition)
+            streams.append(stream)
+        for stream, level in zip(streams, (0, 255), strict=False):
+            for pts in range(1 if stream.disposition & Disposition.attached_pic else 3):
+                frame = av.VideoFrame.from_ndarray(np.full((HEIGHT, WIDTH, 3), level, np.uint8), format="bgr24")
+                frame.pts = pts
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("container", "dispositions", "level"),
+    [
+        ("mkv", (0, 0), 0),
+        ("mkv", (0, Disposition.default), 255),
+        ("mp4", (Disposition.attached_pic, Disposition.default), 255),
+    ],
+    ids=["the first", "the default", "not the cover"],
+)
+async def test_of_several_videos_the_one_that_players_show(
+    tmp_path: Path, container: str, dispositions: tuple[int, int], level: int
+) -> None:
+    path = of_two(tmp_path / f"a.{container}", *dispositions)
+    frames = (await read(path)).put_frames
+    assert len(frames) == 3
+    assert frames[0].image.mean() == pytest.approx(level, abs=3)
+
+
+async def test_a_cover_is_no_video(tmp_path: Path) -> None:
+    """As in a song."""
+    path = of_two(tmp_path / "a.mp4", Disposition.attached_pic, 0)
+    with av.open(str(path)) as whole, av.open(str(tmp_path / "b.mp4"), "w") as out:
+        cover = next(each for each in whole.streams.video if each.disposition & Disposition.attached_pic)
+        copy = out.add_stream_from_template(cover)
+        copy.disposition = Disposition.attached_pic
+        sound = out.add_stream("aac", rate=48_000)
+        for packet in whole.demux(cover):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.rate = 48_000
+        out.mux(sound.encode(silence))
+        out.mux(sound.encode())
+    with pytest.raises(SourceError, match=r"b.mp4: expected a video, found none in it, but a cover picture$"):
+        await read(tmp_path / "b.mp4")
 
 
 async def test_a_file_cut_short_gives_what_it_has(tmp_path: Path) -> None:

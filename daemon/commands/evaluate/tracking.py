@@ -13,6 +13,7 @@ from daemon.commands.evaluate.figures import Figure, Report, Row
 from daemon.commands.evaluate.labels import BOX, Label, Picture
 from daemon.commands.evaluate.task import ClipTask, Context, stacked
 from daemon.errors import ConfigError, SourceError
+from daemon.sources.base import Waits
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
 from models.store import ModelStore
@@ -125,6 +126,7 @@ class _Detecting:
         raise AssertionError(f"nothing was to be skipped: {reason}")
 
     def opened(self, codec: str) -> None: ...
+    def waits(self, what: Waits | None) -> None: ...
 
 
 def watcher(settings: Mapping[str, BaseModel], models: ModelStore) -> Callable[[Picture], Clip]:
