@@ -186,7 +186,12 @@ class App:
     def _why_unready(self) -> str | None:
         if self._stopping is not None and self._stopping.is_set():
             return "The daemon is stopping"
-        return None if self._loaded else "The models of the streams are being loaded"
+        if not self._loaded:
+            return "The models of the streams are being loaded"
+        if self._config.http is None or not self._config.http.ready_needs_consumers:
+            return None
+        unready = [name for name, supervisor in self._consumers.items() if not supervisor.stream.is_ready]
+        return f"Consumers that are not at work: {', '.join(unready)}" if unready else None
 
     def _left(self) -> float:
         """Seconds until the stop's deadline; where an error stops the daemon there is none yet."""

@@ -102,6 +102,11 @@ class HttpSettings(Section):
         description="Seconds that requests may still take at a stop, within `stop_timeout`, from when the streams have "
         "ended: until then new ones are taken. Those that are not done by the end are cancelled.",
     )
+    ready_needs_consumers: bool = Field(
+        default=False,
+        description="Whether /readyz is 503 also while a consumer of Kafka is neither running nor standing by, as its "
+        "brokers are away or refuse it. false: requests go on being sent here then.",
+    )
     cors_origins: tuple[Origin, ...] = Field(
         default=(),
         description='Origins (like https://app.example) whose web pages may use the services from a browser; "*" '

@@ -135,3 +135,26 @@ async def test_all_that_hangs_shares_one_deadline(tmp_path: Path, monkeypatch: p
     assert app.status()["sinks"]["a"]["records"]["dropped"] == {"a: stopped": 1}
     never.set()
     await asyncio.gather(*hung)
+
+
+@pytest.mark.parametrize(("needs", "status"), [(True, 503), (False, 200)])
+async def test_a_consumer_without_brokers_is_told_by_readyz_where_that_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, needs: bool, status: int
+) -> None:
+    monkeypatch.setattr("daemon.commands.run.services", lambda _: {})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    config = configured(
+        http={"port": 0, "ready_needs_consumers": needs},
+        clusters={"own": {"bootstrap_servers": f"127.0.0.1:{port}"}},
+        sinks={"out": {"type": "stdout"}},
+        consumers={"frames": {"topics": ["in"], "chain": ["face-detector"]}},
+    )
+    app, stop = App(config), asyncio.Event()
+    running = asyncio.create_task(app.run(stop))
+    await until(lambda: running.done() or bool(app.status()["consumers"]))
+    found, detail = await readiness(app)
+    stop.set()
+    await running
+    assert found == status
+    assert ("frames" in detail) == needs
