@@ -47,12 +47,12 @@ class EngineSettings(Section):
         "it can be started again. Keep it far above what the slowest picture takes, or good work is given up too.",
     )
     shots_share: float = Field(
-        0.2,
+        0.05,
         gt=0,
         lt=1,
         description="Share of what HTTP leaves of the workers' time, 0 to 1, that is kept for the best shots of "
-        "cameras' tracks while all workers are busy: 0.2 is a quarter of what all streams together get. With more, "
-        "ages, templates and the like come sooner, but fewer frames are looked at. See `http.share`.",
+        "cameras' tracks while all workers are busy: 0.05 is a twentieth, some 40 shots a minute on two cores. With "
+        "more, ages, templates and the like come sooner, but fewer frames are looked at. See `http.share`.",
     )
 
 

@@ -22,8 +22,8 @@ class HttpSettings(Section):
         lt=1,
         description="Share of the workers' time, 0 to 1, that is kept for requests however many streams there are: 0.5 "
         "is half of it. What requests leave unused goes to the streams and shots. Where all want more than there is, "
-        "the defaults give HTTP 5 parts of 10, the shots (`engine.shots_share`) 1 and the streams together 4, which "
-        "their `weight` divides.",
+        "the defaults give HTTP half of it, the shots (`engine.shots_share`) a twentieth of the other half and the "
+        "streams the rest, which their `weight` divides.",
     )
     deadline: float = Field(
         default=30.0,

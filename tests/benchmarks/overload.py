@@ -98,9 +98,11 @@ def broken_contract(found: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def many_cameras(clip: Path, folder: Path, seconds: float) -> None:
+def many_cameras(clip: Path, folder: Path, seconds: float, only: str) -> None:
     print(f"documents/s at fps: {FPS}, 2 and 8 cameras of 720p25 with three people:")
     for name, (chain, tracking) in CHAINS.items():
+        if only not in name:
+            continue
         rates = []
         for cameras in (2, 8):
             with camera_of(clip) as url:
@@ -194,13 +196,14 @@ def crowd(folder: Path, seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30, help="of each measurement")
+    parser.add_argument("--chain", default="", help="only those chains whose names have this in them")
     parser.add_argument("--only", choices=["cameras", "overload", "crowd"])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, clip = Path(name), Path(name) / "faces.mp4"
         make_clip(clip)
         if arguments.only in (None, "cameras"):
-            many_cameras(clip, folder, arguments.seconds)
+            many_cameras(clip, folder, arguments.seconds, arguments.chain)
         if arguments.only in (None, "overload"):
             overload(clip, folder, arguments.seconds)
         if arguments.only in (None, "crowd"):
