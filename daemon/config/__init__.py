@@ -1,0 +1,1 @@
+"""The configuration: its model, where it comes from, and how its mistakes are told."""

@@ -1,0 +1,1 @@
+"""`visaged demo`: a camera, a broker, the daemon and a consumer on this machine."""

@@ -1,0 +1,1 @@
+"""`visaged evaluate`: how often the answers are right, on labelled pictures and clips."""
