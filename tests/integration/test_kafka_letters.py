@@ -79,7 +79,7 @@ async def test_what_a_dead_letter_has_no_room_for_is_cut_and_said(
     frames = Frames(apache_kafka.address(), partitions=1)
     await frames.create(source_configs=LARGE, dead_configs=taken)
     for one in junk:
-        await frames.send([("door", os.urandom(one.value))], headers=[("thumb", os.urandom(one.header))])
+        await frames.send([("door", b"\0" + os.urandom(one.value - 1))], headers=[("thumb", os.urandom(one.header))])
     frames.sent.clear()
     await frames.send(frames.pictures(20, keys=3))
     letters = {"topic": frames.dead, **configured}

