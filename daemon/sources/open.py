@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daemon.errors import CredentialsRefused, SourceEnded, SourceError
 from daemon.sources.playlist import Playlist, variant
@@ -157,17 +157,25 @@ def _container(settings: SourceSettings, format_name: str | None, options: dict[
     hardware = None if settings.hardware is None else _accelerator(settings.hardware)
     try:
         options = options | _options(settings)
-        return av.open(
+        container: InputContainer = av.open(
             settings.address,
             format=format_name,
             options=options,
             timeout=timeout,
             hwaccel=hardware,
-            metadata_errors="replace",  # a title in Latin-1, which nobody here reads
+            **_lenient(),
         )
+        return container
     except RuntimeError as err:  # PyAV's, where none of the streams can be decoded so
         shown = redacted(settings.source)
         raise SourceError(f"{shown}: cannot be decoded on {settings.hardware}: {err}") from err
+
+
+def _lenient() -> dict[str, Any]:
+    """Takes a title in Latin-1, which nobody here reads; PyAV 19 has no such argument any more."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 def _options(settings: SourceSettings) -> dict[str, str]:
