@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,25 +97,11 @@ async def test_a_run_that_does_not_end_is_terminated(
 async def test_a_stream_goes_on_behind_a_frame_whose_model_hung(
     engine: Engine, watching: "asyncio.Task[None]", session: Session
 ) -> None:
-    async def script(feed: Feed) -> None:
-        for index in range(6):
-            await feed.put(frame(index))
-
     def work(frame: Frame) -> None:
         count(session, FOR_EVER if frame.index == 2 else 3)
 
-    def record(sample: Sample, run: str) -> Record:
-        return Record(run, b"%d" % sample.frame.index)
-
     sink = CollectingSink()
-    stream = Stream(
-        "door",
-        ScriptedSource(script),
-        lambda run: Untracked(Work(work), Emission(record, "every", run)),
-        engine.lane("door"),
-        [sink],
-        1,
-    )
+    stream = streamed(engine, 6, work, sink)
     await asyncio.wait_for(stream.run(), 20)
     assert sink.values == [b"0", b"1", b"3", b"4", b"5"]
     assert dict(stream.counts.failed) == {"InferenceFailed": 1}
@@ -127,26 +113,12 @@ async def test_a_frame_whose_work_took_too_long_is_dropped_not_failed(
     """From Kafka it is read again then, and is no dead letter."""
     released = threading.Event()
 
-    async def script(feed: Feed) -> None:
-        for index in range(3):
-            await feed.put(frame(index))
-
     def work(frame: Frame) -> None:
         if frame.index == 1:
             released.wait()
 
-    def record(sample: Sample, run: str) -> Record:
-        return Record(run, b"%d" % sample.frame.index)
-
     sink = CollectingSink()
-    stream = Stream(
-        "door",
-        ScriptedSource(script),
-        lambda run: Untracked(Work(work), Emission(record, "every", run)),
-        engine.lane("door"),
-        [sink],
-        1,
-    )
+    stream = streamed(engine, 3, work, sink)
     await asyncio.wait_for(stream.run(), 20)
     released.set()
     assert sink.values == [b"0", b"2"]
@@ -231,3 +203,23 @@ async def test_work_that_is_only_long_is_left_alone(engine: Engine, watching: "a
 def test_no_run_is_left_behind(session: Session) -> None:
     count(session, 3)
     assert run_in(threading.get_ident()) is None
+
+
+def streamed(engine: Engine, frames: int, work: Callable[[Frame], None], sink: CollectingSink) -> Stream:
+    """So many frames that wait, each told of by its index."""
+
+    async def script(feed: Feed) -> None:
+        for index in range(frames):
+            await feed.put(frame(index))
+
+    def record(sample: Sample, run: str) -> Record:
+        return Record(run, b"%d" % sample.frame.index)
+
+    return Stream(
+        "door",
+        ScriptedSource(script),
+        lambda run: Untracked(Work(work), Emission(record, "every", run)),
+        engine.lane("door"),
+        [sink],
+        1,
+    )
