@@ -6,6 +6,7 @@ encoded again, and beside each the mask by which it is cut out.
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -123,9 +124,15 @@ def make_clip(
     path: Path, scene: Scene | None = None, *, gop: int = 25, codec: Literal["libx264", "libx265"] = "libx264"
 ) -> None:
     """Encodes the scene, a keyframe every `gop` frames and no B-frames, as cameras do."""
+    # PyAV 19's libx265 leaves its caller's thread without x87 (MMX without EMMS): in it numpy's remainder and LAPACK
+    # give NaN from then on. A thread that ends takes that with it.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_encode, path, scene or Scene(), gop, codec).result()
+
+
+def _encode(path: Path, scene: Scene, gop: int, codec: Literal["libx264", "libx265"]) -> None:
     import av
 
-    scene = scene or Scene()
     # One thread, so that the bytes don't depend on the number of cores.
     options = {"preset": "veryfast", "tune": "zerolatency", "crf": "24", "threads": "1"}
     if codec == "libx265":

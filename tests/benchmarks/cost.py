@@ -210,9 +210,9 @@ def file_throughput(clip: Path, sink: dict[str, Any]) -> float:
 async def measure(rounds: int, seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "faces.mp4"
-        make_clip(clip)
+        await asyncio.to_thread(make_clip, clip)
         slow = Path(folder) / "slow.mp4"
-        make_clip(slow, Scene(fps=SLOW_FPS))
+        await asyncio.to_thread(make_clip, slow, Scene(fps=SLOW_FPS))
         long = looped(clip, 3, Path(folder) / "long.mp4")
         async with embedded_broker() as broker:
             sink = {

@@ -33,7 +33,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 async def test_cameras_that_answer_and_that_do_not(tmp_path: Path, closed_port: int) -> None:
-    make_clip(tmp_path / "clip.mp4", Scene(width=320, height=180, fps=5, seconds=1))
+    await asyncio.to_thread(make_clip, tmp_path / "clip.mp4", Scene(width=320, height=180, fps=5, seconds=1))
     clip = await asyncio.to_thread(Clip.read, tmp_path / "clip.mp4")
     async with Camera({"door": clip}) as camera:
         config = Config(

@@ -242,7 +242,7 @@ async def test_a_client_sees_the_clips_own_pictures_from_a_keyframe_on_and_over_
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 async def test_h265(folder: Path, transport: Transport) -> None:
     path = folder / "h265.mp4"
-    make_clip(path, SCENE, gop=GOP, codec="libx265")
+    await asyncio.to_thread(make_clip, path, SCENE, gop=GOP, codec="libx265")
     truth = pictures(path)
     async with Camera({"cam": Clip.read(path)}) as camera:
         seen = await asyncio.to_thread(look, camera.url("cam"), 20, transport)
@@ -298,7 +298,7 @@ async def test_several_clients_and_mounts_at_once(clip: Clip) -> None:
 
 async def test_another_resolution_in_mid_stream(clip: Clip, folder: Path) -> None:
     path = folder / "larger.mp4"
-    make_clip(path, Scene(width=640, height=360, fps=100, seconds=0.5), gop=GOP)
+    await asyncio.to_thread(make_clip, path, Scene(width=640, height=360, fps=100, seconds=0.5), gop=GOP)
     larger = Clip.read(path)
     truth = pictures(path)
     async with Camera({"cam": clip}) as camera:

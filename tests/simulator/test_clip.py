@@ -71,6 +71,7 @@ def test_the_file_shows_the_scene_with_regular_keyframes_and_no_reordering(
 ) -> None:
     path = tmp_path / "clip.mp4"
     make_clip(path, SMALL, gop=10, codec=codec)
+    assert np.float64(2.5) % 1 == 0.5  # by x87, which an encoder can leave unusable
 
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

@@ -111,7 +111,7 @@ async def test_a_target_rate(clip: Clip, transport: str, fps: float) -> None:
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 async def test_keyframes_only(folder: Path, codec: Literal["libx264", "libx265"]) -> None:
     path = folder / f"{codec}.mp4"
-    make_clip(path, SCENE, gop=GOP, codec=codec)
+    await asyncio.to_thread(make_clip, path, SCENE, gop=GOP, codec=codec)
     async with watched(Clip.read(path), keyframes_only=True) as camera:
         await camera.frames(8)
     pts = [frame.pts for frame in camera.feed.offered[1:8]]
@@ -229,7 +229,7 @@ async def test_a_short_stall_is_none(clip: Clip) -> None:
 )
 async def test_another_resolution_in_mid_stream(clip: Clip, folder: Path, settings: dict[str, object]) -> None:
     path = folder / "larger.mp4"
-    make_clip(path, replace(SCENE, width=640, height=360), gop=GOP)
+    await asyncio.to_thread(make_clip, path, replace(SCENE, width=640, height=360), gop=GOP)
     async with watched(clip, **settings) as camera:
         await camera.frames(5)
         camera.mount.switch(Clip.read(path))
@@ -244,7 +244,7 @@ async def test_another_codec_in_mid_stream_is_an_error_and_the_next_connection_r
     clip: Clip, folder: Path
 ) -> None:
     path = folder / "h265.mp4"
-    make_clip(path, SCENE, gop=GOP, codec="libx265")
+    await asyncio.to_thread(make_clip, path, SCENE, gop=GOP, codec="libx265")
     async with watched(clip, read_timeout=0.5) as camera:
         await camera.frames(5)
         camera.mount.switch(Clip.read(path))
