@@ -1,13 +1,18 @@
 """Bodies that nobody meant, over all services: python -m tests.benchmarks.fuzz_http [--bodies 500] [--seed 1]
 
+With `--minutes 20` a crowd of clients is there for so long as well: random bytes, requests that trickle in, silent and
+half-open connections, answers that are not read.
+
 A daemon of its own gets requests made from good ones by breaking the picture, the JSON, the form, the head or the
 connection; between them good ones are asked for. At the end: how often each status came, the longest line of its log,
-and its memory after a tenth of the bodies and after all. Status 1 where a status was 5xx but 503 or 504, a good request
+and its memory after each tenth of the bodies. Status 1 where a status was 5xx but 503 or 504, a good request
 was not answered by 200, a line was over 1,000 characters, or the daemon ended.
 """
 
 import argparse
+import asyncio
 import base64
+import itertools
 import json
 import random
 import signal
@@ -15,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections import Counter
@@ -165,6 +171,66 @@ def status_of(port: int, request: bytes) -> int:
     return int(first.split(maxsplit=2)[1]) if first.startswith(b"HTTP/") else CUT
 
 
+class Crowd:
+    """Clients that never mean well, in a thread of their own until `stopped` is set."""
+
+    def __init__(self, port: int, seed: int) -> None:
+        self.came: Counter[str] = Counter()
+        self.stopped = threading.Event()
+        self._port = port
+        self._random = random.Random(seed)  # noqa: S311
+        self._fuzzer = Fuzzer(seed)
+        self._kinds = [self._noise, self._trickle, self._silent, self._half, self._deaf]
+
+    def run(self) -> None:
+        asyncio.run(self._all())
+
+    async def _all(self) -> None:
+        await asyncio.gather(*(self._client() for _ in range(CROWD)))
+
+    async def _client(self) -> None:
+        while not self.stopped.is_set():
+            kind = self._random.choice(self._kinds)
+            self.came[kind.__name__.strip("_")] += 1
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                try:
+                    async with asyncio.timeout(ONE_OF_A_CROWD_S):
+                        await kind(reader, writer)
+                finally:
+                    writer.transport.abort()
+            except (OSError, TimeoutError):
+                await asyncio.sleep(0.05)
+
+    async def _noise(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self._random.randbytes(self._random.randrange(1, 100_000)))
+        await reader.read()
+
+    async def _trickle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for byte in self._fuzzer.request():
+            if reader.at_eof():
+                return
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.1)
+
+    async def _silent(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def _half(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = self._fuzzer.request()
+        writer.write(request[: self._random.randrange(len(request) + 1)])
+        writer.write_eof()
+        await reader.read()
+
+    async def _deaf(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(post("/healthz", b"", b"text/plain").replace(b"POST", b"GET", 1) * 1000)
+        await asyncio.sleep(ONE_OF_A_CROWD_S)
+
+
+CROWD = 50
+ONE_OF_A_CROWD_S = 15.0
+
+
 class Daemon:
     """A daemon with all services and nothing else."""
 
@@ -193,7 +259,7 @@ class Daemon:
         return float(psutil.Process(self.process.pid).memory_info().rss / 1e6)
 
 
-def main(bodies: int, seed: int) -> int:
+def main(bodies: int, seed: int, minutes: float) -> int:
     good = post("/body-detector/v2/process/image", form(file_of("astronaut")), FORM_TYPE)
     statuses: Counter[int] = Counter()
     failures: list[str] = []
@@ -202,8 +268,13 @@ def main(bodies: int, seed: int) -> int:
         daemon = Daemon(Path(folder))
         try:
             daemon.wait()
-            fuzzer = Fuzzer(seed)
-            for number in range(bodies):
+            fuzzer, crowd = Fuzzer(seed), Crowd(daemon.port, seed)
+            crowding = threading.Thread(target=crowd.run)
+            ends_at = time.monotonic() + minutes * 60
+            if minutes:
+                crowding.start()
+            numbers = itertools.takewhile(lambda n: n < bodies or time.monotonic() < ends_at, itertools.count())
+            for number in numbers:
                 request = fuzzer.request()
                 status = status_of(daemon.port, request)
                 statuses[status] += 1
@@ -211,8 +282,11 @@ def main(bodies: int, seed: int) -> int:
                     failures.append(f"body {number}: {status} for {request[:60]!r}...")
                 if number % 25 == 0 and (answered := status_of(daemon.port, good)) != 200:
                     failures.append(f"after body {number} a good request got {answered}")
-                if number in (bodies // 10, bodies - 1):
+                if number % (bodies // 10) == 0:
                     memory.append(daemon.megabytes)
+            if minutes:
+                crowd.stopped.set()
+                crowding.join()
             if daemon.process.poll() is not None:
                 failures.append(f"the daemon ended with {daemon.process.returncode}")
         finally:
@@ -225,6 +299,7 @@ def main(bodies: int, seed: int) -> int:
         tracebacks = sum(line.startswith("Traceback") for line in lines)
     print("statuses:", ", ".join(f"{status or 'closed'} {count}" for status, count in sorted(statuses.items())))
     print(f"log: {len(lines)} lines, the longest of {longest} characters, {tracebacks} tracebacks")
+    print("the crowd:", ", ".join(f"{kind} {count}" for kind, count in sorted(crowd.came.items())) or "none")
     print("memory, MB:", ", ".join(f"{megabytes:.0f}" for megabytes in memory))
     print(*failures, sep="\n")
     return 1 if failures else 0
@@ -234,5 +309,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bodies", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=0)
     arguments = parser.parse_args()
-    sys.exit(main(arguments.bodies, arguments.seed))
+    sys.exit(main(arguments.bodies, arguments.seed, arguments.minutes))
