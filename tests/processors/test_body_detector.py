@@ -139,17 +139,17 @@ def test_both_networks_agree(store: ModelStore, name: str) -> None:
 
 def test_nanodet_is_decoded_as_by_a_loop_over_its_cells(store: ModelStore) -> None:
     picture = resized(Pyramid(crowd(3)), 416, 131)  # needs no scaling
-    square = np.zeros((416, 416, 3), np.float32)
-    square[:131] = picture
-    net = (square - np.array([103.53, 116.28, 123.675])) / np.array([57.375, 57.12, 58.395])
+    padded = np.zeros((160, 416, 3), np.float32)
+    padded[:131] = picture
+    net = (padded - np.array([103.53, 116.28, 123.675])) / np.array([57.375, 57.12, 58.395])
     outputs = store.session("nanodet_g_416").run({"input_1:0": net.astype(np.float32).transpose(2, 0, 1)[None]})
     by_cells = {array.shape[1:]: array[0] for array in outputs.values()}
     expected = []
     for stride in (8, 16, 32):
-        columns = 416 // stride
-        for cell, classes in enumerate(by_cells[columns**2, 80]):
+        columns, cells = 416 // stride, 416 * 160 // stride**2
+        for cell, classes in enumerate(by_cells[cells, 80]):
             if classes[0] > 0.3:
-                logits = by_cells[columns**2, 44][cell].reshape(4, 11)
+                logits = by_cells[cells, 44][cell].reshape(4, 11)
                 odds = np.exp(logits)
                 left, top, right, bottom = stride * (odds * np.arange(11)).sum(axis=1) / odds.sum(axis=1)
                 x, y = (cell % columns + 0.5) * stride, (cell // columns + 0.5) * stride
