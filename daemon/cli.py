@@ -112,6 +112,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     models.set_defaults(run=_models)
 
+    keys = commands.add_parser("keys", help="make keys for HTTP, and list those of a configuration")
+    of_keys = keys.add_subparsers(required=True, metavar="COMMAND")
+    new = of_keys.add_parser("new", help="print a new key, and its line of the configuration")
+    new.add_argument("name", metavar="NAME", help="what the log calls it: grafana, reception")
+    new.add_argument(
+        "--role",
+        action="append",
+        required=True,
+        metavar="ROLE",
+        help="query, metrics, watch, templates or control; may be given several times",
+    )
+    new.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="ids of the streams that it is for (default: all): door, yard-*; may be given several times",
+    )
+    new.set_defaults(run=_new_key)
+    listed = of_keys.add_parser("list", help="list the keys of a configuration: name, roles, streams, limits")
+    listed.add_argument("config", type=Path, nargs="?", help="a YAML file (default: none, VISAGED_ variables alone)")
+    listed.set_defaults(run=_list_keys)
+
     schema = commands.add_parser("schema", help="print every key of the configuration, with its default and meaning")
     schema.set_defaults(run=_schema)
     return parser
@@ -181,6 +204,21 @@ def _models(arguments: argparse.Namespace) -> int:
     from daemon.commands.models import main
 
     return main(arguments.cards)
+
+
+def _new_key(arguments: argparse.Namespace) -> int:
+    from daemon.commands.keys import new
+
+    return new(arguments.name, arguments.role, arguments.stream)
+
+
+def _list_keys(arguments: argparse.Namespace) -> int:
+    from daemon.config.load import load
+
+    config = load(arguments.config)
+    from daemon.commands.keys import show
+
+    return show(config)
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -145,6 +145,7 @@ class App:
                 status=self.status,
                 metrics=Metrics(self.overview).answer,
                 why_unready=self._why_unready,
+                state_dir=config.state_dir,
             )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -24,7 +24,7 @@ In this file ${VAR} stands for a variable and ${file:PATH} for a file's content;
 password, password_file is the path of a file with it. Keys that begin with x- are yours, for anchors for example.
 Streams, clusters, consumers, sinks and some sections do not exist by default: they are commented out.
 To use one, remove the `#` before its name and before each line below it."""
-EXAMPLE_NAME = {"streams": "entrance", "clusters": "main", "consumers": "pictures"}
+EXAMPLE_NAME = {"streams": "entrance", "clusters": "main", "consumers": "pictures", "keys": "grafana"}
 """A sink is called after its type."""
 REQUIRED = {
     "source": "rtsp://user:password@camera.example/stream",
@@ -34,6 +34,8 @@ REQUIRED = {
     "path": "documents.jsonl",
     "username": "visaged",
     "password": "secret",
+    "sha256": "0" * 64,
+    "roles": ["metrics"],
 }
 """Examples for what has no default."""
 
@@ -41,7 +43,7 @@ REQUIRED = {
 def reference() -> str:
     lines = [*_comment(HEAD), ""]
     for name, field in Config.model_fields.items():
-        lines += [*(_entries(name, field) if get_origin(field.annotation) is dict else _key(name, field)), ""]
+        lines += [*_key(name, field), ""]
     return "\n".join(lines)
 
 
@@ -60,6 +62,9 @@ def _keys(section: type[BaseModel]) -> Iterator[str]:
 
 
 def _key(name: str, field: FieldInfo) -> Iterator[str]:
+    if get_origin(field.annotation) is dict and sections(get_args(field.annotation)[1]):
+        yield from _entries(name, field)
+        return
     yield from _comment(f"{field.description or ''}\n{_choices(field)}")
     below = sections(field.annotation)
     if below == [StreamDefaults]:

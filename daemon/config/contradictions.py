@@ -6,6 +6,7 @@ from pathlib import Path
 from daemon.config.explain import Key, Mistake
 from daemon.config.model import Config
 from daemon.errors import nearest
+from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from daemon.work.settings import PLACES, WorkSettings, in_order_of_work, mistakes_of_chain
 from processors.registry import PROCESSORS
@@ -19,6 +20,8 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
     """All such mistakes. `wrong`: sections and entries that are wrong by themselves and so are not in `config`."""
     if config.http is None and not config.streams and not config.consumers and not wrong:
         yield ("streams",), "expected a stream where http is null, got nothing to do"
+    if config.http is not None and not any(section == "http" for section, *_ in wrong):
+        yield from _mistakes_of_access(config.http)
     sinks, clusters = _names("sinks", config.sinks, wrong), _names("clusters", config.clusters, wrong)
     for name, stream in config.streams.items():
         key = ("streams", name)
@@ -37,6 +40,11 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
             yield from _mistakes_of_one_producer(config, key, consumer)
     yield from _mistakes_of_files(config)
     yield from _mistakes_of_loops(config)
+
+
+def _mistakes_of_access(http: HttpSettings) -> Iterator[Mistake]:
+    if http.unguarded is not None:
+        yield ("http", "host"), http.unguarded
 
 
 def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Collection[str] | None:

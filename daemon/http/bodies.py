@@ -38,13 +38,14 @@ class Bodies:
             raise Overloaded(NO_CAPACITY)
         self._taken += size
 
-    async def read(self, request: web.Request, body: "Body") -> bytes:
-        """JSON. Raises UnsupportedMedia, TooManyBytes or Overloaded."""
-        self._expect(request, "application/json")
+    async def read(self, request: web.Request, body: "Body", most: int | None = None) -> bytes:
+        """JSON, of `most` bytes or what the settings allow. Raises UnsupportedMedia, TooManyBytes or Overloaded."""
+        most = self._settings.max_body_bytes if most is None else most
+        self._expect(request, "application/json", most)
         async for chunk in request.content.iter_any():
             body.add(chunk)
-            if body.size > self._settings.max_body_bytes:
-                raise TooManyBytes("body", None, self._settings.max_body_bytes)
+            if body.size > most:
+                raise TooManyBytes("body", None, most)
         return body.whole()
 
     async def read_file(self, request: web.Request, body: "Body") -> bytes:
@@ -52,7 +53,7 @@ class Bodies:
 
         Raises UnsupportedMedia, TooManyBytes, Overloaded or InvalidDocument.
         """
-        self._expect(request, "multipart/form-data")
+        self._expect(request, "multipart/form-data", self._settings.max_body_bytes)
         found = False
         try:
             async for part in await request.multipart():
@@ -80,14 +81,14 @@ class Bodies:
         if size > limit:
             raise TooManyBytes("image", size, limit)
 
-    def _expect(self, request: web.Request, content_type: str) -> None:
+    def _expect(self, request: web.Request, content_type: str, most: int) -> None:
         if request.content_type != content_type:
             raise UnsupportedMedia("Content-Type", request.headers.get("Content-Type", ""), "Accept", content_type)
         encoding = request.headers.get("Content-Encoding", IDENTITY)
         if encoding.lower() not in (*ENCODINGS, IDENTITY):
             raise UnsupportedMedia("Content-Encoding", encoding, "Accept-Encoding", ", ".join(ENCODINGS))
-        if (request.content_length or 0) > self._settings.max_body_bytes:
-            raise TooManyBytes("body", request.content_length, self._settings.max_body_bytes)
+        if (request.content_length or 0) > most:
+            raise TooManyBytes("body", request.content_length, most)
 
 
 class Body:

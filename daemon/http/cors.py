@@ -8,26 +8,29 @@ from aiohttp.typedefs import Handler
 from daemon.http.errors import allowed
 
 ANY = "*"
-ALLOWED_HEADERS = "Content-Type, Content-Encoding, X-Request-ID, X_REQUEST_ID, traceparent"
+ALLOWED_HEADERS = "Authorization, X-API-Key, Content-Type, Content-Encoding, X-Request-ID, X_REQUEST_ID, traceparent"
 EXPOSED_HEADERS = "X-Request-ID, X_REQUEST_ID, traceparent, Retry-After, Allow"
 PREFLIGHT_KEPT_S = 600
 
 
 class Cors:
-    """A middleware that answers OPTIONS, and allows origins that are configured."""
+    """A middleware that allows origins that are configured."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origins)
 
+    def allows(self, origin: str | None) -> bool:
+        return ANY in self._origins or origin in self._origins
+
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await self._answered(request, handler)
+        response = await handler(request)
         if not self._origins:
             return response
         if ANY not in self._origins:
             response.headers.add("Vary", "Origin")
         origin = request.headers.get("Origin")
-        if origin is not None and (origin in self._origins or ANY in self._origins):
+        if origin is not None and self.allows(origin):
             response.headers["Access-Control-Allow-Origin"] = ANY if ANY in self._origins else origin
             response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
             if "Access-Control-Request-Method" in request.headers and "Allow" in response.headers:
@@ -36,8 +39,11 @@ class Cors:
                 response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_KEPT_S)
         return response
 
-    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = request.match_info.http_exception
-        if request.method == "OPTIONS" and isinstance(refused, web.HTTPMethodNotAllowed):
-            return web.Response(status=204, headers={"Allow": allowed(refused)})
-        return await handler(request)
+
+@web.middleware
+async def answers_options(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Without a key, as browsers ask it without one."""
+    refused = request.match_info.http_exception
+    if request.method == "OPTIONS" and isinstance(refused, web.HTTPMethodNotAllowed):
+        return web.Response(status=204, headers={"Allow": allowed(refused)})
+    return await handler(request)

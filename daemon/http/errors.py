@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
 
 from daemon.errors import (
     BadBase64,
@@ -20,6 +21,8 @@ from daemon.errors import (
     TooManyBytes,
     WorkerHung,
 )
+from daemon.http.access.credentials import shown_path
+from daemon.http.access.errors import Forbidden, TooManyRequests, Unauthorized
 from daemon.wire.codec import encode
 from processors.templates import TemplateError
 
@@ -61,6 +64,11 @@ def _not_allowed(err: web.HTTPMethodNotAllowed) -> Refusal:
     return Refusal(405, err.reason, {"Allow": allowed(err)})
 
 
+def _unauthorized(err: Unauthorized) -> Refusal:
+    """A line of its own for each way, as clients do not read a list of them."""
+    return Refusal(401, str(err), CIMultiDict(("WWW-Authenticate", challenge) for challenge in err.challenges))
+
+
 def allowed(err: web.HTTPMethodNotAllowed) -> str:
     """The methods that a path has."""
     return ", ".join(sorted({*err.allowed_methods, "OPTIONS"}))
@@ -74,6 +82,9 @@ REFUSALS: Mapping[type[BaseException], Callable[[Any], Refusal]] = {
     TemplateError: lambda err: Refusal(400, str(err)),
     TooManyBytes: lambda err: Refusal(413, str(err)),
     InvalidDocument: _invalid,
+    Unauthorized: _unauthorized,
+    Forbidden: lambda err: Refusal(403, str(err)),
+    TooManyRequests: lambda err: Refusal(429, str(err), {"Retry-After": str(err.retry_after)}),
     Overloaded: lambda err: _later(str(err)),
     EngineClosed: lambda _: _later("Stopping"),
     DeadlineExceeded: lambda _: Refusal(504, LATE),
@@ -99,7 +110,7 @@ async def refuses(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as err:  # the table's last row
         answer = refusal(err)
         if answer.status == 500:
-            log.exception("%s %s failed", request.method, request.rel_url.raw_path)
+            log.exception("%s %s failed", request.method, shown_path(request.rel_url))
         return json_response({"detail": answer.detail}, answer.status, answer.headers)
 
 

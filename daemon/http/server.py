@@ -4,15 +4,20 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from daemon.errors import ConfigError, DeadlineExceeded, Overloaded
 from daemon.flow.engine import Engine
+from daemon.http.access.guard import Guard
+from daemon.http.access.login import Login
+from daemon.http.access.routes import NO_KEY, PROBE, Need, Routes
+from daemon.http.access.sessions import kept_secret
 from daemon.http.bodies import Bodies, Body
 from daemon.http.connections import Connections, held
-from daemon.http.cors import Cors
+from daemon.http.cors import Cors, answers_options
 from daemon.http.errors import NO_CAPACITY, json_response, refuses
 from daemon.http.services.catalogue import Detection, Service
 from daemon.http.services.endpoints import Answer, ChainOf, MatcherOf, answers
@@ -23,6 +28,9 @@ from daemon.wire.v2 import V2
 
 PREFIXES = {"/v1": V1, "/v2": V2, "": V1}
 """What stands between a service's name and /process; legacy clients call without a version."""
+
+QUERY = Need(("query",))
+METRICS = Need(("metrics",))
 
 Key = tuple[str, str, str]
 """A service, a version, and "sample" or "image"."""
@@ -42,11 +50,12 @@ class HttpServer:
         status: Callable[[], object],
         metrics: Handler,
         why_unready: Callable[[], str | None] = lambda: None,
+        state_dir: Path | None = None,
     ) -> None:
         """`chain_of` makes a chain from names, and `matcher_of` the matcher, both in a thread during start().
 
         `status` is what /status shows, `metrics` answers /metrics; `why_unready`, in words, what keeps /readyz from
-        saying that all is ready.
+        saying that all is ready. Sessions outlive a restart where there is a `state_dir`.
         """
         self._settings = settings
         self._services = services
@@ -59,13 +68,22 @@ class HttpServer:
         self._free = asyncio.Semaphore(settings.max_concurrent)
         self._bodies = Bodies(settings)
         self._lane = engine.lane("http", share=settings.share)
-        self._runner = web.AppRunner(self._app(), handler_cancellation=True, shutdown_timeout=settings.stop_timeout)
+        self._state_dir = state_dir
+        self._cors = Cors(settings.cors_origins)
+        self._guard = Guard(settings, self._cors)
+        app = self._app()
+        self.routes = Routes(app)
+        """Others may be added until start()."""
+        self._add_routes()
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=settings.stop_timeout)
         self._connections: Connections | None = None
 
     async def start(self) -> None:
         """Listens, then loads the models and returns; until then requests get 503. Raises ConfigError, ModelError."""
         await self._runner.setup()
         try:
+            if self._settings.keys and self._state_dir is not None:
+                self._guard.sessions.secret = await asyncio.to_thread(kept_secret, self._state_dir)
             await self._listen()
             self._answers = await asyncio.to_thread(self._build)
         except BaseException:
@@ -76,6 +94,14 @@ class HttpServer:
         """Takes no more requests and gives those under way `stop_timeout` to end."""
         await self._stop_serving()
         self._lane.close()
+
+    def reconfigure(self, settings: HttpSettings) -> None:
+        """Takes other keys and hosts; whatever else differs needs a restart.
+
+        A request under way goes on; a key that was removed may nothing more in it. Raises ConfigError, and takes
+        nothing then.
+        """
+        self._guard.reconfigure(settings)
 
     @property
     def port(self) -> int:
@@ -89,19 +115,26 @@ class HttpServer:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def _app(self) -> web.Application:
-        app = web.Application(middlewares=[traces, Cors(self._settings.cors_origins).middleware, refuses])
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/status", self._show_status)
-        app.router.add_get("/metrics", self._metrics)
+        middlewares = [traces, self._cors.middleware, refuses, self._guard.middleware, answers_options]
+        app = web.Application(middlewares=middlewares)
+        app.on_response_prepare.append(_keep_private)
+        return app
+
+    def _add_routes(self) -> None:
+        routes, login = self.routes, Login(self._guard, self._bodies, self._settings.deadline)
+        routes.add("GET", "/healthz", self._healthz, PROBE)
+        routes.add("GET", "/readyz", self._readyz, PROBE)
+        routes.add("POST", "/session", login.begin, NO_KEY)
+        routes.add("DELETE", "/session", login.end, NO_KEY)
+        routes.add("GET", "/status", self._show_status, METRICS)
+        routes.add("GET", "/metrics", self._metrics, METRICS)
         for name, service in self._services.items():
             for prefix, version in PREFIXES.items():
                 path = f"/{name}{prefix}/process"
                 sample, image = (name, version.name, "sample"), (name, version.name, "image")
-                app.router.add_post(f"{path}/sample", partial(self._serve, sample, self._bodies.read))
+                routes.add("POST", f"{path}/sample", partial(self._serve, sample, self._bodies.read), QUERY)
                 if isinstance(service, Detection):
-                    app.router.add_post(f"{path}/image", partial(self._serve, image, self._bodies.read_file))
-        return app
+                    routes.add("POST", f"{path}/image", partial(self._serve, image, self._bodies.read_file), QUERY)
 
     async def _listen(self) -> None:
         assert self._runner.server is not None  # noqa: S101  # it was set up
@@ -161,3 +194,9 @@ class HttpServer:
         """Before a body is read, which would be for nothing, and when it has been."""
         if self._free.locked():
             raise Overloaded(NO_CAPACITY)
+
+
+async def _keep_private(_: web.Request, response: web.StreamResponse) -> None:
+    """Answers have faces in them: no cache keeps them, and no other site's page shows them in an <img>."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")

@@ -1,10 +1,12 @@
 """How HTTP is configured; imports nothing heavy, as every command reads it."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from configs.section import Section
+from daemon.http.access.settings import KEY_NAME, HostName, KeySettings, is_loopback
 
 LivenessModule = Literal["face-detector-liveness-estimator", "liveness-anti-spoofing", "quality-liveness-anti-spoofing"]
 
@@ -13,9 +15,25 @@ Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/
 
 class HttpSettings(Section):
     host: str = Field(
-        default="127.0.0.1", description="The address to listen on. 0.0.0.0: every address of the machine."
+        default="127.0.0.1",
+        description="The address to listen on. 0.0.0.0: every address of the machine, for which `keys` are needed.",
     )
     port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on. 0: any free port.")
+    keys: dict[str, KeySettings] = Field(
+        default={},
+        description="Keys that let requests in, by a name of your choice, which the log has. {}: none is asked for; "
+        "then only programs and pages of this machine are answered.",
+    )
+    open: bool = Field(
+        default=False,
+        description="true: listen on addresses of others than this machine without keys. Whoever reaches them may "
+        "all. false: that is refused at the start.",
+    )
+    hosts: tuple[HostName, ...] = Field(
+        default=(),
+        description="Names, without ports, by which clients call this server where there are no keys, beside "
+        "localhost and 127.0.0.1. Requests that name another are answered with status 403, as a foreign page's would.",
+    )
     share: float = Field(
         default=0.5,
         gt=0,
@@ -112,3 +130,24 @@ class HttpSettings(Section):
         description='Origins (like https://app.example) whose web pages may use the services from a browser; "*" '
         "stands for all. []: none.",
     )
+
+    @field_validator("keys")
+    @classmethod
+    def _tell_keys_apart(cls, keys: dict[str, KeySettings]) -> dict[str, KeySettings]:
+        names: dict[str, str] = {}
+        for name, key in keys.items():
+            if not re.fullmatch(KEY_NAME, name):
+                raise ValueError(f"expected a name of letters, digits, `.`, `_` and `-`, a letter first, got {name!r}")
+            if (other := names.setdefault(key.sha256, name)) != name:
+                raise ValueError(f"expected a key of its own for {name}, got that of {other}")
+        return keys
+
+    @property
+    def unguarded(self) -> str | None:
+        """Why it is not to be listened on so: everyone who reaches the address could do all."""
+        if self.keys or self.open or is_loopback(self.host):
+            return None
+        return (
+            "expected a loopback address (127.0.0.1, ::1, localhost), or keys (`visaged keys new`), or `open: true`, "
+            f"which lets everyone in, got {self.host} without keys"
+        )

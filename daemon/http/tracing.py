@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from daemon.http.access.caller import CALLER
+from daemon.http.access.credentials import shown_path
 from daemon.wire.trace import TRACEPARENT
 
 REQUEST_ID_HEADERS = ("X-Request-ID", "X_REQUEST_ID")
@@ -51,8 +53,8 @@ async def traces(request: web.Request, handler: Handler) -> web.StreamResponse:
         response.headers.update(headers)
         status = response.status
     finally:
-        # Quoted, so that it holds no line break, and without its query, which is where credentials would be.
-        path = request.rel_url.raw_path
+        path, caller = shown_path(request.rel_url), request.get(CALLER)
+        by = f", {caller}" if caller is not None and caller.name else ""
         level = logging.DEBUG if path in PROBES else logging.INFO
-        log.log(level, "%s %s %s %.3f s", request.method, path, status, time.monotonic() - began)
+        log.log(level, "%s %s %s %.3f s%s", request.method, path, status, time.monotonic() - began, by)
     return response

@@ -156,7 +156,7 @@ def form(data: bytes) -> bytes:
 
 
 def post(path: str, body: bytes, content_type: bytes) -> bytes:
-    head = b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
     return head % (path.encode(), content_type, len(body)) + body
 
 

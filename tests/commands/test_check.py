@@ -139,7 +139,7 @@ def test_what_is_not_there_is_named_all_at_once_with_its_line(
     path = tmp_path / "mine.yaml"
     path.write_text(
         f"""\
-http: {{host: 1.2.3.400}}
+http: {{host: 1.2.3.400, open: true}}
 streams:
   there: {{source: {clip}}}
   camera: {{source: rtsp://192.0.2.10/stream1}}

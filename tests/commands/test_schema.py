@@ -74,6 +74,8 @@ def test_the_whole_file_loads_uncommented(tmp_path: Path) -> None:
     assert stream.tracking == consumer.tracking == TrackingSettings(events=EventSettings())
     assert cluster.sasl is not None
     assert cluster.tls == KafkaTls()
+    assert config.http is not None
+    assert list(config.http.keys) == ["grafana"]
 
 
 def test_no_line_is_too_long_for_a_terminal() -> None:

@@ -111,7 +111,7 @@ class TestWhatLoads:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "my.yaml"
-        path.write_text("http: {port: 1, host: 0.0.0.0, share: 0.3}")
+        path.write_text("http: {port: 1, host: 0.0.0.0, open: true, share: 0.3}")
         monkeypatch.setenv("VISAGED_HTTP__SHARE", "0.6")
         http = load(path, {"http": {"port": 2, "share": 0.4}}).http
         assert http is not None
@@ -292,7 +292,7 @@ class TestEnvironment:
     @pytest.mark.parametrize("variable", ["VISAGED_HTTP__PORT", "visaged_http__port"])
     def test_it_wins_over_the_file(self, load_text: Load, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
         monkeypatch.setenv(variable, "8081")
-        http = load_text("http: {port: 1, host: 0.0.0.0}").http
+        http = load_text("http: {port: 1, host: 0.0.0.0, open: true}").http
         assert http is not None
         assert (http.host, http.port) == ("0.0.0.0", 8081)  # noqa: S104
 
@@ -368,6 +368,29 @@ class TestMistakes:
             ("stop_timeout: .nan", "my.yaml:1: stop_timeout: input should be greater than 0, got nan"),
             ("- http", "my.yaml: expected a mapping of settings, got a list"),
             ("1: 2", "my.yaml: 1: expected a name, got a number"),
+            (
+                "http:\n  host: 0.0.0.0",
+                "my.yaml:2: http.host: expected a loopback address (127.0.0.1, ::1, localhost), or keys (`visaged keys "
+                "new`), or `open: true`, which lets everyone in, got 0.0.0.0 without keys",
+            ),
+            (
+                "http:\n  keys:\n    door: {sha256: vis_0123abcd_secret, roles: [query]}",
+                "my.yaml:3: http.keys.door.sha256: expected the 64 hexadecimal digits that `visaged keys new` prints, "
+                "got other text",
+            ),
+            (
+                "http:\n  keys:\n    door: {sha256: '" + "0" * 64 + "', roles: [queries]}",
+                "my.yaml:3: http.keys.door.roles.0: input should be 'query', 'metrics', 'watch', 'templates' or "
+                "'control', got 'queries'",
+            ),
+            (
+                "http:\n  keys:\n    'a:b': {sha256: '" + "0" * 64 + "', roles: [query]}",
+                "my.yaml:2: http.keys: expected a name of ",
+            ),
+            (
+                "http:\n  keys: {a: &a {sha256: '" + "0" * 64 + "', roles: [query]}, b: *a}",
+                "my.yaml:2: http.keys: expected a key of its own for b, got that of a",
+            ),
             ("http:\n  port: [", "my.yaml:2: not YAML: expected the node content"),
             ("http: null", "my.yaml: streams: expected a stream where http is null"),
             (

@@ -1,5 +1,6 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
@@ -17,7 +18,10 @@ from processors.types import Processor
 
 
 class Served(Protocol):
-    """serve(**settings): a server on a free port, and a client of it; some services may be replaced."""
+    """serve(**settings): a server on a free port, and a client of it; some services may be replaced.
+
+    `also` may add routes before it starts.
+    """
 
     def __call__(
         self,
@@ -25,6 +29,8 @@ class Served(Protocol):
         chain_of: Callable[[Sequence[str]], Processor] | None = None,
         replaced: Mapping[str, Service] | None = None,
         workers: int = 2,
+        also: Callable[[HttpServer], None] = lambda _: None,
+        state_dir: Path | None = None,
         **settings: Any,
     ) -> contextlib.AbstractAsyncContextManager[tuple[HttpServer, aiohttp.ClientSession]]: ...
 
@@ -44,6 +50,8 @@ def serve(store: ModelStore) -> Served:
         chain_of: Callable[[Sequence[str]], Processor] | None = None,
         replaced: Mapping[str, Service] | None = None,
         workers: int = 2,
+        also: Callable[[HttpServer], None] = lambda _: None,
+        state_dir: Path | None = None,
         **settings: Any,
     ) -> AsyncIterator[tuple[HttpServer, aiohttp.ClientSession]]:
         engine = Engine(workers)
@@ -62,7 +70,9 @@ def serve(store: ModelStore) -> Served:
             matcher_of=lambda: Matcher(store),
             status=lambda: {"streams": {}},
             metrics=no_metrics,
+            state_dir=state_dir,
         )
+        also(server)
         try:
             await server.start()
             async with aiohttp.ClientSession(server.url) as client:

@@ -21,8 +21,8 @@ from tests.http.raw import Wire, connected
 from tests.http.test_server import BODY, NO_CAPACITY, SAMPLE, Gate
 from tests.waiting import until
 
-HEAD = b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" % SAMPLE.encode()
-GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+HEAD = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" % SAMPLE.encode()
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 OK = {"status": "ok"}
 
 
@@ -67,7 +67,7 @@ async def test_bodies_have_a_budget_by_what_has_come_of_them(serve: Served) -> N
         assert (await send(client, SAMPLE, BODY))[0] == 200
 
 
-@pytest.mark.parametrize("sent", [b"", b"POST /x HT", b"GET /healthz HTTP/1.1\r\nHost: a\r\n"])
+@pytest.mark.parametrize("sent", [b"", b"POST /x HT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"])
 async def test_a_head_that_does_not_come_ends_its_connection(serve: Served, sent: bytes) -> None:
     async with serve(chain_of=lambda _: gate(), header_timeout=0.1) as (server, _), connected(server) as wire:
         await wire.send(sent)

@@ -188,7 +188,7 @@ async def test_half_a_request_leaves_nothing_behind(serve: Served) -> None:
     async with serve(max_concurrent=1) as (server, client):
         for _ in range(5):
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" % SAMPLE.encode())
+            writer.write(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" % SAMPLE.encode())
             writer.write(b"Content-Length: 1000\r\n\r\n{")
             await writer.drain()
             writer.close()

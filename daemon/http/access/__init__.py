@@ -1,0 +1,1 @@
+"""Who may: keys, sessions, and which sites' pages may ask where no key is needed."""

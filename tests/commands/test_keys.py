@@ -1,0 +1,58 @@
+"""`visaged keys`."""
+
+from pathlib import Path
+
+import pytest
+
+from daemon.config.load import load
+from daemon.http.access.keys import KEY, Keys
+from tests.commands.conftest import Called
+
+
+@pytest.mark.parametrize("name", ["wall.1", "no", "e5"])
+def test_a_new_key_is_let_in_by_its_line(called: Called, tmp_path: Path, name: str) -> None:
+    options = ["--role", "watch", "--role", "metrics", "--stream", "yard-*", "--stream", "[ab]: #"]
+    made = called("keys", "new", name, *options)
+    key, _, _, line = made.stdout.splitlines()
+    assert (made.returncode, made.stderr) == (0, "")
+    assert KEY.fullmatch(key)
+    assert key not in line
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"http:\n  keys:\n    {line}\n")
+    http = load(path).http
+    assert http is not None
+    found = Keys(http.keys).find(key)
+    assert found is not None
+    assert (found.name, found.settings.roles) == (name, ("watch", "metrics"))
+    assert found.settings.streams == ("yard-*", "[ab]: #")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("a:b --role query", "NAME: expected letters, digits, `.`, `_` and `-`, a letter first, got 'a:b'\n"),
+        ("a --role querry", "--role: unknown role querry; did you mean query?\n"),
+    ],
+)
+def test_mistakes(called: Called, arguments: str, said: str) -> None:
+    made = called("keys", "new", *arguments.split())
+    assert (made.returncode, made.stdout, made.stderr) == (2, "", said)
+
+
+def test_a_list(called: Called, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"""
+http:
+  keys:
+    grafana: {{sha256: "{"0a" * 32}", roles: [metrics, query], streams: [], rate: 0.5}}
+    wall: {{sha256: "{"1b" * 32}", roles: [watch], concurrent: 4}}
+"""
+    )
+    assert called("keys", "list", path).stdout.splitlines() == [
+        "name     roles          streams  rate  concurrent  sha256",
+        "grafana  metrics,query  -        0.5   -           0a0a0a0a0a0a",
+        "wall     watch          *        -     4           1b1b1b1b1b1b",
+    ]
+    path.write_text("http: {}")
+    assert called("keys", "list", path).stdout.splitlines() == ["name  roles  streams  rate  concurrent  sha256"]
