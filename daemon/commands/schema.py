@@ -34,6 +34,8 @@ REQUIRED = {
     "path": "documents.jsonl",
     "username": "visaged",
     "password": "secret",
+    "certificate": "/etc/visaged/fullchain.pem",
+    "key": "/etc/visaged/privkey.pem",
     "sha256": "0" * 64,
     "roles": ["metrics"],
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from daemon.config.explain import Key, Mistake
 from daemon.config.model import Config
-from daemon.errors import nearest
+from daemon.errors import ConfigError, nearest
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from daemon.work.settings import PLACES, WorkSettings, in_order_of_work, mistakes_of_chain
@@ -43,8 +43,14 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
 
 
 def _mistakes_of_access(http: HttpSettings) -> Iterator[Mistake]:
+    """Certificates are read now, so that one that cannot be used is refused before anything is started or replaced."""
     if http.unguarded is not None:
         yield ("http", "host"), http.unguarded
+    if http.tls is not None:
+        try:
+            http.tls.context()
+        except ConfigError as err:
+            yield ("http", "tls"), str(err)
 
 
 def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Collection[str] | None:

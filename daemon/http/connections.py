@@ -9,6 +9,7 @@ import errno
 import logging
 import resource
 import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -31,6 +32,7 @@ MOST_HEADERS: Final = 100
 LONGEST_LINE: Final = 8190
 FIRST_REQUEST_S = 3.0  # that a new connection has for its first request, before it gives its place to another
 ROOM_PAUSE_S = 0.05
+CLOSING_TLS_S = 1.0  # for the other side's end of TLS, and at a stop for its beginning
 DESCRIPTORS_PAUSE_S = 1.0
 TOLD_EVERY_S = 60.0
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -162,7 +164,9 @@ class Connections:
     long, new ones wait in the backlog, as a crowd does that is to hear 503 in its turn, and no reset.
     """
 
-    def __init__(self, server: web.Server, settings: HttpSettings) -> None:
+    def __init__(self, server: web.Server, settings: HttpSettings, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
+        """Of connections that are accepted from now on."""
         self.header_timeout = settings.header_timeout
         self.most = _most(settings.max_connections)
         self._settings = settings
@@ -170,7 +174,7 @@ class Connections:
         self._handle = server.request_handler
         server.request_handler = self._answer  # type: ignore[assignment]
         self._open: set[Connection] = set()
-        self._connecting: set[asyncio.Task[object]] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
         self._listening: list[socket.socket] = []
         self._told: dict[str, float] = {}
 
@@ -196,7 +200,11 @@ class Connections:
             listening = self._listening.pop()
             asyncio.get_running_loop().remove_reader(listening)
             listening.close()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
+        if self._connecting:
+            _, shaking_hands = await asyncio.wait(self._connecting, timeout=CLOSING_TLS_S)
+            for connecting in shaking_hands:
+                connecting.cancel()
+            await asyncio.gather(*shaking_hands, return_exceptions=True)
 
     def opened(self, connection: Connection) -> None:
         self._open.add(connection)
@@ -216,10 +224,25 @@ class Connections:
                 self._pause(listening, DESCRIPTORS_PAUSE_S)
             return
         accepted.setblocking(False)
-        loop = asyncio.get_running_loop()
-        connecting: asyncio.Task[object] = loop.create_task(loop.connect_accepted_socket(self._connection, accepted))
+        connecting = asyncio.get_running_loop().create_task(self._connect(accepted))
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        if self.tls is None:
+            await loop.connect_accepted_socket(self._connection, accepted)
+            return
+        try:
+            await loop.connect_accepted_socket(
+                self._connection,
+                accepted,
+                ssl=self.tls,
+                ssl_handshake_timeout=self.header_timeout,
+                ssl_shutdown_timeout=CLOSING_TLS_S,
+            )
+        except OSError as err:  # ssl.SSLError and TimeoutError among it
+            self._tell("HTTP: a client did not begin TLS as expected: %s", getattr(err, "reason", None) or err)
 
     def _pause(self, listening: socket.socket, seconds: float) -> None:
         """Without it the event loop would spin: the connection goes on waiting to be accepted."""

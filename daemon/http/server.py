@@ -1,6 +1,7 @@
 """Serves the services over HTTP."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -95,13 +96,17 @@ class HttpServer:
         await self._stop_serving()
         self._lane.close()
 
-    def reconfigure(self, settings: HttpSettings) -> None:
-        """Takes other keys and hosts; whatever else differs needs a restart.
+    async def reconfigure(self, settings: HttpSettings) -> None:
+        """Takes other keys, hosts and certificates; whatever else differs needs a restart.
 
         A request under way goes on; a key that was removed may nothing more in it. Raises ConfigError, and takes
         nothing then.
         """
+        assert self._connections is not None  # noqa: S101  # it was started
+        context = await asyncio.to_thread(_tls_context, settings)
         self._guard.reconfigure(settings)
+        if self._settings.tls is not None and context is not None:
+            self._connections.tls = context
 
     @property
     def port(self) -> int:
@@ -111,8 +116,8 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        host = self._settings.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme, host = "https" if self._settings.tls else "http", self._settings.host
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
     def _app(self) -> web.Application:
         middlewares = [traces, self._cors.middleware, refuses, self._guard.middleware, answers_options]
@@ -138,7 +143,8 @@ class HttpServer:
 
     async def _listen(self) -> None:
         assert self._runner.server is not None  # noqa: S101  # it was set up
-        self._connections = Connections(self._runner.server, self._settings)
+        context = await asyncio.to_thread(_tls_context, self._settings)
+        self._connections = Connections(self._runner.server, self._settings, context)
         try:
             await self._connections.listen()
         except OSError as err:
@@ -194,6 +200,14 @@ class HttpServer:
         """Before a body is read, which would be for nothing, and when it has been."""
         if self._free.locked():
             raise Overloaded(NO_CAPACITY)
+
+
+def _tls_context(settings: HttpSettings) -> ssl.SSLContext | None:
+    """Reads the certificate. Raises ConfigError."""
+    try:
+        return None if settings.tls is None else settings.tls.context()
+    except ConfigError as err:
+        raise ConfigError(f"http.tls: {err}") from err
 
 
 async def _keep_private(_: web.Request, response: web.StreamResponse) -> None:

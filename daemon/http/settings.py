@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from configs.section import Section
-from daemon.http.access.settings import KEY_NAME, HostName, KeySettings, is_loopback
+from daemon.http.access.settings import KEY_NAME, HostName, KeySettings, TlsSettings, is_loopback
 
 LivenessModule = Literal["face-detector-liveness-estimator", "liveness-anti-spoofing", "quality-liveness-anti-spoofing"]
 
@@ -19,6 +19,11 @@ class HttpSettings(Section):
         description="The address to listen on. 0.0.0.0: every address of the machine, for which `keys` are needed.",
     )
     port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on. 0: any free port.")
+    tls: TlsSettings | None = Field(
+        default=None,
+        description="Encrypt connections with TLS, 1.2 or later. null: no encryption, and whoever can listen on the "
+        "way reads keys and pictures.",
+    )
     keys: dict[str, KeySettings] = Field(
         default={},
         description="Keys that let requests in, by a name of your choice, which the log has. {}: none is asked for; "

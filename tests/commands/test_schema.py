@@ -16,6 +16,7 @@ from daemon.sources.settings import MotionSettings, RegionSettings
 from daemon.work.settings import EventSettings, TrackingSettings
 from sinks import SINKS
 from sinks.kafka_settings import KafkaTls
+from tests.http.access.calls import CERTIFICATE, PRIVATE_KEY
 
 FOLDER = Path(configs.__file__).parent
 
@@ -67,7 +68,10 @@ def test_each_example_loads_uncommented(section: str, uncomment: Callable[[str],
 
 
 def test_the_whole_file_loads_uncommented(tmp_path: Path) -> None:
-    config = loaded(wholly_uncommented(reference()), tmp_path)
+    text = wholly_uncommented(reference())
+    for shown, there in (("/etc/visaged/fullchain.pem", CERTIFICATE), ("/etc/visaged/privkey.pem", PRIVATE_KEY)):
+        text = text.replace(shown, str(there))  # they are read
+    config = loaded(text, tmp_path)
     assert {section: list(getattr(config, section)) for section in NAMES} == NAMES
     stream, consumer, cluster = config.streams["entrance"], config.consumers["pictures"], config.clusters["main"]
     assert (stream.motion, stream.regions) == (MotionSettings(), RegionSettings())

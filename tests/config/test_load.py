@@ -391,6 +391,10 @@ class TestMistakes:
                 "http:\n  keys: {a: &a {sha256: '" + "0" * 64 + "', roles: [query]}, b: *a}",
                 "my.yaml:2: http.keys: expected a key of its own for b, got that of a",
             ),
+            (
+                "http:\n  tls: {certificate: /nowhere/c.pem, key: k.pem}",
+                "my.yaml:2: http.tls: cannot read /nowhere/c.pem: No such file or directory",
+            ),
             ("http:\n  port: [", "my.yaml:2: not YAML: expected the node content"),
             ("http: null", "my.yaml: streams: expected a stream where http is null"),
             (

@@ -20,7 +20,7 @@ from processors.types import Processor
 class Served(Protocol):
     """serve(**settings): a server on a free port, and a client of it; some services may be replaced.
 
-    `also` may add routes before it starts.
+    `also` may add routes before it starts; `connector` makes the client's.
     """
 
     def __call__(
@@ -31,6 +31,7 @@ class Served(Protocol):
         workers: int = 2,
         also: Callable[[HttpServer], None] = lambda _: None,
         state_dir: Path | None = None,
+        connector: Callable[[], aiohttp.BaseConnector | None] = lambda: None,
         **settings: Any,
     ) -> contextlib.AbstractAsyncContextManager[tuple[HttpServer, aiohttp.ClientSession]]: ...
 
@@ -52,6 +53,7 @@ def serve(store: ModelStore) -> Served:
         workers: int = 2,
         also: Callable[[HttpServer], None] = lambda _: None,
         state_dir: Path | None = None,
+        connector: Callable[[], aiohttp.BaseConnector | None] = lambda: None,
         **settings: Any,
     ) -> AsyncIterator[tuple[HttpServer, aiohttp.ClientSession]]:
         engine = Engine(workers)
@@ -75,7 +77,7 @@ def serve(store: ModelStore) -> Served:
         also(server)
         try:
             await server.start()
-            async with aiohttp.ClientSession(server.url) as client:
+            async with aiohttp.ClientSession(server.url, connector=connector()) as client:
                 yield server, client
         finally:
             await server.stop()

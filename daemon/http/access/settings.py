@@ -1,11 +1,14 @@
 """How access is configured; imports nothing heavy, as every command reads it."""
 
 import ipaddress
+import ssl
+from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from configs.section import Section
+from daemon.errors import ConfigError
 
 Role = Literal["query", "metrics", "watch", "templates", "control"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -52,6 +55,37 @@ class KeySettings(Section):
         description="Requests of the key at the same time; further ones are answered with status 429. null: no limit "
         "but those of all.",
     )
+
+
+class TlsSettings(Section):
+    certificate: Path = Field(
+        description="File of the server's certificate and those that lead to its CA, in this order (PEM)."
+    )
+    key: Path = Field(description="File of the certificate's private key (PEM), without a passphrase.")
+
+    def context(self) -> ssl.SSLContext:
+        """Of TLS 1.2 at least. Reads the files: raises ConfigError."""
+        for path in (self.certificate, self.key):
+            try:
+                path.read_bytes()
+            except OSError as err:
+                raise ConfigError(f"cannot read {path}: {err.strerror}") from err
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
+        except ssl.SSLError as err:
+            raise ConfigError(
+                f"expected a certificate and its private key (PEM), got {self.certificate} and {self.key}, "
+                f"which OpenSSL refuses: {err.reason or err}"
+            ) from err
+        return context
+
+
+def _no_passphrase() -> str:
+    """In the place of OpenSSL's own question on the terminal."""
+    raise ConfigError("expected a private key without a passphrase, got an encrypted one")
 
 
 def is_loopback(host: str) -> bool:

@@ -10,6 +10,11 @@ from yarl import URL
 
 from daemon.http.access.keys import digest, new_key
 from daemon.http.access.settings import ROLES, KeySettings
+from tests.worked import ROOT
+
+CERTIFICATE = ROOT / "tests" / "data" / "tls" / "certificate.pem"
+PRIVATE_KEY = ROOT / "tests" / "data" / "tls" / "key.pem"
+"""Of localhost and 127.0.0.1, signed by itself, for a hundred years."""
 
 KEYS: Mapping[str, str] = {role: new_key() for role in ROLES}
 """One for each role, named after it."""

@@ -216,14 +216,14 @@ async def test_pages_of_configured_origins_bear_a_key(serve: Served) -> None:
 async def test_keys_are_replaced_while_it_runs(guarded: tuple[HttpServer, Client]) -> None:
     server, client = guarded
     other = new_key()
-    server.reconfigure(HttpSettings(keys={"other": settings_of(other, ["metrics"])}))
+    await server.reconfigure(HttpSettings(keys={"other": settings_of(other, ["metrics"])}))
     assert [await status(client, "/status", bearer(key)) for key in (METRICS, other)] == [401, 200]
 
 
 async def test_the_last_key_is_not_taken_away_where_others_listen(serve: Served) -> None:
     async with serve(chain_of=lambda _: gate(), keys=SETTINGS, host="0.0.0.0") as (server, _):  # noqa: S104
         with pytest.raises(ConfigError, match="expected a key, as others than this machine are listened to, got none"):
-            server.reconfigure(HttpSettings())
+            await server.reconfigure(HttpSettings())
         url = f"http://127.0.0.1:{server.port}/status"
         async with aiohttp.ClientSession() as client:
             assert [await status(client, url, headers) for headers in ({}, bearer(METRICS))] == [401, 200]
@@ -296,7 +296,7 @@ async def test_a_long_answer_can_end_with_its_key(serve: Served) -> None:
     ):
         await watched.streaming.wait()
         assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
-        server.reconfigure(HttpSettings(keys={"metrics": SETTINGS["metrics"]}))
+        await server.reconfigure(HttpSettings(keys={"metrics": SETTINGS["metrics"]}))
         assert await response.read() == b""
 
 

@@ -124,10 +124,10 @@ async def test_a_session_that_was_ended_is_over_also_for_who_copied_it(client: C
 async def test_a_session_ends_with_its_key(guarded: tuple[HttpServer, Client]) -> None:
     server, client = guarded
     session = await begun(client, KEYS["metrics"])
-    server.reconfigure(HttpSettings(keys=SETTINGS | {"metrics": settings_of(new_key(), ["metrics"])}))
+    await server.reconfigure(HttpSettings(keys=SETTINGS | {"metrics": settings_of(new_key(), ["metrics"])}))
     code, body, _ = await asked(client, "GET", "/status", session)
     assert (code, body) == (401, {"detail": "The session is over: POST /session begins another"})
-    server.reconfigure(HttpSettings(keys={"query": SETTINGS["query"]}))
+    await server.reconfigure(HttpSettings(keys={"query": SETTINGS["query"]}))
     assert await status(client, "/status", session) == 401
 
 
