@@ -35,11 +35,16 @@ MOST_QUOTED = 100  # characters of what came
 UNREADABLE_BODY = "The body is not what Content-Encoding or Transfer-Encoding say"
 
 
+def quoted(came: str) -> str:
+    """Of a header or a path, for an answer. Bytes that are no UTF-8 come as surrogates, which no JSON can hold."""
+    return came[:MOST_QUOTED].encode("utf-8", "replace").decode()
+
+
 class UnsupportedMedia(Exception):
     """A body of a type or an encoding that is not taken; `accept` names the header that says which are."""
 
     def __init__(self, header: str, came: str, accept: str, expected: str) -> None:
-        super().__init__(f"{header}: {came[:MOST_QUOTED] or 'nothing'} came, {expected} was expected")
+        super().__init__(f"{header}: {quoted(came) or 'nothing'} came, {expected} was expected")
         self.headers = {accept: expected}
 
 

@@ -111,6 +111,13 @@ async def test_a_body_without_a_type_is_told_so(serve: Served) -> None:
         assert (status, body) == (415, {"detail": "Content-Type: nothing came, application/json was expected"})
 
 
+async def test_a_type_that_is_no_text_is_quoted_so(serve: Served) -> None:
+    async with serve(chain_of=lambda _: gate()) as (server, _), connected(server) as wire:
+        await wire.send(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: \xff\r\n\r\n" % SAMPLE.encode())
+        status, _, body = await wire.answer()
+        assert (status, body) == (415, {"detail": "Content-Type: ? came, application/json was expected"})
+
+
 async def test_an_expectation(serve: Served) -> None:
     head = (
         b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: "

@@ -16,7 +16,7 @@ from daemon.http.access.settings import is_loopback
 from daemon.http.access.sites import Sites, expect_own_script
 from daemon.http.connections import held
 from daemon.http.cors import Cors
-from daemon.http.errors import MOST_QUOTED
+from daemon.http.errors import quoted
 from daemon.http.settings import HttpSettings
 
 FORWARDED = ("Forwarded", "X-Forwarded-For")
@@ -103,4 +103,4 @@ def _expect(request: web.Request, caller: Caller, need: Need) -> None:
         return
     stream = request.match_info[need.stream]
     if not any(caller.may(role, stream) for role in roles):
-        raise Forbidden(f"The {caller} is not for the stream {stream[:MOST_QUOTED]}")
+        raise Forbidden(f"The {caller} is not for the stream {quoted(stream)}")

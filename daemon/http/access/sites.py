@@ -13,7 +13,7 @@ from aiohttp import web
 from daemon.http.access.errors import Forbidden
 from daemon.http.access.settings import is_loopback
 from daemon.http.cors import Cors
-from daemon.http.errors import MOST_QUOTED, UnsupportedMedia
+from daemon.http.errors import UnsupportedMedia, quoted
 from daemon.http.settings import HttpSettings
 
 HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
@@ -36,7 +36,7 @@ class Sites:
         hosts = request.headers.getall("Host", [])
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             raise Forbidden(
-                f"Host: {', '.join(hosts)[:MOST_QUOTED] or 'nothing'} came, localhost, 127.0.0.1, [::1] or one of "
+                f"Host: {quoted(', '.join(hosts)) or 'nothing'} came, localhost, 127.0.0.1, [::1] or one of "
                 "http.hosts was expected, as no keys are configured"
             )
         if not self._cors.allows(request.headers.get("Origin")):
@@ -54,10 +54,10 @@ class Sites:
 def expect_own_site(request: web.Request) -> None:
     """Raises Forbidden for a page of another site. What is no browser says nothing, and passes."""
     if (site := request.headers.get("Sec-Fetch-Site")) not in OWN_SITES:
-        raise Forbidden(f"Sec-Fetch-Site: {site[:MOST_QUOTED]} came, {PAGES}")
+        raise Forbidden(f"Sec-Fetch-Site: {quoted(site)} came, {PAGES}")
     origin = request.headers.get("Origin")
     if origin is not None and not _is_own(request, origin):
-        raise Forbidden(f"Origin: {origin[:MOST_QUOTED]} came, {PAGES}")
+        raise Forbidden(f"Origin: {quoted(origin)} came, {PAGES}")
 
 
 def expect_own_script(request: web.Request) -> None:

@@ -103,6 +103,23 @@ async def test_pages_of_other_sites(
 
 
 @pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (b"Host: \xff", 403),
+        (b"Host: localhost\r\nOrigin: \xff", 403),
+        (b"Host: localhost\r\nSec-Fetch-Site: \xff", 403),
+    ],
+)
+async def test_what_is_no_text_is_quoted_so(
+    served: tuple[HttpServer, aiohttp.ClientSession], header: bytes, expected: int
+) -> None:
+    async with connected(served[0]) as wire:
+        await wire.send(b"GET /status HTTP/1.1\r\n%s: \xff\r\n\r\n" % header)
+        code, _, body = await wire.answer()
+        assert (code, "? came" in body["detail"]) == (403, True)
+
+
+@pytest.mark.parametrize(
     ("origins", "sent", "expected"),
     [
         ((APP,), {"Origin": APP, "Sec-Fetch-Site": "cross-site"}, 200),
