@@ -5,7 +5,7 @@ import pytest
 
 from daemon.work.shots import CLEARLY, NEARLY, SPACING, Shot, Shots, shot_score
 from processors.age import Age
-from processors.types import Confidence, FaceMesh, Object, Pose
+from processors.types import Confidence, FaceMesh, FivePoints, Object, Pose
 
 
 def face(side: float = 112, *results: object) -> Object:
@@ -39,6 +39,27 @@ class TestScore:
     )
     def test_of_what_is_worse(self, obj: Object, score: float) -> None:
         assert shot_score(obj) == pytest.approx(score)
+
+
+def points(yaw: float, roll: float = 0) -> FivePoints:
+    """Of a face 60 pixels from eye to eye with a nose of 30, in degrees, in parallel projection."""
+    across, out = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
+    xy = np.array([[-30 * across, -30], [30 * across, -30], [30 * out, 5], [-20 * across, 30], [20 * across, 30]])
+    turn = math.radians(roll)
+    return FivePoints(200 + xy @ [[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
+
+
+class TestScoreByFivePoints:
+    @pytest.mark.parametrize("roll", [0, 40])
+    @pytest.mark.parametrize("yaw", [0, 30, -60])
+    def test_is_the_cosine_of_the_yaw(self, yaw: float, roll: float) -> None:
+        assert shot_score(face(112, points(yaw, roll))) == pytest.approx(math.cos(math.radians(yaw)))
+
+    def test_is_not_asked_where_there_is_a_pose(self) -> None:
+        assert shot_score(face(112, points(60), Pose(0, 0, 0))) == 1
+
+    def test_of_points_that_are_one_is_none(self) -> None:
+        assert shot_score(face(112, FivePoints(np.zeros((5, 2))))) == 0
 
 
 def taken(scores: list[float], most: int = 3, every: float = 0.1) -> list[int]:
