@@ -71,7 +71,7 @@ def _supervised(supervisor: Supervisor[Any], workers: int) -> dict[str, Any]:
 
 def _stream(supervisor: Supervisor[Stream], workers: int) -> dict[str, Any]:
     stream = supervisor.stream
-    video, shots = stream.video, stream.shots
+    video, shots, looks = stream.video, stream.shots, stream.looks
     width, height = video.size or (None, None)
     growth = stream.counts.history.growth(SHORT_S)
     return _supervised(supervisor, workers) | {
@@ -82,6 +82,7 @@ def _stream(supervisor: Supervisor[Stream], workers: int) -> dict[str, Any]:
             "fps": None if growth is None else _rounded(growth.rate(RECEIVED)),
             "cpu_seconds": _rounded(video.cpu_seconds),
         },
+        "looks": {"made": dict(looks.looks), "predicted": dict(looks.predictions)},
         "shots": {
             "made": shots.acknowledged,
             "waiting": shots.pending,

@@ -7,12 +7,14 @@ distance and not ever farther along a line. And a pair costs the likelihood of t
 the place of the overlap, which at two frames a second is none for whoever walks: a track that was seen a moment ago
 outbids one that is lost, as in the cascade of Wojke et al. 2017.
 
+Not every frame needs a look: on the others the tracks are where the filter foretells them.
+
 All lengths are in units of the track's size, the geometric mean of its box's sides.
 """
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ from pydantic import Field
 
 from configs.section import Section
 from processors.assignment import assign
-from processors.types import Floats, Frame, Object, Sample
+from processors.types import Confidence, Floats, Frame, Object, Sample
 
 SPEED = 2.0
 """Standard deviation of a velocity along one axis, sizes a second."""
@@ -42,6 +44,16 @@ ALIKE = 0.3
 OUTSIDE = 0.3
 """Seconds after which a track is given up that is foretold outside the picture."""
 SMALLEST_SIDE = 1.0  # pixels; a box without an area has no size to measure by
+CARRIED = 0.4
+"""Seconds for which tracks are sure to be where they are predicted, if nothing below speaks against it."""
+MOVED = 0.2
+"""By how many sizes a track may have moved since it was seen. At .3 fewer looks find 2 % fewer faces that approach."""
+FALLEN = 0.8
+"""Below this share of a track's usual confidence it may be about to be hidden."""
+USUAL = 0.2
+"""By how much each look moves what is usual."""
+MISSED = 0.5
+"""Seconds for which a confirmed track that a look missed is looked for on every frame."""
 CLOCKS_AGREE = 0.5
 """Seconds by which the step of the source's clock may differ from the wall clock's."""
 
@@ -75,6 +87,11 @@ class Track:
     confirmed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The object was not looked for: it is where its track is expected to be."""
+
+
 class _Motion(NamedTuple):
     """What time does to a track: velocity fades by `fade`, `reach` seconds of it are walked; noise is added."""
 
@@ -96,7 +113,7 @@ class _Motion(NamedTuple):
 class _Open:
     """A track that has not ended. Both axes have the same covariance, (2, 2) of centre and velocity in sizes."""
 
-    def __init__(self, identity: int, centre: Floats, log_sides: Floats, now: float) -> None:
+    def __init__(self, identity: int, centre: Floats, log_sides: Floats, now: float, confidence: float) -> None:
         self.id = identity
         self.boxes = 1
         self.seen_at = now
@@ -108,6 +125,17 @@ class _Open:
         self.covariance = np.diag([BOX_NOISE**2, SPEED**2])
         self.log_sides = log_sides
         self.log_size_variance = LOG_SIZE_NOISE**2
+        self.confidence = self.usual_confidence = confidence
+
+    @property
+    def box_xyxy(self) -> Floats:
+        half = np.exp(self.log_sides) / 2
+        return np.concatenate([self.centre - half, self.centre + half])
+
+    @property
+    def speed(self) -> float:
+        """Sizes a second."""
+        return float(np.linalg.norm(self.velocity) / np.exp(self.log_sides.mean()))
 
     def move(self, motion: _Motion) -> None:
         self.centre = self.centre + motion.reach * self.velocity
@@ -116,7 +144,7 @@ class _Open:
         self.covariance = transition @ self.covariance @ transition.T + motion.noise
         self.log_size_variance += motion.log_size_noise
 
-    def take(self, centre: Floats, log_sides: Floats, now: float) -> None:
+    def take(self, centre: Floats, log_sides: Floats, now: float, confidence: float) -> None:
         gain = self.covariance[:, 0] / (self.covariance[0, 0] + BOX_NOISE**2)
         error = centre - self.centre
         self.centre = self.centre + gain[0] * error
@@ -125,6 +153,8 @@ class _Open:
         share = self.log_size_variance / (self.log_size_variance + LOG_SIZE_NOISE**2)
         self.log_sides = self.log_sides + share * (log_sides - self.log_sides)
         self.log_size_variance *= 1 - share
+        self.confidence = confidence
+        self.usual_confidence += USUAL * (confidence - self.usual_confidence)
         self.boxes += 1
         self.seen_at = now
         self.seen_centre = centre
@@ -139,6 +169,9 @@ class _Moment(NamedTuple):
     width: int
     height: int
 
+    def is_as_large_as(self, other: "_Moment") -> bool:
+        return (self.width, self.height) == (other.width, other.height)
+
 
 class Tracker:
     """Lays a Track on every object of one stream's samples, which come in order. The one processor with a state.
@@ -151,15 +184,49 @@ class Tracker:
         self._tracks: dict[str, list[_Open]] = {}
         self._ids = itertools.count(1)
         self._now = 0.0  # seconds since the first frame
+        self._looked_at: dict[str, float] = {}
         self._last: _Moment | None = None
 
-    def __call__(self, sample: Sample) -> tuple[int, ...]:
-        """The ids of the tracks that have ended by this sample, ascending."""
+    def __call__(self, sample: Sample, unlooked: Collection[str] = ()) -> tuple[int, ...]:
+        """The ids of the tracks that have ended by this sample, ascending.
+
+        `unlooked`: labels that nobody has looked for on the frame. Of these the sample gets an object, Predicted, for
+        each track that the last look saw.
+        """
         frame = sample.frame
-        ended = self._advance(_Moment(frame.pts, frame.captured_at, frame.width, frame.height))
+        ended = self._advance(_moment(frame))
         for label in dict.fromkeys([*self._tracks, *(obj.label for obj in sample.objects)]):
-            ended += self._follow(label, [obj for obj in sample.objects if obj.label == label], frame)
+            if label in unlooked:
+                sample.objects += self._predicted(label, frame)
+            else:
+                ended += self._follow(label, [obj for obj in sample.objects if obj.label == label], frame)
+                self._looked_at[label] = self._now
         return _ids_of(ended)
+
+    def since_look(self, label: str, frame: Frame) -> float:
+        """Seconds from the last look for a label to a frame that comes next; infinite where no look was at its like."""
+        moment, last = _moment(frame), self._last
+        if last is None or label not in self._looked_at or not last.is_as_large_as(moment):
+            return math.inf
+        return self._now + elapsed(last, moment) - self._looked_at[label]
+
+    def is_sure(self, label: str, frame: Frame) -> bool:
+        """Whether the tracks of a label can be predicted on a frame that comes next.
+
+        Not for long, nor while one is new or has just been missed, moves fast, or is found with less confidence.
+        """
+        seconds = self.since_look(label, frame)
+        return seconds < CARRIED and all(
+            self._is_sure(track, seconds) if self._saw(label, track) else self._is_given_up(track)
+            for track in self._tracks.get(label, ())
+        )
+
+    def _is_sure(self, track: _Open, seconds: float) -> bool:
+        is_slow = track.speed * seconds <= MOVED
+        return self._is_confirmed(track) and is_slow and track.confidence >= FALLEN * track.usual_confidence
+
+    def _is_given_up(self, track: _Open) -> bool:
+        return not self._is_confirmed(track) or self._now - track.seen_at >= MISSED
 
     def close(self) -> tuple[int, ...]:
         """Ends all tracks, at the end of a stream or where a camera was lost; their ids, ascending."""
@@ -175,20 +242,33 @@ class Tracker:
         last, self._last = self._last, moment
         if last is None:
             return []
-        step, before = elapsed(last, moment), self._now
+        step = elapsed(last, moment)
         self._now += step
         motion = _Motion.over(step)
-        same_picture = (last.width, last.height) == (moment.width, moment.height)
+        same_picture = last.is_as_large_as(moment)
         ended = []
         for label, tracks in self._tracks.items():
             for track in tracks:
                 track.is_overdue = self._now - track.seen_at > self._settings.lost_after
-            kept = [t for t in tracks if same_picture and (not t.is_overdue or t.seen_at == before)]
+            kept = [t for t in tracks if same_picture and (not t.is_overdue or self._saw(label, t))]
             ended += [track for track in tracks if track not in kept]
             self._tracks[label] = kept
             for track in kept:
                 track.move(motion)
         return ended
+
+    def _saw(self, label: str, track: _Open) -> bool:
+        """Whether the last look did."""
+        return track.seen_at == self._looked_at[label]
+
+    def _predicted(self, label: str, frame: Frame) -> Iterator[Object]:
+        """Where the tracks of a label are by now that the last look saw, as far as they are in the picture."""
+        for track in self._tracks.get(label, ()):
+            if self._saw(label, track) and not _is_outside(track, frame):
+                obj = Object(label, track.box_xyxy)
+                obj.put(self._track(track))
+                obj.put(Predicted())
+                yield obj
 
     def _follow(self, label: str, objects: Sequence[Object], frame: Frame) -> list[_Open]:
         """Gives the objects of one label to its tracks, and to new ones; returns the tracks that have left."""
@@ -201,16 +281,34 @@ class Tracker:
         self._tracks[label] = [track for track in tracks if track not in left]
         for i, obj in enumerate(objects):
             if track := taken.get(i):
-                track.take(centres[i], log_sides[i], self._now)
+                track.take(centres[i], log_sides[i], self._now, _confidence(obj))
             else:
-                track = _Open(next(self._ids), centres[i], log_sides[i], self._now)
+                track = _Open(next(self._ids), centres[i], log_sides[i], self._now, _confidence(obj))
                 self._tracks[label].append(track)
-            obj.put(Track(track.id, track.boxes, track.boxes >= self._settings.confirmed_after))
+            obj.put(self._track(track))
         return left
 
+    def _track(self, track: _Open) -> Track:
+        return Track(track.id, track.boxes, self._is_confirmed(track))
+
+    def _is_confirmed(self, track: _Open) -> bool:
+        return track.boxes >= self._settings.confirmed_after
+
     def _has_left(self, track: _Open, frame: Frame) -> bool:
-        outside = bool((track.centre < 0).any() or (track.centre > (frame.width, frame.height)).any())
-        return track.is_overdue or (outside and self._now - track.seen_at > OUTSIDE)
+        return track.is_overdue or (_is_outside(track, frame) and self._now - track.seen_at > OUTSIDE)
+
+
+def _moment(frame: Frame) -> _Moment:
+    return _Moment(frame.pts, frame.captured_at, frame.width, frame.height)
+
+
+def _confidence(obj: Object) -> float:
+    return obj[Confidence].value if Confidence in obj else 1.0
+
+
+def _is_outside(track: _Open, frame: Frame) -> bool:
+    """Whether its centre is beyond the picture's edge."""
+    return bool((track.centre < 0).any() or (track.centre > (frame.width, frame.height)).any())
 
 
 def elapsed(before: _Moment, after: _Moment) -> float:

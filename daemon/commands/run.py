@@ -239,6 +239,7 @@ class App:
             settings.window or self._workers,
             aside=self._aside,
             shots=plan.shots,
+            looks=plan.looks,
             timing=plan.timing,
         )
 

@@ -8,7 +8,7 @@ from daemon.config.model import Config
 from daemon.errors import ConfigError, nearest
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
-from daemon.work.settings import PLACES, WorkSettings, in_order_of_work, mistakes_of_chain
+from daemon.work.settings import PLACES, Often, WorkSettings, in_order_of_work, is_detector, mistakes_of_chain
 from processors.registry import PROCESSORS
 from sinks.file import FileSettings
 from sinks.kafka_settings import KafkaSettings, cluster_of
@@ -63,13 +63,23 @@ def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Coll
 def _mistakes_of_tracking(key: Key, work: WorkSettings) -> Iterator[Mistake]:
     if work.tracking is None:
         return
-    for name in work.tracking.per:
-        if name not in work.chain:
-            yield (*key, "tracking", "per"), f"{name} is not in the chain" + nearest(name, work.chain)
-        elif PROCESSORS[name].makes & PLACES and work.tracking.per[name] != "frame":
-            yield (*key, "tracking", "per"), f"expected {name} on every frame: it finds what is elsewhere on the next"
+    for name, how in work.tracking.per.items():
+        if mistake := _mistake_of_often(work, name, how):
+            yield (*key, "tracking", "per"), mistake
     for mistake in mistakes_of_chain(in_order_of_work(work)):
         yield (*key, "tracking", "per"), f"where what runs more often goes first, {mistake}"
+
+
+def _mistake_of_often(work: WorkSettings, name: str, how: Often) -> str | None:
+    if name not in work.chain:
+        return f"{name} is not in the chain" + nearest(name, work.chain)
+    if is_detector(name) and how == "track":
+        return f"expected {name} per frame, auto or number of frames, got track: it finds what makes the tracks"
+    if not is_detector(name) and how == "auto":
+        return f"expected auto for a detector, got it for {name}"
+    if PROCESSORS[name].makes & PLACES and isinstance(how, int):
+        return f"expected {name} per frame or track, got {how}: what it finds is elsewhere on the next frame"
+    return None
 
 
 def _mistakes_of_sinks(key: Key, sinks: Sequence[str] | None, known: Collection[str] | None) -> Iterator[Mistake]:

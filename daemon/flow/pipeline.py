@@ -8,6 +8,7 @@ one, so that a busy machine looks at what is, not at what was. Each receipt ends
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -58,8 +59,11 @@ class Work(Protocol):
     def begin(self) -> Sequence[Record]:
         """The records that go to the sinks before those of any frame."""
 
-    def look(self, frame: Frame) -> Sample:
-        """Finds what is on a frame; called from several workers at once."""
+    def look(self, frame: Frame, turn: int) -> Sample:
+        """Finds what is on a frame; called from several workers at once.
+
+        `turn` counts the frames of the run that are worked on, from 0, in the order of tell().
+        """
 
     def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         """The records of a sample for the sinks; none: the frame is skipped, as `emit` says.
@@ -86,6 +90,7 @@ class Passage(NamedTuple):
 class Job:
     """A place in the window. Which frame it works on is settled when a worker begins."""
 
+    turn: int
     passage: Passage
     begun: bool = False
     result: "asyncio.Future[Sample | Sequence[Record]]" = field(init=False)
@@ -118,6 +123,7 @@ class Pipeline:
         self._timing = timing or Timing()
         self._inbox = BoundedQueue[Passage](inbox, self._make_way)
         self._jobs: deque[Job] = deque()
+        self._turns = itertools.count()
         self._beginning = threading.Lock()  # guards which frame a job has, and whether it is begun
         self._changed = asyncio.Event()  # something that _next() looks at
         self._engine_closed: EngineClosed | None = None
@@ -202,7 +208,7 @@ class Pipeline:
 
     def _admit(self) -> None:
         while len(self._jobs) < self._window and (passage := self._inbox.get_nowait()) is not None:
-            job = Job(passage)
+            job = Job(next(self._turns), passage)
             try:
                 job.result = self._lane.submit(self._begin, job)
             except EngineClosed as err:
@@ -226,7 +232,7 @@ class Pipeline:
             job.begun = True
         self._timing.wait.observe(time.monotonic() - job.passage.receipt.opened_at)
         with self._timing.look.timing():
-            sample = self._work.look(job.passage.frame)
+            sample = self._work.look(job.passage.frame, job.turn)
         return sample if self._work.in_order else self._tell(sample, job.passage)
 
     def _tell(self, sample: Sample, passage: Passage) -> Sequence[Record]:

@@ -3,9 +3,10 @@
 in = acknowledged + skipped + dropped + failed.
 """
 
+import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Generic, TypeVar
 
@@ -92,6 +93,23 @@ class Counts:
         for name, reasons in self.reasons.items():
             totals |= {(name, reason): count for reason, count in reasons.items()}
         self.history.sample(totals)
+
+
+class LookCounts:
+    """Of the frames of a stream that is tracked, by what is tracked on them. For any number of threads."""
+
+    def __init__(self) -> None:
+        self.looks: Counter[str] = Counter()
+        """Frames that were looked at for a class."""
+        self.predictions: Counter[str] = Counter()
+        """Frames whose objects of a class were predicted. Both together are all frames that were told of."""
+        self._lock = threading.Lock()
+
+    def add(self, looked: Iterable[str], predicted: Iterable[str]) -> None:
+        """A frame."""
+        with self._lock:
+            self.looks.update(looked)
+            self.predictions.update(predicted)
 
 
 class Receipt:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from daemon.errors import SourceError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import OVERLOAD, Outgoing, Pipeline, Work
-from daemon.flow.receipts import Counts
+from daemon.flow.receipts import Counts, LookCounts
 from daemon.flow.timing import Timing
 from daemon.sources.base import Source, Waits
 from processors.types import Frame
@@ -43,12 +43,14 @@ class Stream:
         *,
         aside: Lane | None = None,
         shots: Counts | None = None,
+        looks: LookCounts | None = None,
         timing: Timing | None = None,
     ) -> None:
         """`aside`: the lane of the work that no frame waits for, which `shots` counts."""
         self.name = name
         self.counts = Counts()
         self.shots = shots or Counts()
+        self.looks = looks or LookCounts()
         self.timing = timing or Timing()
         self.video = Video()
         self.waits: Waits | None = None

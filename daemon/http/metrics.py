@@ -136,6 +136,11 @@ def _by_reason(
     return _counter(name, text, (label, "reason"), rows)
 
 
+def _by_class(name: str, text: str, of: Mapping[str, Stream], counts: Callable[[Stream], Mapping[str, int]]) -> Metric:
+    rows = [((key, which), float(count)) for key, one in of.items() for which, count in dict(counts(one)).items()]
+    return _counter(name, text, ("stream", "class"), rows)
+
+
 def _latency(label: str, text: str, of: Mapping[str, Counts]) -> Metric:
     rows = [((key,), counts.latency.histogram) for key, counts in of.items()]
     return _histogram(f"visaged_{label}_latency_seconds", text, (label,), rows)
@@ -184,6 +189,10 @@ def _processors(prefix: str, labels: Labels, of: Iterable[tuple[Labels, Spent]])
 
 def _streams(of: Mapping[str, Stream]) -> Iterator[Metric]:
     label, labels = "stream", ("stream",)
+    text = "Frames that were looked at for faces or bodies, of streams that are tracked."
+    yield _by_class("visaged_stream_looks", text, of, lambda one: one.looks.looks)
+    text = "Frames on which faces or bodies were predicted in the place of a look."
+    yield _by_class("visaged_stream_predictions", text, of, lambda one: one.looks.predictions)
     made = _each(of, lambda one: one.shots.acknowledged)
     yield _counter("visaged_stream_shots_made", "Shots of tracks that were worked on.", labels, made)
     waiting = _each(of, lambda one: one.shots.pending)

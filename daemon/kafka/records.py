@@ -118,11 +118,11 @@ class RecordWork:
     def begin(self) -> Sequence[Record]:
         return self._work.begin()
 
-    def look(self, frame: Frame) -> Sample:
+    def look(self, frame: Frame, turn: int) -> Sample:
         with _noting(frame):
             self._timing.decode(frame)
             frame.height, frame.width = frame.image.shape[:2]
-            return self._work.look(frame)
+            return self._work.look(frame, turn)
 
     def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         with _noting(sample.frame) as frame:

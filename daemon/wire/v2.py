@@ -32,6 +32,7 @@ from processors.liveness import Liveness
 from processors.mask import Mask
 from processors.quality import Quality
 from processors.template_extractor import Template
+from processors.tracker import Predicted
 from processors.types import LANDMARK_NAMES, BodyId, Box, Confidence, Landmarks, Object, Pose, Sample, TrackId
 
 IMAGE: Final = "_image"
@@ -92,6 +93,7 @@ MEMBERS: Mapping[type, Write] = {
     Template: template,
     TrackId: lambda obj, _: {"track_id": obj[TrackId].value},
     BodyId: lambda obj, _: {"body_id": obj[BodyId].value},
+    Predicted: lambda *_: {"predicted": True},
 }
 
 

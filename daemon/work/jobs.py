@@ -14,13 +14,15 @@ from daemon.errors import EngineClosed
 from daemon.flow.pipeline import STOPPED
 from daemon.flow.receipts import Counts, Receipt
 from daemon.work.followed import Followed, Sight
-from processors.types import Box, Object, Processor, Sample
+from processors.types import Box, Confidence, FaceMesh, FivePoints, Landmarks, Object, Pose, Processor, Sample
 
 MOST_JOBS = 64
 MOST_BYTES = 64 * 1024 * 1024
 """Of the pictures that the waiting shots of a run hold; one shot may always wait."""
 HALVES = 4 / 3
 """Of a picture's bytes, with those of its halves."""
+OF_A_LOOK = frozenset({Box, Confidence, FivePoints, FaceMesh, Landmarks, Pose})
+"""Results that are true of the frame on which they were made, and of no other of the track."""
 OVERLOAD = "overload"
 LEFT = "the track has left"
 
@@ -172,5 +174,5 @@ class ShotJobs:
 
 
 def made_by(processor: Processor, obj: Object) -> dict[type, object]:
-    """Of an object's results those that a processor has put on it."""
-    return {kind: obj[kind] for kind in processor.makes if kind is not Box and kind in obj}
+    """Of an object's results those that a processor has put on it, as far as they are the track's."""
+    return {kind: obj[kind] for kind in processor.makes - OF_A_LOOK if kind in obj}

@@ -7,13 +7,14 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from daemon.flow.pipeline import Work
-from daemon.flow.receipts import Counts
+from daemon.flow.receipts import Counts, LookCounts
 from daemon.flow.timing import Timing
 from daemon.work.documents import Documents, TrackEvents
 from daemon.work.emission import Emission
 from daemon.work.events import Events
 from daemon.work.jobs import ShotJobs
 from daemon.work.journal import Journal
+from daemon.work.looks import Looking, Looks
 from daemon.work.regions import InRegions, Regions
 from daemon.work.settings import WorkSettings, by_processor, often
 from daemon.work.tracked import Schedule, Tracked
@@ -21,7 +22,7 @@ from daemon.work.untracked import Untracked
 from models.store import ModelStore
 from processors.chain import Chain
 from processors.registry import build, reach
-from processors.tracker import Tracker
+from processors.tracker import Predicted, Tracker
 from processors.types import BodyId, Box, Label, Processor, Sample, TrackId
 
 
@@ -37,28 +38,30 @@ class Plan:
     ) -> None:
         self.shots = Counts()
         """Of the tracks' shots that no frame waited for."""
+        self.looks = LookCounts()
         self._settings = settings
         self._journals = journals
         self.timing = Timing()
         built = build(settings.chain, by_processor(processors, settings.processors), models)
         self._makes = Chain(built).makes
         timed = [self.timing.timed(name, one) for name, one in zip(settings.chain, built, strict=True)]
-        self._schedule = _schedule(settings, timed, self.timing)
+        self._regions = Regions(settings.regions) if settings.regions else None
+        self._schedule = _schedule(settings, timed, self.timing, self._regions)
 
     def work(self, stream: str, run: str, place: str = "") -> Work:
         """`place`: where it is one of several streams of this id, each at a place of its own."""
         settings, tracking = self._settings, self._settings.tracking
-        emits = self._makes | {TrackId, BodyId}
+        emits = self._makes | {TrackId, BodyId, Predicted}
         emission = Emission(Documents(stream, emits, settings.image, settings.topic), settings.emit, run)
         if tracking is None:
-            return Untracked(self._schedule.every_frame, emission)
+            return Untracked(Chain([looks.processor for looks in self._schedule.looks]), emission)
         events = None
         if tracking.events is not None:
             record = TrackEvents(stream, tracking.events.topic)
             events = Events(record, emits, self._journal(stream, place), tracking.events.every)
         return Tracked(
             self._schedule,
-            Tracker(tracking),
+            Looking(self._schedule.looks, Tracker(tracking), self.looks, self._regions),
             tracking.shots,
             emission,
             events,
@@ -89,20 +92,26 @@ class _Decode:
             self._timing.decode(sample.frame)
 
 
-def _schedule(settings: WorkSettings, processors: Sequence[Processor], timing: Timing) -> Schedule:
-    regions = Regions(settings.regions) if settings.regions else None
-    every_frame: list[Processor] = [_Decode(timing)]
+def _schedule(
+    settings: WorkSettings, processors: Sequence[Processor], timing: Timing, regions: Regions | None
+) -> Schedule:
+    of_looks: dict[Label, list[Processor]] = {}
+    every: dict[Label, int | None] = {}
     every_nth: list[tuple[int, Processor]] = []
     shots: list[Processor] = []
     for name, processor in zip(settings.chain, processors, strict=True):
-        match often(settings, name):
-            case "frame":
-                every_frame.append(processor)
-                if Box in processor.makes and regions is not None:
-                    every_frame.append(InRegions(regions, processor.applies_to))
-            case "track":
-                shots.append(processor)
-            case int(every):
-                every_nth.append((every, processor))
+        label, how = processor.applies_to, often(settings, name)
+        if Box in processor.makes:
+            every[label] = how if isinstance(how, int) else None if how == "auto" else 1
+            of_looks[label] = [_Decode(timing), processor]
+            if regions is not None:
+                of_looks[label].append(InRegions(regions, label))
+        elif how == "frame":
+            of_looks[label].append(processor)
+        elif how == "track":
+            shots.append(processor)
+        elif isinstance(how, int):
+            every_nth.append((how, processor))
     reaches = [reach(name) for name in settings.chain if often(settings, name) == "track"]
-    return Schedule(Chain(every_frame), every_nth, shots, max(reaches, default=0.0))
+    looks = [Looks(label, Chain(chain), every[label]) for label, chain in of_looks.items()]
+    return Schedule(looks, every_nth, shots, max(reaches, default=0.0))

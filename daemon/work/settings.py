@@ -17,12 +17,12 @@ from sinks.kafka_settings import TopicName
 
 def _often(value: object) -> object:
     """Gives one message for a wrong value; a union would give one for each of its members."""
-    if value in ("frame", "track") or (isinstance(value, int) and value >= 2):
+    if value in ("frame", "track", "auto") or (isinstance(value, int) and value >= 2):
         return value
-    raise ValueError("expected frame, track, or a number of frames of 2 or more")
+    raise ValueError("expected frame, track, auto, or a number of frames of 2 or more")
 
 
-Often = Annotated[Literal["frame", "track"] | int, PlainValidator(_often)]
+Often = Annotated[Literal["frame", "track", "auto"] | int, PlainValidator(_often)]
 
 ProcessorSettings: type[BaseModel] = create_model(
     "ProcessorSettings",
@@ -67,8 +67,11 @@ class TrackingSettings(TrackerSettings):
         description="How often each processor of the chain runs: `frame` (on every frame), `track` (only on the best "
         "shots of a track), or a number n of 2 or more (on every n-th frame of a track). Default: "
         "`track` for age, gender, mask, liveness, quality and template; `frame` for all others. "
-        "Detectors and the fitter must run per frame. For example {emotion-estimator: 5, age-estimator: frame}; "
-        "{}: the default for all.",
+        "A detector takes `frame`, a number n (every n-th frame of the stream, and one a second at least) or `auto` "
+        "(whenever its tracks are new or missed, move fast or are found with less confidence, and every 0.4 seconds). "
+        "It is then cheaper, and on the frames between objects are predicted, and the others of its chain do not run: "
+        "docs/tracks.md. The fitter takes `frame` or `track`. "
+        "For example {face-detector: 3, emotion-estimator: 5, age-estimator: frame}; {}: the default for all.",
     )
     shots: int = Field(
         3,
@@ -165,8 +168,8 @@ ONCE_A_TRACK = frozenset(
     }
 )
 """Processors that run on the best shots by default: their result stays the same for a person, or is expensive."""
-PLACES = frozenset({Box, FaceMesh, Landmarks})
-"""Results in pixels: they are wrong on any other frame, so their processors run on every frame."""
+PLACES = frozenset({FaceMesh, Landmarks})
+"""Results in pixels: they are wrong on any other frame, so that what needs them must run on the same ones."""
 
 
 def often(settings: WorkSettings, name: str) -> Often:
@@ -177,6 +180,11 @@ def often(settings: WorkSettings, name: str) -> Often:
 
 
 def in_order_of_work(settings: WorkSettings) -> list[str]:
-    """The chain in the order in which it runs: what is for every frame, for every nth frame, for a track's shots."""
+    """The chain in the order in which it runs: what is for each look, for every nth, for a track's shots."""
     ranks: dict[Often, int] = {"frame": 0, "track": 2}
-    return sorted(settings.chain, key=lambda name: ranks.get(often(settings, name), 1))
+    return sorted(settings.chain, key=lambda name: 0 if is_detector(name) else ranks.get(often(settings, name), 1))
+
+
+def is_detector(name: str) -> bool:
+    """What is found by it begins each look, however rare they are."""
+    return Box in PROCESSORS[name].makes

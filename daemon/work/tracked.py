@@ -2,6 +2,8 @@
 
 look() finds: it runs beside the looks at other frames. tell() sees the frames in their order: it gives the objects to
 their tracks, runs what is due, lays what is known of each track on its object, and writes the document and the events.
+Where a frame was not looked at (daemon/work/looks.py), the tracks' objects are predicted: they are on the document, and
+nothing else comes of them.
 
 The shots of a live stream are jobs of their own, that no frame waits for (daemon/work/jobs.py): what a frame costs must
 not rise when the machine is busy and tracks are lost. Their results are on the next frame's document, which `updated`
@@ -23,10 +25,11 @@ from daemon.work.emission import Emission
 from daemon.work.events import Events, Reason
 from daemon.work.followed import Followed, Sight
 from daemon.work.jobs import ShotJobs, made_by
+from daemon.work.looks import Looking, Looks
 from daemon.work.shots import SPACING, Shot, Shots, shot_score
 from processors.assignment import assign
 from processors.boxes import clipped, inside, square
-from processors.tracker import Track, Tracker
+from processors.tracker import Predicted, Track
 from processors.types import FaceMesh, Floats, Frame, Landmarks, Object, Processor, Sample, Window
 from sinks.base import Record
 
@@ -42,9 +45,10 @@ GRID = 64
 class Schedule:
     """A chain's processors by how often they run, each in the chain's order."""
 
-    every_frame: Processor
+    looks: Sequence[Looks]
+    """One of each label."""
     every_nth: Sequence[tuple[int, Processor]]
-    """On every n-th frame of a track."""
+    """At every n-th look at a track."""
     shots: Sequence[Processor]
     """On a track's best shots."""
     reach: float = math.inf
@@ -74,7 +78,7 @@ class Tracked:
     def __init__(
         self,
         schedule: Schedule,
-        tracker: Tracker,
+        looking: Looking,
         most_shots: int,
         emit: Emission,
         events: Events | None,
@@ -86,7 +90,7 @@ class Tracked:
     ) -> None:
         self.aside = jobs
         self._schedule = schedule
-        self._tracker = tracker
+        self._looking = looking
         self._most_shots = most_shots
         self._emit = emit
         self._events = events
@@ -102,19 +106,21 @@ class Tracked:
     def begin(self) -> Sequence[Record]:
         return self._events.begin() if self._events is not None else ()
 
-    def look(self, frame: Frame) -> Sample:
-        sample = Sample(frame)
-        self._schedule.every_frame([sample])
-        return sample
+    def look(self, frame: Frame, turn: int) -> Sample:
+        return self._looking.look(frame, turn)
 
     def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
         frame = sample.frame
         self._last = info = stream_info(frame, self._stream, self._run)
         changed = self._take_in()
         self._say_left(info, time.monotonic())
-        self._let_go(self._tracker(sample), info, Reason.GONE)
-        seen = [Seen(self._followed_by(obj, frame), obj) for obj in sample.objects]
-        _give_bodies(seen)
+        self._let_go(self._looking.follow(sample), info, Reason.GONE)
+        there = [Seen(self._followed_by(obj, frame), obj) for obj in sample.objects]
+        seen = [one for one in there if Predicted not in one.obj]
+        if seen:
+            _give_bodies(there)
+        for track, obj in there:
+            track.lay_on(obj)
         changed |= self._run_what_is_due(seen, sample, live=live)
         self._say(seen, changed, info)
         documents = self._emit(sample, {(track.id, track.revision) for track in self._followed.values()})
@@ -124,7 +130,7 @@ class Tracked:
     def end(self) -> Sequence[Record]:
         self._take_in()
         if self._last is not None:
-            self._let_go(self._tracker.close(), self._last, Reason.RUN_ENDED)
+            self._let_go(self._looking.close(), self._last, Reason.RUN_ENDED)
             self._say_left(self._last, math.inf)
         return self._unsaid
 
@@ -159,14 +165,13 @@ class Tracked:
         if track is None:
             track = Followed(f"{self._ids}-{number}", obj.label, Shots(self._most_shots), frame.captured_at)
             self._followed[number] = track
-        track.last_seen = frame.captured_at
-        track.frames += 1
+        if Predicted not in obj:
+            track.last_seen = frame.captured_at
+            track.frames += 1
         return track
 
     def _run_what_is_due(self, seen: Sequence[Seen], sample: Sample, *, live: bool) -> set[str]:
-        """The tracks of which something new is known."""
-        for track, obj in seen:  # first: what is due may need what is known
-            track.lay_on(obj)
+        """The tracks of which something new is known. What was known before lies on the objects, for who needs it."""
         for every, processor in self._schedule.every_nth:
             due = [one for one in seen if one.obj.label == processor.applies_to and one.track.frames % every == 1]
             _run(processor, due, sample)

@@ -18,7 +18,7 @@ class Untracked:
     def begin(self) -> Sequence[Record]:
         return ()
 
-    def look(self, frame: Frame) -> Sample:
+    def look(self, frame: Frame, turn: int) -> Sample:
         sample = Sample(frame)
         self._chain([sample])
         return sample

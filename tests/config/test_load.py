@@ -472,8 +472,16 @@ class TestMistakes:
         [
             ("per: {age-estimate: track}", "per: age-estimate is not in the chain; did you mean age-estimator?"),
             ("per: {face-fiter: frame}", "per: face-fiter is not in the chain; did you mean face-fitter?"),
-            ("per: {face-detector: track}", "per: expected face-detector on every frame: it finds what is elsewhere"),
-            ("per: {face-fitter: 5}", "per: expected face-fitter on every frame: it finds what is elsewhere"),
+            ("per: {face-detector: track}", "per: expected face-detector per frame, auto or number of frames, got tr"),
+            (
+                "per: {face-fitter: 5}",
+                "per: expected face-fitter per frame or track, got 5: what it finds is else",
+            ),
+            ("per: {age-estimator: auto}", "per: expected auto for a detector, got it for age-estimator"),
+            (
+                "per: {face-fitter: track}",
+                "per: where what runs more often goes first, emotion-estimator needs face-fitter before it",
+            ),
             (
                 "per: {mask-estimator: track, emotion-estimator: track, quality-assessment-estimator: 3}",
                 "per: where what runs more often goes first, quality-assessment-estimator needs emotion-",
@@ -484,7 +492,7 @@ class TestMistakes:
             ),
             (
                 "per: {age-estimator: 1}",
-                "per.age-estimator: expected frame, track, or a number of frames of 2 or more, got 1",
+                "per.age-estimator: expected frame, track, auto, or a number of frames of 2 or more, got 1",
             ),
             ("shots: 0", "shots: input should be greater than or equal to 1, got 0"),
             ("lost_after: 0", "lost_after: input should be greater than 0, got 0"),

@@ -48,6 +48,7 @@ class Script:
         self.asked: list[str] = []
         self.told: list[int] = []
         self.told_live: list[int] = []
+        self.turns: dict[int, int] = {}
         self.reached = {what: threading.Semaphore(0) for what in ("begin", "look", "tell", "end", "settle")}
         self.gates = {what: threading.Event() for what in self.reached}
         for gate in self.gates.values():
@@ -58,7 +59,8 @@ class Script:
         self._pass("begin")
         return self._begin
 
-    def look(self, frame: Frame) -> Sample:
+    def look(self, frame: Frame, turn: int) -> Sample:
+        self.turns[frame.index] = turn
         self._pass("look")
         return Sample(frame)
 
@@ -151,6 +153,12 @@ class TestFreshness:
         await asyncio.gather(*busy)
         assert sink.values == [b"6", b"7", b"8", b"9"]  # three in the window and one in the inbox
         assert dict(counts.dropped) == {OVERLOAD: 6}
+        assert work.turns == {
+            6: 0,
+            7: 1,
+            8: 2,
+            9: 3,
+        }  # what is dropped takes none
 
 
 class TestRun:

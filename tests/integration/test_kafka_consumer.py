@@ -52,7 +52,7 @@ class Echo:
     def begin(self) -> Sequence[Record]:
         return ()
 
-    def look(self, frame: Frame) -> Sample:
+    def look(self, frame: Frame, turn: int) -> Sample:
         return Sample(frame)
 
     def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
@@ -288,9 +288,9 @@ async def test_an_outage_under_transactions_is_told_in_clear_words_and_drops_not
     go_on = threading.Event()
 
     class Held(Echo):
-        def look(self, frame: Frame) -> Sample:
+        def look(self, frame: Frame, turn: int) -> Sample:
             go_on.wait()
-            return super().look(frame)
+            return super().look(frame, turn)
 
     of_sink = Counts()
     async with apache_kafka.proxy() as between:

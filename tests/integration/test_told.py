@@ -211,7 +211,7 @@ def _configured(camera: Camera, folder: Path) -> Config:
                     "source": camera.url("door"),
                     "fps": LOOKS,
                     "chain": [*LOOKED_WITH, "age-estimator"],
-                    "tracking": {},
+                    "tracking": {"per": {"face-detector": 2}},
                     "read_timeout": 2,
                 },
                 "crowd": {"source": camera.url("crowd"), "chain": EVERYTHING, "window": 1, "read_timeout": 2},
@@ -357,12 +357,28 @@ def test_what_the_workers_time_goes_to(run: Run) -> None:
 
 
 def test_the_calls_of_each_processor(run: Run) -> None:
-    for name, chain in (("door", LOOKED_WITH), ("crowd", EVERYTHING), ("clip", ["face-detector"])):
+    for name, chain in (("crowd", EVERYTHING), ("clip", ["face-detector"])):
         calls = {key: spent["calls"] for key, spent in run.quiet.stream(name)["processors"].items()}
-        calls.pop("age-estimator" if name == "door" else "", None)
         assert calls == dict.fromkeys(["decode", "tell", *chain], run.quiet.outside.in_file(name))
     calls = {key: spent["calls"] for key, spent in run.quiet.status["http"]["processors"].items()}
     assert calls == {"face-detector": 1, "face-fitter": 1}
+
+
+def test_looks_and_predictions(run: Run) -> None:
+    """Every frame is one or the other; a frame without a look isn't even converted."""
+    row = run.quiet.stream("door")
+    calls = {key: spent["calls"] for key, spent in row["processors"].items()}
+    (looks,), (predictions,) = row["looks"]["made"].values(), row["looks"]["predicted"].values()
+    assert looks + predictions == calls["tell"] == run.quiet.outside.in_file("door")
+    assert [calls[key] for key in ("decode", *LOOKED_WITH)] == [looks] * 3
+    documents = [doc["objects"] for _, doc in run.quiet.outside.lines["door"]]
+    assert sum(any("predicted" in obj for obj in objects) for objects in documents) == predictions > looks / 2
+    assert not any(
+        "predicted" in obj and ("pose" in obj or "keypoints" in obj) for objects in documents for obj in objects
+    )
+    assert run.quiet.metric("visaged_stream_looks_total", stream="door", **{"class": "face"}) == looks
+    assert run.quiet.metric("visaged_stream_predictions_total", stream="door", **{"class": "face"}) == predictions
+    assert run.quiet.stream("crowd")["looks"] == {"made": {}, "predicted": {}}
 
 
 def test_shots_of_tracks(run: Run) -> None:

@@ -68,7 +68,7 @@ class Sizes:
     def begin(self) -> Sequence[Record]:
         return [Record("door", b"begins")]
 
-    def look(self, frame: Frame) -> Sample:
+    def look(self, frame: Frame, turn: int) -> Sample:
         return Sample(frame)
 
     def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:
@@ -89,7 +89,7 @@ class TestRecordWork:
         frame = RecordFrame(record(value=strip(7)), "door")
         assert (frame.id, frame.index) == ("frames-3-42", 42)
         assert frame.pts == frame.captured_at == 1_700_000_000.25
-        told = work.tell(work.look(frame))
+        told = work.tell(work.look(frame, 0))
         assert [made.value for made in told] == [b"40 x 4", b"40 x 4"]
         source = (
             ("visaged-source-topic", b"frames"),
@@ -105,7 +105,7 @@ class TestRecordWork:
         came = [("tenant", b"\xff"), ("other", b"1"), ("tenant", None), ("empty", b"")]
         frame = RecordFrame(record(value=strip(7), headers=came), "door", ("tenant", "empty", "missing"))
         work = RecordWork(Sizes())
-        (told, _) = work.tell(work.look(frame))
+        (told, _) = work.tell(work.look(frame, 0))
         assert told.headers[4:] == (("tenant", b"\xff"), ("tenant", None), ("empty", b""))
 
     @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ class TestRecordWork:
         work = RecordWork(Sizes())
         frame = RecordFrame(record(value=b"GIF89a"), "door")
         with pytest.raises(UnsupportedImage):
-            work.look(frame)
+            work.look(frame, 0)
         assert frame.error.startswith("This image format is not supported: GIF came, ")
         other = RecordFrame(record(value=strip(7)), "door")
         with pytest.raises(RuntimeError):

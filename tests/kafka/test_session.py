@@ -92,7 +92,7 @@ class Script:
         self._asked.append(f"{self._run} begins")
         return ()
 
-    def look(self, frame: Frame) -> Sample:
+    def look(self, frame: Frame, turn: int) -> Sample:
         return Sample(frame)
 
     def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from daemon.simulator.clip import Scene
-from processors.tracker import Track, Tracker, TrackerSettings
-from processors.types import Floats, Frame, Image, Object, Sample
+from processors.tracker import Predicted, Track, Tracker, TrackerSettings
+from processors.types import Confidence, Floats, Frame, Image, Object, Sample
 
 Box = Sequence[float] | Floats
 STARTED = 1.7e9
@@ -356,3 +356,77 @@ def test_ten_faces_cost_next_to_nothing() -> None:
     for seen in samples:
         tracker(seen)
     assert (time.thread_time() - began) / len(samples) < 2e-3
+
+
+class TestPredictions:
+    """Frames at which nobody looked."""
+
+    @pytest.fixture
+    def walked(self, tracker: Tracker) -> Tracker:
+        """Ten looks a second at who walks a size a second, to .5 s."""
+        for n in range(6):
+            look(tracker, n / 10, face(300 + 10 * n))
+        return tracker
+
+    def predicted(self, tracker: Tracker, at: float) -> list[Object]:
+        seen = sample(at)
+        assert tracker(seen, {"face"}) == ()
+        assert all(Predicted in obj for obj in seen.objects)
+        return list(seen.objects)
+
+    def test_are_along_the_way(self, walked: Tracker) -> None:
+        for at in (0.6, 0.7):
+            (obj,) = self.predicted(walked, at)
+            assert obj.box_xyxy == pytest.approx(face(300 + 100 * at), abs=6)
+            assert obj[Track] == Track(1, 6, confirmed=True)
+        assert look(walked, 0.8, face(380)) == [1]
+
+    def test_none_of_whom_the_last_look_missed(self, walked: Tracker) -> None:
+        look(walked, 0.6)
+        assert self.predicted(walked, 0.7) == []
+        assert look(walked, 0.8, face(380)) == [1]
+
+    def test_none_of_whom_they_lead_out_of_the_picture(self, tracker: Tracker) -> None:
+        for n in range(4):
+            look(tracker, n / 10, face(1225 + 15 * n))
+        assert self.predicted(tracker, 0.4) == []
+        gone = sample(0.7)
+        assert tracker(gone) == (1,)
+
+    def test_no_track_ends_of_too_few_looks(self, tracker: Tracker) -> None:
+        """Rarer ones than `lost_after`: the next look decides."""
+        for at in (0.0, 5.0, 10.0):
+            assert look(tracker, at, face(300)) == [1]
+            for between in (1.0, 2.5, 4.5):
+                assert len(self.predicted(tracker, at + between)) == 1
+
+    def test_a_track_that_was_missed_ends_between_looks_too(self, walked: Tracker) -> None:
+        look(walked, 0.6)
+        seen = sample(0.6 + LOST_AFTER)
+        assert walked(seen, {"face"}) == (1,)
+
+    @pytest.mark.parametrize(
+        ("boxes", "confidences", "sure"),
+        [
+            ([300] * 6, [0.9] * 6, True),
+            ([300] * 2, [0.9] * 2, False),  # new
+            ([300, 312, 324, 336, 348, 360], [0.9] * 6, True),
+            ([300, 330, 360, 390, 420, 450], [0.9] * 6, False),  # fast
+            ([300] * 6, [0.9] * 5 + [0.6], False),  # about to be hidden
+            ([300] * 6, [0.6] * 6, True),
+            ([300] * 5 + [None], [0.9] * 6, False),  # missed
+            ([300] * 2 + [None] * 4, [0.9] * 6, True),  # of an error of the detector
+            ([300] * 6 + [None] * 6, [0.9] * 12, True),  # long ago
+            ([], [], False),
+        ],
+    )
+    def test_where_the_tracker_is_sure(
+        self, tracker: Tracker, boxes: Sequence[float | None], confidences: Sequence[float], sure: bool
+    ) -> None:
+        for n, (x, confidence) in enumerate(zip(boxes, confidences, strict=True)):
+            seen = sample(n / 10, *([] if x is None else [face(x)]))
+            for obj in seen.objects:
+                obj.put(Confidence(confidence))
+            tracker(seen)
+        assert tracker.is_sure("face", sample(len(boxes) / 10).frame) == sure
+        assert not tracker.is_sure("face", sample(len(boxes) / 10 + 0.4).frame)

@@ -18,6 +18,7 @@ from processors.mask import Mask
 from processors.matcher import Verification
 from processors.quality import Quality
 from processors.template_extractor import Template
+from processors.tracker import Predicted
 from processors.types import LANDMARK_NAMES, BodyId, Box, Confidence, Frame, Landmarks, Object, Pose, Sample, TrackId
 
 POINTS = np.arange(42, dtype=np.float64).reshape(21, 2)
@@ -173,7 +174,7 @@ SEVEN = [{"confidence": p, "emotion": name} for p, name in zip(PROBABILITIES, EM
 def test_each_result_in_both_versions(result: object, v1: str, v2: str) -> None:
     assert written_by(V1, result) == v1
     assert written_by(V2, result) == v2
-    assert V1.members.keys() == V2.members.keys() - {TrackId, BodyId}  # which streams alone have
+    assert V1.members.keys() == V2.members.keys() - {TrackId, BodyId, Predicted}  # which streams alone have
 
 
 def test_liveness_of_v1_in_a_document_of_v2() -> None:

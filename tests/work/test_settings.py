@@ -20,7 +20,7 @@ def test_what_runs_how_often_where_nothing_is_said(name: str) -> None:
     assert often(settings(tracking={}), name) == ("track" if name in ONCE_A_TRACK else "frame")
 
 
-@pytest.mark.parametrize("how", ["frame", "track", 2, 25])
+@pytest.mark.parametrize("how", ["frame", "track", "auto", 2, 25])
 def test_what_is_said_wins(how: object) -> None:
     tracking = {"per": {"age-estimator": how}}
     assert often(settings(tracking=tracking), "age-estimator") == how
@@ -33,7 +33,7 @@ def test_what_cannot_be_said(how: object) -> None:
 
 
 def test_what_runs_more_often_goes_first() -> None:
-    tracking = {"per": {"emotion-estimator": 5}}
+    tracking = {"per": {"emotion-estimator": 5, "body-detector": 10, "face-detector": "auto"}}
     assert in_order_of_work(settings(tracking=tracking)) == [
         "face-detector",
         "face-fitter",

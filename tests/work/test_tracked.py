@@ -1,22 +1,24 @@
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
 
-from daemon.flow.receipts import Counts
+from daemon.flow.receipts import Counts, LookCounts
 from daemon.work.documents import Documents, TrackEvents
 from daemon.work.emission import Emission, Policy
 from daemon.work.events import Events
 from daemon.work.jobs import LEFT, ShotJob, ShotJobs
+from daemon.work.looks import Looking, Looks
 from daemon.work.tracked import Schedule, Tracked
 from processors.age import Age
-from processors.tracker import Tracker, TrackerSettings
-from processors.types import BodyId, Box, Confidence, Object, Processor, Sample, TrackId
+from processors.tracker import Predicted, Tracker, TrackerSettings
+from processors.types import BodyId, Box, Confidence, Label, Object, Pose, Processor, Sample, TrackId
 from sinks.base import Record
 from tests.work.scenes import Detector, Name, Namer, body, face, frame
 
-EMITS = frozenset({Age, Box, Confidence, TrackId, BodyId})
+EMITS = frozenset({Age, Box, Confidence, Pose, TrackId, BodyId, Predicted})
 LOST_AFTER = 0.5
 
 Scene = Sequence[Sequence[Object]]
@@ -31,13 +33,17 @@ def tracked(
     events: bool = True,
     image: bool = False,
     counts: Counts | None = None,
+    every: int | None = 1,
+    looks: Sequence[Looks] = (),
+    present_every: float | None = None,
 ) -> Tracked:
+    looks = looks or [Looks("face", Detector(*scene), every)]
     return Tracked(
-        Schedule(Detector(*scene), every_nth, shots),
-        Tracker(TrackerSettings(lost_after=LOST_AFTER)),
+        Schedule(looks, every_nth, shots),
+        Looking(looks, Tracker(TrackerSettings(lost_after=LOST_AFTER)), LookCounts()),
         3,
         Emission(Documents("hall", EMITS), policy, "run"),
-        Events(TrackEvents("hall", "tracks"), EMITS, None) if events else None,
+        Events(TrackEvents("hall", "tracks"), EMITS, None, present_every) if events else None,
         "hall",
         "run",
         keep_crops=image,
@@ -46,7 +52,7 @@ def tracked(
 
 
 def told(work: Tracked, frames: int, first: int = 0) -> list[Record]:
-    return [record for index in range(first, frames) for record in work.tell(work.look(frame(index)))]
+    return [record for index in range(first, frames) for record in work.tell(work.look(frame(index), index))]
 
 
 def documents(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -59,6 +65,11 @@ def events(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def said(records: Sequence[Record]) -> list[tuple[str, int]]:
     return [(event["event"], event["stream"]["frame"]) for event in events(records)]
+
+
+def anonymous(records: Sequence[Record]) -> list[str]:
+    """Without the part of the tracks' ids that no two runs share."""
+    return [re.sub("[0-9a-f]{32}", "", record.value.decode()) for record in records]
 
 
 def ids(document: dict[str, Any]) -> list[str]:
@@ -143,7 +154,7 @@ class TestWhatIsDue:
             [[face(100), face(400)]] * 4, shots=[namer] if by_shots else [], every_nth=[] if by_shots else [(9, namer)]
         )
         for index in range(4):
-            sample = work.look(frame(index))
+            sample = work.look(frame(index), index)
             work.tell(sample)
             assert [obj[Name].value for obj in sample.objects] == [1, 2]
 
@@ -218,7 +229,7 @@ class TestEvents:
         records = told(work, 2)
         work._emit = Broken(work._emit)  # type: ignore[assignment]
         with pytest.raises(ZeroDivisionError):
-            work.tell(work.look(frame(2)))
+            work.tell(work.look(frame(2), 2))
         assert said([*records, *told(work, 13, first=3)]) == [("appeared", 2), ("left", 10)]
 
     def test_a_frame_whose_estimators_fail_loses_no_track(self) -> None:
@@ -227,9 +238,52 @@ class TestEvents:
         namer.broken = True
         for index in range(3):
             with pytest.raises(ZeroDivisionError):
-                work.tell(work.look(frame(index)))
+                work.tell(work.look(frame(index), index))
         namer.broken = False
         assert said(told(work, 10, first=3)) == [("appeared", 3), ("left", 9)]
+
+
+class TestPredictions:
+    """A look on every third frame."""
+
+    def test_a_document_has_what_is_known_of_the_track_and_nothing_that_is_true_of_a_look_alone(self) -> None:
+        shown = documents(told(tracked([[face(100)]] * 4, shots=[Aged(), Turned()], every=3), 4))
+        members = [document["objects"][0].keys() for document in shown]
+        looked = {"id", "class", "age", "confidence", "bbox", "track_id"}
+        assert members == [looked | {"pose"}, *[looked - {"confidence"} | {"predicted"}] * 2, looked]
+        assert [document["objects"][0].get("predicted") for document in shown] == [None, True, True, None]
+        assert len({obj["track_id"] for document in shown for obj in document["objects"]}) == 1
+
+    def test_events_come_of_looks_alone_and_count_them(self) -> None:
+        work = tracked([[face(100)]] * 13 + [[]] * 9, every=3, present_every=0.2)
+        records = told(work, 22)
+        assert said(records) == [("appeared", 6), ("present", 9), ("updated", 12), ("left", 18)]
+        left = events(records)[-1]["track"]
+        assert (left["frames"], left["last_seen"][17:23]) == (5, "21.200")
+
+    def test_shots_are_of_looks_alone(self) -> None:
+        namer = Namer()
+        told(tracked([[face(100)]] * 20, shots=[namer], every=3), 20)
+        assert namer.frames == [0, 6, 12]
+
+    def test_nth_are_those_of_the_looks(self) -> None:
+        namer = Namer()
+        told(tracked([[face(100)]] * 20, every_nth=[(2, namer)], every=3), 20)
+        assert namer.frames == [0, 6, 12, 18]
+
+    def test_a_face_belongs_to_the_body_that_it_is_in_whichever_of_them_is_predicted(self) -> None:
+        scene = [[face(200, 80), body(200)]] * 6
+        looks = [Looks("face", Only("face", Detector(*scene)), 2), Looks("body", Only("body", Detector(*scene)), 3)]
+        for document in documents(told(tracked(scene, looks=looks), 6)):
+            by_class = {obj["class"]: obj for obj in document["objects"]}
+            assert by_class["face"]["body_id"] == by_class["body"]["track_id"]
+
+    def test_documents_do_not_depend_on_which_frames_are_looked_at_first(self) -> None:
+        scene = [[face(100 + 4 * n)] for n in range(12)]
+        one, other = tracked(scene, every=3), tracked(scene, every=3)
+        samples = [other.look(frame(index), index) for index in reversed(range(12))][::-1]
+        records = [record for sample in samples for record in other.tell(sample)]
+        assert anonymous(records) == anonymous(told(one, 12))
 
 
 class TestALiveStream:
@@ -239,7 +293,7 @@ class TestALiveStream:
         namer = Namer()
         work = tracked([[face(100)]] * 4, shots=[namer])
         for index in range(4):
-            sample = work.look(frame(index))
+            sample = work.look(frame(index), index)
             work.tell(sample, live=True)
             assert [obj[Name].value for obj in sample.objects if Name in obj] == ([] if index < 2 else [1])
             if index == 1:
@@ -324,7 +378,7 @@ def counted(scene: Scene, shots: Sequence[Processor] | None = None) -> tuple[Tra
 
 
 def live(work: Tracked, frames: int, first: int = 0) -> list[Record]:
-    return [record for index in range(first, frames) for record in work.tell(work.look(frame(index)), live=True)]
+    return [record for index in range(first, frames) for record in work.tell(work.look(frame(index), index), live=True)]
 
 
 def taken(work: Tracked) -> ShotJob:
@@ -354,6 +408,34 @@ class Aged(Namer):
         for sample in samples:
             for obj in sample.objects:
                 obj.put(Age(34.0))
+
+
+class Turned(Namer):
+    """Says how a head is turned, as the fitter does."""
+
+    makes: ClassVar[frozenset[type]] = frozenset({Pose})
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            for obj in sample.objects:
+                obj.put(Pose(0, 0, 0))
+
+
+class Only:
+    """Finds the objects of one label that a detector of both finds."""
+
+    needs: ClassVar[frozenset[type]] = frozenset()
+    makes: ClassVar[frozenset[type]] = frozenset({Box, Confidence})
+
+    def __init__(self, label: Label, detector: Detector) -> None:
+        self.applies_to = label
+        self._detector = detector
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            found = Sample(sample.frame)
+            self._detector([found])
+            sample.objects += [obj for obj in found.objects if obj.label == self.applies_to]
 
 
 class Broken:
