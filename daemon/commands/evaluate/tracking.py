@@ -1,9 +1,13 @@
-"""Tracks against labelled ones: switches and MOTA (Bernardin and Stiefelhagen 2008), IDF1 (Ristani et al. 2016)."""
+"""Tracks against labelled ones: switches and MOTA (Bernardin and Stiefelhagen 2008), IDF1 (Ristani et al. 2016).
+
+Also where the detector runs less often than frames come (`tracking.per`): what is predicted then counts as found.
+"""
 
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +17,18 @@ from daemon.commands.evaluate.figures import Figure, Report, Row
 from daemon.commands.evaluate.labels import BOX, Label, Picture
 from daemon.commands.evaluate.task import ClipTask, Context, stacked
 from daemon.errors import ConfigError, SourceError
+from daemon.flow.receipts import LookCounts
 from daemon.sources.base import Waits
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
+from daemon.work.looks import Looking, Looks
 from models.store import ModelStore
 from processors.assignment import assign
 from processors.boxes import iou
 from processors.registry import PROCESSORS
 from processors.tracker import Track, Tracker, TrackerSettings
-from processors.types import Floats, Frame, Image, Object, Processor, Sample
+from processors.types import Box, Confidence, Floats, Frame, Image, Object, Processor, Sample
+from processors.types import Label as FaceOrBody
 
 DETECTOR = "face-detector"
 OVERLAP = 0.5
@@ -29,6 +36,8 @@ VISIBLE = 0.5
 """Share of a face that must be in view for it to be wanted."""
 RATES = (12.5, 5.0, 2.0)
 """Frames a second at which clips are looked at beside their own rate."""
+EVERY: Mapping[str, int | None] = {f"a look every {n} frames": n for n in (2, 3, 5, 10)} | {"looks by auto": None}
+"""`per` of the detector, beside every frame."""
 
 Identity = tuple[str, int]
 """A labelled track, and how many times it has come into the picture: who comes back may be somebody new."""
@@ -52,10 +61,20 @@ class Look:
     height: int
     boxes: Floats
     truth: Truth | None
+    confidences: tuple[float, ...] = ()
+    """Of each box; none: all are sure."""
 
     def sample(self) -> Sample:
-        frame = Frame(_no_picture, width=self.width, height=self.height, pts=self.pts, captured_at=self.pts)
-        return Sample(frame, [Object("face", box) for box in self.boxes])
+        return Sample(self.frame(), self.objects())
+
+    def frame(self, index: int = 0) -> Frame:
+        return Frame(_no_picture, width=self.width, height=self.height, index=index, pts=self.pts, captured_at=self.pts)
+
+    def objects(self, label: FaceOrBody = "face") -> list[Object]:
+        found = [Object(label, box) for box in self.boxes]
+        for obj, confidence in zip(found, self.confidences, strict=False):
+            obj.put(Confidence(confidence))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +134,9 @@ class _Detecting:
         sample = Sample(frame)
         self._detector([sample])
         boxes = stacked(obj.box_xyxy for obj in sample.objects)
-        self.looks.append(Look(frame.pts, frame.width, frame.height, boxes, self._truths.get(frame.index)))
+        confidences = tuple(obj[Confidence].value for obj in sample.objects)
+        truth = self._truths.get(frame.index)
+        self.looks.append(Look(frame.pts, frame.width, frame.height, boxes, truth, confidences))
 
     offer = put
 
@@ -157,6 +178,47 @@ def our_tracker() -> Follow:
         return [obj[Track].id for obj in sample.objects]
 
     return follow
+
+
+class Replay:
+    """A detector that finds on each frame of a clip what has been found there."""
+
+    needs: ClassVar[frozenset[type]] = frozenset()
+    makes: ClassVar[frozenset[type]] = frozenset({Box, Confidence})
+
+    def __init__(self, clip: Clip, label: FaceOrBody = "face") -> None:
+        self.applies_to: FaceOrBody = label
+        self._looks = clip.looks
+
+    def __call__(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            sample.objects = self._looks[sample.frame.index].objects(self.applies_to)
+
+
+class Carried(NamedTuple):
+    """A clip with the boxes that are found and predicted, and the tracks of each frame's."""
+
+    clip: Clip
+    ids: Sequence[Sequence[int]]
+    looks: int
+    """Frames that were looked at."""
+
+    def follow(self) -> "Follow":
+        ids = iter(self.ids)
+        return lambda _: next(ids)
+
+
+def carried(clip: Clip, every: int | None) -> Carried:
+    """What a stream makes of a clip whose detector runs so often (daemon/work/looks.py)."""
+    counts = LookCounts()
+    looking = Looking([Looks("face", Replay(clip), every)], Tracker(TrackerSettings()), counts)
+    samples = [looking.look(look.frame(index), index) for index, look in enumerate(clip.looks)]
+    for sample in samples:
+        looking.follow(sample)
+    boxes = [stacked(obj.box_xyxy for obj in sample.objects) for sample in samples]
+    looks = (replace(look, boxes=found) for look, found in zip(clip.looks, boxes, strict=True))
+    ids = [[obj[Track].id for obj in sample.objects] for sample in samples]
+    return Carried(Clip(clip.name, tuple(looks)), ids, counts.looks.total())
 
 
 @dataclass(slots=True, eq=False)
@@ -294,7 +356,15 @@ def report_tracks(seen: Sequence[Clip], context: Context) -> Report:
     rows = _rows(seen, "")
     for rate in RATES:
         rows += _rows([clip.at(rate) for clip in seen if clip.rate > rate], f"at {rate:g} fps")
+    rows += [_carried_row(name, [carried(clip, every) for clip in seen]) for name, every in EVERY.items()]
     return Report(tuple(rows))
+
+
+def _carried_row(name: str, clips: Sequence[Carried]) -> Row:
+    total = sum((count(one.clip, one.follow()) for one in clips), Count())
+    frames = sum(len(one.clip.looks) for one in clips)
+    looks = sum(one.looks for one in clips) / frames if frames else None
+    return _figures_row(name, total, {"looks": looks})
 
 
 def _rows(clips: Sequence[Clip], name: str) -> list[Row]:
@@ -310,16 +380,24 @@ def _rows(clips: Sequence[Clip], name: str) -> list[Row]:
 
 
 def _row(name: str, ours: Count, greedy: Count) -> Row:
+    of_greedy = {
+        "switches, greedy": greedy.switches,
+        "apart, greedy": greedy.apart,
+        "IDF1, greedy": _idf1(greedy),
+    }
+    return _figures_row(name, ours, of_greedy)
+
+
+def _figures_row(name: str, ours: Count, others: Mapping[str, float | None]) -> Row:
     figures = {
+        "recall": ours.hits / ours.wanted if ours.wanted else None,
         "switches": ours.switches,
         "apart": ours.apart,
         "IDF1": _idf1(ours),
         "MOTA": _mota(ours),
         "people": ours.identities,
         "tracks": ours.tracks,
-        "switches, greedy": greedy.switches,
-        "apart, greedy": greedy.apart,
-        "IDF1, greedy": _idf1(greedy),
+        **others,
     }
     return Row(name, ours.wanted, {figure: Figure(value) for figure, value in figures.items() if value is not None})
 

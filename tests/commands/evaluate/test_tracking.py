@@ -12,10 +12,12 @@ from daemon.commands.evaluate.figures import Row, read_run
 from daemon.commands.evaluate.labels import BOX, Label
 from daemon.commands.evaluate.task import Context
 from daemon.commands.evaluate.tracking import (
+    EVERY,
     Clip,
     Count,
     GreedyOverlap,
     Look,
+    carried,
     count,
     our_tracker,
     report_tracks,
@@ -156,6 +158,7 @@ def test_a_report_shows_each_clip_at_each_rate(context: Context) -> None:
         *("at 12.5 fps", "walk at 12.5 fps", "again at 12.5 fps"),
         *("at 5 fps", "walk at 5 fps", "again at 5 fps"),
         *("at 2 fps", "walk at 2 fps", "again at 2 fps"),
+        *EVERY,
     ]
     assert [row.count for row in rows[:3]] == [100, 50, 50]
     assert rows[6].count == 20
@@ -168,7 +171,19 @@ def test_a_report_shows_each_clip_at_each_rate(context: Context) -> None:
 
 def test_a_clip_is_not_looked_at_faster_than_it_is(context: Context) -> None:
     slow = clip([line(frame, "a", 0) for frame in range(10)], [[0]] * 10, fps=4)
-    assert [row.group for row in report_tracks([slow], context).rows] == ["", "at 2 fps"]
+    assert [row.group for row in report_tracks([slow], context).rows] == ["", "at 2 fps", *EVERY]
+
+
+def test_what_is_predicted_between_looks_counts_as_found() -> None:
+    """Who walks a size a second is where he is predicted; who comes is found by the next look."""
+    lines = [*(line(frame, "a", 4 * frame) for frame in range(50)), *(line(frame, "b", 500) for frame in range(6, 50))]
+    walk = clip(lines, [[4 * frame, *([500] if frame >= 6 else [])] for frame in range(50)])
+    seldom = carried(walk, 5)
+    assert seldom.looks == 10
+    got = count(seldom.clip, seldom.follow())
+    assert (got.wanted, got.hits, got.found, got.switches, got.tracks) == (94, 90, 90, 0, 2)
+    always = carried(walk, 1)
+    assert count(always.clip, always.follow()) == count(walk, our_tracker())
 
 
 def test_our_tracker_begins_anew_with_each_clip() -> None:
