@@ -27,6 +27,8 @@ OFTEN = {
     "by track": {},
     "by track, emotions on every 5th frame": {"emotion-estimator": 5},
     "all by track": {"emotion-estimator": "track"},
+    "the same, a look every 3 frames": {"emotion-estimator": "track", "face-fitter": "track", "face-detector": 3},
+    "the same, looks by auto": {"emotion-estimator": "track", "face-fitter": "track", "face-detector": "auto"},
 }
 """Of every chain that is measured beside the one with all on every frame."""
 

@@ -372,7 +372,7 @@ def test_looks_and_predictions(run: Run) -> None:
     assert looks + predictions == calls["tell"] == run.quiet.outside.in_file("door")
     assert [calls[key] for key in ("decode", *LOOKED_WITH)] == [looks] * 3
     documents = [doc["objects"] for _, doc in run.quiet.outside.lines["door"]]
-    assert sum(any("predicted" in obj for obj in objects) for objects in documents) == predictions > looks / 2
+    assert sum(any("predicted" in obj for obj in objects) for objects in documents) == predictions > 0
     assert not any(
         "predicted" in obj and ("pose" in obj or "keypoints" in obj) for objects in documents for obj in objects
     )
@@ -530,10 +530,12 @@ def test_histograms_are_of_the_documents_in_the_file(run: Run, name: str) -> Non
     assert below == pytest.approx(sum(one <= 2.5 for one in took), abs=2)
     processors = told.stream(name)["processors"]
     looked = sum(processors[key]["seconds"] for key in ("decode", *(EVERYTHING if name == "crowd" else LOOKED_WITH)))
-    shown = told.metric("visaged_stream_stage_seconds_sum", stream=name, stage="look")
-    assert looked - 0.01 < shown < 3 * looked + 0.5  # between two processors others may have the GIL, and the cores
-    shown = told.metric("visaged_stream_stage_seconds_sum", stream=name, stage="tell")
-    assert processors["tell"]["seconds"] - 0.001 < shown < 3 * processors["tell"]["seconds"] + 0.5
+    spent = {"look": looked, "tell": processors["tell"]["seconds"]}
+    shown = {stage: told.metric("visaged_stream_stage_seconds_sum", stream=name, stage=stage) for stage in spent}
+    if name == "door":  # a look that comes late, after a second, is made in the telling
+        spent, shown = {"both": sum(spent.values())}, {"both": sum(shown.values())}
+    for stage, seconds in spent.items():  # between two processors others may have the GIL, and the cores
+        assert seconds - 0.01 < shown[stage] < 3 * seconds + 0.5
 
 
 def test_the_sink_s_histogram_is_of_the_lines_in_the_file(run: Run) -> None:
