@@ -84,13 +84,13 @@ def _key(name: str, field: FieldInfo) -> Iterator[str]:
 
 
 def _choices(field: FieldInfo) -> str:
-    """The words that a key takes, where it takes one of a few; the `type` of a sink is one alone, and no choice."""
+    """What a key takes, where it is one of a few words or numbers; the `type` of a sink is one alone, and no choice."""
     kind = bare(field.annotation)
     words = get_args(kind) if get_origin(kind) is Literal else ()
     if len(words) < 2:
         return ""
     or_null = ", null" if NoneType in get_args(field.annotation) else ""
-    return f"One of: {', '.join(words)}{or_null}."
+    return f"One of: {', '.join(map(str, words))}{or_null}."
 
 
 def _value(name: str, field: FieldInfo) -> str:

@@ -23,9 +23,9 @@ class PathReader:
     def _reader(self) -> Reader:
         path = Path(self._settings.source)
         if path.is_dir():
-            return PicturesReader(lambda: pictures_in(path))
+            return PicturesReader(lambda: pictures_in(path), self._settings.mounted)
         if is_picture(path):
-            return PicturesReader(lambda: [path])
+            return PicturesReader(lambda: [path], self._settings.mounted)
         return VideoReader(self._settings)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from daemon.errors import BadImage, SourceError
 from daemon.pictures import decode
 from daemon.sources.base import Out
+from daemon.sources.planes import AS_STORED, Mounted, oriented, turned
 from processors.types import Frame
 
 MAX_PIXELS = 100_000_000
@@ -16,8 +17,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 class PicturesReader:
     """Puts the pictures of `paths()`; one that cannot be read is a failed frame, and the others go on."""
 
-    def __init__(self, paths: Callable[[], Sequence[Path]]) -> None:
+    def __init__(self, paths: Callable[[], Sequence[Path]], mounted: Mounted | None = None) -> None:
         self._paths = paths
+        self._orientation = turned(AS_STORED, mounted)
 
     def read(self, out: Out) -> None:
         began = time.time()
@@ -25,7 +27,7 @@ class PicturesReader:
             if out.stopped:
                 return
             try:
-                image = decode(path.read_bytes(), MAX_PIXELS)
+                image = oriented(decode(path.read_bytes(), MAX_PIXELS), self._orientation)
             except BadImage as err:
                 out.fail(type(err)(f"{path}: {err}"))
             except OSError as err:  # which names it

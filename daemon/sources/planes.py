@@ -4,7 +4,7 @@ Together with open.py, video.py and reading.py the only module that knows `av`.
 """
 
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -37,6 +37,8 @@ class Orientation(IntFlag):
 
 
 AS_STORED = Orientation(0)
+Mounted = Literal[90, 180, 270]
+"""Clockwise degrees by which a camera's pictures are to be turned."""
 
 
 class Pixels(IntEnum):
@@ -83,9 +85,9 @@ class Decoded:
 
     __slots__ = ("_orientation", "_picture")
 
-    def __init__(self, picture: "av.VideoFrame") -> None:
+    def __init__(self, picture: "av.VideoFrame", mounted: Mounted | None = None) -> None:
         self._picture = picture
-        self._orientation = _orientation(picture)
+        self._orientation = turned(_orientation(picture), mounted)
 
     def __call__(self) -> Image:
         return _bgr(self._picture, self._orientation)
@@ -156,10 +158,26 @@ def _after(orientation: Orientation, *, mirrored: bool, flipped: bool) -> int:
     return orientation | (Orientation.MIRROR if mirrored else 0) | (Orientation.FLIP if flipped else 0)
 
 
+def turned(orientation: int, degrees: Mounted | None) -> int:
+    """What is to be done for a picture that is turned clockwise after it has been shown so."""
+    for _ in range((degrees or 0) // 90):
+        transposed = not orientation & Orientation.TRANSPOSE
+        orientation = _after(
+            Orientation.TRANSPOSE if transposed else AS_STORED,
+            mirrored=not orientation & Orientation.FLIP,
+            flipped=bool(orientation & Orientation.MIRROR),
+        )
+    return orientation
+
+
 def _bgr(picture: "av.VideoFrame", orientation: int) -> Image:
     """As displayed: a phone's videos are stored lying down, or mirrored, with a matrix beside them."""
     # By default swscale starts and ends as many threads as there are cores, for each picture.
-    image = cast(Image, picture.to_ndarray(format="bgr24", threads=1))
+    return oriented(cast(Image, picture.to_ndarray(format="bgr24", threads=1)), orientation)
+
+
+def oriented(image: Image, orientation: int) -> Image:
+    """A copy where anything is to be done."""
     if orientation & Orientation.TRANSPOSE:
         image = cast(Image, cv2.transpose(image))
     if orientation & Orientation.MIRROR:

@@ -128,6 +128,7 @@ class Reading:
         self._rate = None if settings.fps is None else Rate(settings.fps)
         self._keyframes_only = settings.keyframes_only
         self._keyframes = KeyframeSpacing()
+        self._mounted = settings.mounted
         self._look = None if settings.motion is None else _Look(Gate(settings.motion))
         self._begin(video, live=video.live)
 
@@ -249,7 +250,7 @@ class Reading:
             self._out.skip(NO_MOTION)
             return
         pts = self._timeline.origin + self._timeline.now
-        decoded = Decoded(picture)
+        decoded = Decoded(picture, self._mounted)
         width, height = decoded.displayed
         frame = Frame(
             decoded,

@@ -4,9 +4,10 @@ import difflib
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from configs.section import Section
+from daemon.sources.planes import Mounted
 from daemon.sources.url import with_login
 
 # fmt: off
@@ -113,6 +114,11 @@ def _known(options: dict[str, str]) -> dict[str, str]:
     return options
 
 
+def _number(value: object) -> object:
+    """A choice of numbers takes no text, and variables of the environment are text."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 class SourceSettings(Section):
     source: str = Field(
         description="Where frames come from: a camera (rtsp://, rtsps://; MJPEG or live HLS by http://, https://), a "
@@ -173,6 +179,12 @@ class SourceSettings(Section):
         "are depends on the machine and on how FFmpeg was built. If it is not available, `check` "
         "refuses it and the source fails and is tried again; visaged never falls back to the CPU. null: "
         "the CPU.",
+    )
+    mounted: Annotated[Mounted | None, BeforeValidator(_number)] = Field(
+        None,
+        description="Degrees by which the picture is turned clockwise before anything looks at it: for a camera that "
+        "hangs upside down (180) or on its side. Regions, boxes and pictures in documents are of the turned picture. "
+        "What a file or a stream itself says of its orientation is heeded first. null: it is not turned.",
     )
     motion: MotionSettings | None = Field(
         None, description="Skip frames of a video that show nothing new. null: no frame is skipped for this."

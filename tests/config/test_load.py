@@ -310,6 +310,11 @@ class TestEnvironment:
         assert config.http is not None
         assert config.http.port == 8081
 
+    def test_a_number_of_a_few(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISAGED_STREAMS__DOOR__MOUNTED", "270")
+        config = load_text(STDOUT + "streams: {door: {source: a.mp4, mounted: 90}}")
+        assert config.streams["door"].mounted == 270
+
     def test_null(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("VISAGED_HTTP", "null")
         assert load_text(STDOUT + "http: {port: 1}\nstreams: {door: {source: a.mp4}}").http is None

@@ -47,6 +47,15 @@ async def test_a_picture_that_cannot_be_read_is_counted_and_the_others_go_on(tmp
     assert all(f"{number}.jpg" in str(error) for number, error in zip((1, 2, 5), feed.failed, strict=True))
 
 
+async def test_pictures_that_are_mounted_otherwise_are_turned(tmp_path: Path) -> None:
+    stored = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    assert cv2.imwrite(str(tmp_path / "a.png"), stored)
+    feed = await read(PicturesReader(lambda: pictures_in(tmp_path), mounted=90))
+    (frame,) = feed.put_frames
+    np.testing.assert_array_equal(frame.image, cv2.rotate(stored, cv2.ROTATE_90_CLOCKWISE))
+    assert (frame.width, frame.height) == (4, 6)
+
+
 async def test_a_second_run_sees_what_has_come(tmp_path: Path) -> None:
     reader = PicturesReader(lambda: pictures_in(tmp_path))
     write(tmp_path / "a.png", 1)

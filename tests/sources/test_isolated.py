@@ -28,6 +28,7 @@ from daemon.simulator.rtsp import Credentials
 from daemon.sources import make_source
 from daemon.sources.base import InThread
 from daemon.sources.isolated import PUTS, SLOTS, STOP_S, Isolated
+from daemon.sources.planes import Mounted
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
 from processors.types import Frame
@@ -155,9 +156,9 @@ def textured(path: Path, coded: Coded, pictures: int = 4) -> Path:
     return path
 
 
-async def both(*paths: Path) -> tuple[list[list[Frame]], list[list[Frame]]]:
+async def both(*paths: Path, mounted: Mounted | None = None) -> tuple[list[list[Frame]], list[list[Frame]]]:
     """Of each video the frames that its reader gives in a thread, and those that come out of one process for all."""
-    reader = InTurn([VideoReader(SourceSettings(source=str(path))) for path in paths])
+    reader = InTurn([VideoReader(SourceSettings(source=str(path), mounted=mounted)) for path in paths])
     feeds = Feed(), Feed()
     await InThread(reader, NAME).run(feeds[0])
     await Isolated(reader, NAME).run(feeds[1])
@@ -213,6 +214,14 @@ async def test_the_frames_of_a_thread_byte_for_byte(tmp_path: Path) -> None:
     assert sizes["turned by 90"] == sizes["turned by 270"] == {(180, 320)}
     assert sizes["turned by 180"] == {(320, 180)}
     assert sizes["a change of size"] == {(320, 180), (640, 360)}
+
+
+async def test_pictures_of_a_camera_that_is_mounted_otherwise(tmp_path: Path) -> None:
+    """The planes are carried as they are stored, and turned on this side."""
+    (thread,), (process,) = await both(textured(tmp_path / "a.mp4", CODED["4:2:0"]), mounted=90)
+    assert {(frame.width, frame.height) for frame in process} == {(180, 320)}
+    for ours, theirs in zip(thread, process, strict=True):
+        np.testing.assert_array_equal(ours.image, theirs.image)
 
 
 async def test_pictures_of_changing_sizes() -> None:

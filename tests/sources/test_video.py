@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from av.stream import Disposition
@@ -13,6 +14,7 @@ from av.stream import Disposition
 from daemon.errors import DamagedImage, SourceError
 from daemon.sources.base import InThread, Out
 from daemon.sources.boundary import in_our_words
+from daemon.sources.planes import Mounted
 from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
 from processors.types import Frame
@@ -183,6 +185,22 @@ async def test_a_video_that_is_stored_lying_down_or_mirrored_is_shown_upright(
     light = np.array([rows.mean(), columns.mean()])
     # From the light corner a step down in the stored picture is (c, d) in the shown one.
     np.testing.assert_allclose(np.sign(np.round((grey - light) / 10)), (np.sign(d), np.sign(c)))
+
+
+@pytest.mark.parametrize("matrix", [None, (0, 1, -1, 0), (-1, 0, 0, -1), (-1, 0, 0, 1), (0, 1, 1, 0)])
+@pytest.mark.parametrize(
+    ("mounted", "turn"), [(90, cv2.ROTATE_90_CLOCKWISE), (180, cv2.ROTATE_180), (270, cv2.ROTATE_90_COUNTERCLOCKWISE)]
+)
+async def test_a_camera_that_hangs_otherwise_is_turned_after_what_its_video_says(
+    tmp_path: Path, matrix: tuple[int, int, int, int] | None, mounted: Mounted, turn: int
+) -> None:
+    path = encode(tmp_path / "a.mp4", [picture(3)])
+    if matrix is not None:
+        rotate_by_metadata(path, *matrix)
+    (before,) = (await read(path)).put_frames
+    (after,) = (await read(path, mounted=mounted)).put_frames
+    np.testing.assert_array_equal(after.image, cv2.rotate(before.image, turn))
+    assert after.image.shape == (after.height, after.width, 3)
 
 
 def of_two(path: Path, *dispositions: int) -> Path:
