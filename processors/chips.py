@@ -1,5 +1,7 @@
 """The small pictures of a face that the estimators look at."""
 
+import math
+
 import numpy as np
 
 from processors.arrays import angle_of, crop_matrix, cropped, levelled_square, similarity
@@ -34,10 +36,15 @@ def upright(pyramid: Pyramid, mesh_xyz: Floats, scale: float, size: int) -> Imag
     return cropped(pyramid, crop_matrix(centre, side, angle, size), size)
 
 
-def about_box(pyramid: Pyramid, box_xyxy: Floats, scale: float, size: int, *, replicate: bool = False) -> Image:
-    """The square of `scale` times the box's longer side about its centre; black outside, or the border repeated."""
+def about_box(
+    pyramid: Pyramid, box_xyxy: Floats, scale: float, size: int, *, quarters: int = 0, replicate: bool = False
+) -> Image:
+    """The square of `scale` times the box's longer side about its centre; black outside, or the border repeated.
+
+    A face that is turned clockwise by so many quarters is upright in it.
+    """
     centre, side = square(box_xyxy, scale)
-    return cropped(pyramid, crop_matrix(centre, side, 0.0, size), size, replicate=replicate)
+    return cropped(pyramid, crop_matrix(centre, side, quarters * math.pi / 2, size), size, replicate=replicate)
 
 
 def _inverse(matrix: Floats) -> Floats:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from configs.section import Section
 from models.manifest import ModelName
+from models.session import Session
 from models.store import ModelStore
 from processors.arrays import blob, fitted, padded
 from processors.boxes import nms
@@ -103,12 +104,17 @@ class FaceDetector:
 
     def _look(self, picture: Image, width: int, height: int) -> Candidates:
         """The faces of one look, in pixels of a frame of `width` x `height`."""
-        net = padded(picture, STRIDES[-1])
-        outputs = self._session.run({"input": blob(net)})
-        found = [_decode(outputs, stride, net.shape[1] // stride, self._settings.score_threshold) for stride in STRIDES]
-        boxes, scores, points = (np.concatenate(part) for part in zip(*found, strict=True))
+        boxes, scores, points = candidates(self._session, padded(picture, STRIDES[-1]), self._settings.score_threshold)
         scale = np.array([width / picture.shape[1], height / picture.shape[0]])
         return boxes * np.tile(scale, 2), scores, points * scale
+
+
+def candidates(session: Session, picture: Image, threshold: float) -> Candidates:
+    """Those above the threshold, in pixels of a picture whose sides are multiples of the largest stride."""
+    outputs = session.run({"input": blob(picture)})
+    found = [_decode(outputs, stride, picture.shape[1] // stride, threshold) for stride in STRIDES]
+    boxes, scores, points = (np.concatenate(part) for part in zip(*found, strict=True))
+    return boxes, scores, points
 
 
 def _of_height(found: Candidates, low: float = 0.0, high: float = np.inf) -> Candidates:

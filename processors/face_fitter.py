@@ -13,6 +13,7 @@ from models.store import ModelStore
 from processors.arrays import angle_of, blob, crop_matrix, cropped, levelled_square
 from processors.boxes import square
 from processors.estimator import Estimator
+from processors.quarter_turn import TURN_MODEL, QuarterTurns, TurnModel
 from processors.types import FIVE_LANDMARKS, Box, FaceMesh, FivePoints, Floats, Landmarks, Object, Pose, Pyramid
 
 CROP = 192
@@ -84,6 +85,7 @@ class FaceFitterSettings(Section):
     model: ModelName = Field(
         "mp_face_landmark_468", description="The face mesh model: a name that `visaged models` lists."
     )
+    turn_model: TurnModel = TURN_MODEL
 
 
 class FaceFitter(Estimator):
@@ -101,12 +103,14 @@ class FaceFitter(Estimator):
 
     def __init__(self, settings: FaceFitterSettings, models: ModelStore) -> None:
         self._session = models.session(settings.model)
+        self._turns = QuarterTurns(settings.turn_model, models)
         with np.load(models.path("facemesh_canonical")) as canonical:
             self._basis = canonical["basis_ids"]
             vertices = canonical["vertices"][self._basis].astype(np.float64)
             self._canonical = weighted(vertices, canonical["basis_w"].astype(np.float64))
 
     def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
+        self._turns(pyramid, obj)
         points = five_points(obj)
         mesh, head = self._fit(pyramid, about_box(obj.box_xyxy, points))
         if points is not None and (mesh.presence < SURE_PRESENCE or abs(head.yaw) > TURNED):

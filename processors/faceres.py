@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from models.store import ModelStore
 from processors.arrays import rows
 from processors.chips import about_box
-from processors.types import Floats, Object, Pyramid
+from processors.quarter_turn import known
+from processors.types import Object, Pyramid
 
 CROP = 224
 SCALE = 1.3
@@ -40,11 +41,11 @@ class Faceres:
 
     def __call__(self, pyramid: Pyramid, obj: Object) -> FaceresOutputs:
         if FaceresOutputs not in obj or obj[FaceresOutputs].model != self._model:
-            obj.put(self._outputs(pyramid, obj.box_xyxy))
+            obj.put(self._outputs(pyramid, obj))
         return obj[FaceresOutputs]
 
-    def _outputs(self, pyramid: Pyramid, box_xyxy: Floats) -> FaceresOutputs:
-        chip = about_box(pyramid, box_xyxy, SCALE, CROP, replicate=True)
+    def _outputs(self, pyramid: Pyramid, obj: Object) -> FaceresOutputs:
+        chip = about_box(pyramid, obj.box_xyxy, SCALE, CROP, quarters=known(obj) or 0, replicate=True)
         outputs = self._session.run({"input_1:0": rows(chip)})
         return FaceresOutputs(
             self._model,

@@ -14,6 +14,7 @@ from models.store import ModelStore
 from processors.arrays import blob
 from processors.boxes import clipped
 from processors.estimator import Estimator
+from processors.quarter_turn import TURN_MODEL, QuarterTurns, TurnModel
 from processors.types import Box, Floats, Image, Object, Pyramid
 
 CROP = 128
@@ -38,6 +39,7 @@ class LivenessEstimatorSettings(Section):
         description="Probability, 0 to 1, from which a face counts as real. How many attacks pass and how many "
         "people are refused depends on the camera: choose a threshold for your site.",
     )
+    turn_model: TurnModel = TURN_MODEL
 
 
 class LivenessEstimator(Estimator):
@@ -48,10 +50,12 @@ class LivenessEstimator(Estimator):
 
     def __init__(self, settings: LivenessEstimatorSettings, models: ModelStore) -> None:
         self._session = models.session(settings.model)
+        self._turns = QuarterTurns(settings.turn_model, models)
         self._threshold = settings.threshold
 
     def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
-        logits = self._session.run({"input": blob(surroundings(pyramid, obj.box_xyxy))})["output"][0].astype(np.float64)
+        crop = np.rot90(surroundings(pyramid, obj.box_xyxy), self._turns(pyramid, obj))
+        logits = self._session.run({"input": blob(np.ascontiguousarray(crop))})["output"][0].astype(np.float64)
         odds = np.exp(logits - logits.max())
         probability = float(odds[0] / odds.sum())  # class 0: real; 1 and 2: kinds of attack
         return (Liveness(probability, probability >= self._threshold),)
