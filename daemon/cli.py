@@ -98,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COLUMN",
         help="break the figures down by a column of the labels too; may be given several times",
     )
+    evaluate.add_argument(
+        "--turn",
+        type=_degrees,
+        default=(),
+        metavar="DEGREES",
+        help="measure the pictures turned clockwise too, by each of these degrees: 45,90,180",
+    )
     evaluate.add_argument("--config", type=Path, help="take the processors' and models' settings from this file")
     evaluate.set_defaults(run=_evaluate)
 
@@ -187,6 +194,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         compare=arguments.compare,
         limit=arguments.limit,
         by=arguments.by,
+        turn=arguments.turn,
     )
 
 
@@ -198,6 +206,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
     return int(text)
+
+
+def _degrees(text: str) -> tuple[float, ...]:
+    try:
+        degrees = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        degrees = ()
+    if not degrees or not all(-360 < turn < 360 for turn in degrees):
+        raise argparse.ArgumentTypeError(f"expected degrees below 360 with commas between, got {text!r}")
+    return degrees
 
 
 def _models(arguments: argparse.Namespace) -> int:

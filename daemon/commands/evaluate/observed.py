@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from daemon.commands.evaluate.figures import Measured, Report, Row
 from daemon.commands.evaluate.groups import Groups
@@ -16,6 +16,13 @@ AnyTask = Task[Any] | ClipTask[Any]
 Part = tuple[str, str]
 """A column, and one of its groups; both empty: the whole."""
 WHOLE: Part = ("", "")
+
+
+class Grouping(Protocol):
+    """Into which groups what was observed is taken apart."""
+
+    column: str
+    names: tuple[str, ...]
 
 
 def parts(picture: Picture, groupings: Sequence[Groups]) -> dict[Part, Picture]:
@@ -39,7 +46,7 @@ class Observed:
 
 
 def observed(
-    task: AnyTask, name: str, groupings: Sequence[Groups], seen: Sequence[Mapping[Part, Any]]
+    task: AnyTask, name: str, groupings: Sequence[Grouping], seen: Sequence[Mapping[Part, Any]]
 ) -> Iterator[Observed]:
     """Of what was seen of each picture: the whole set, then the set by each column."""
     by_part: dict[Part, list[Any]] = defaultdict(list)
@@ -52,7 +59,7 @@ def observed(
         yield Observed(task, name, by.column, {"": by_part[WHOLE], **groups})
 
 
-def together(of_sets: Sequence[Observed], groupings: Sequence[Groups]) -> Iterator[Observed]:
+def together(of_sets: Sequence[Observed], groupings: Sequence[Grouping]) -> Iterator[Observed]:
     """All sets of a task, and of a task by a column, where they are several."""
     order = {by.column: ("", *by.names) for by in groupings} | {"": ("",)}
     alike: dict[tuple[str, str], list[Observed]] = defaultdict(list)

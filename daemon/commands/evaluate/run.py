@@ -23,12 +23,14 @@ from daemon.commands.evaluate.task import (
     ClipTask,
     Context,
     Faces,
+    Task,
     completed,
     largest,
     stacked,
     whole_picture,
 )
 from daemon.commands.evaluate.tasks import TASKS, tasks_of
+from daemon.commands.evaluate.turns import AS_THEY_ARE, Turns, turned_picture
 from daemon.config.model import Config
 from daemon.errors import BadImage, ConfigError
 from daemon.pictures import decode
@@ -54,8 +56,9 @@ def main(
     compare: Path | None = None,
     limit: int | None = None,
     by: Sequence[str] = (),
+    turn: Sequence[float] = (),
 ) -> int:
-    """Prints a table a task, and one for each column in `by`.
+    """Prints a table a task, one for each column in `by`, and one of the pictures turned, by degrees clockwise.
 
     Raises ConfigError, before anything is measured unless a single label is wrong.
     """
@@ -66,7 +69,7 @@ def main(
     paths = [path for folder in folders for path in find_sets(folder)]
     sets = [read_set(path, limit) for path in dict.fromkeys(paths)]
     groupings = [grouping(column, sets) for column in dict.fromkeys(by)]
-    run = evaluate(sets, config, limit, groupings)
+    run = evaluate(sets, config, limit, groupings, Turns(turn))
     if json is not None:
         write_run(run, json)
     if pictures is not None:
@@ -87,34 +90,40 @@ def grouping(column: str, sets: Sequence[LabelledSet]) -> Groups:
 
 
 def evaluate(
-    sets: Sequence[LabelledSet], config: Config, limit: int | None = None, groupings: Sequence[Groups] = ()
+    sets: Sequence[LabelledSet],
+    config: Config,
+    limit: int | None = None,
+    groupings: Sequence[Groups] = (),
+    turns: Turns = AS_THEY_ARE,
 ) -> Run:
     """Every task on every set that has what it takes, then each task on all its sets together."""
     models = ModelStore(config.models.directory, config.models.provider)
     settings = config.processor_settings()
-    plan, left_out = planned(sets, groupings)
+    plan, left_out = planned(sets, groupings, turns)
     of_sets: list[Observed] = []
     with ThreadPoolExecutor(config.engine.workers or os.cpu_count()) as threads:
-        for task, labelled, by in plan:
-            seen = _seen(threads, looker(task, settings, models, by), labelled, task.name)
-            of_sets += observed(task, str(labelled), by, seen)
+        for task, labelled, by, turned in plan:
+            seen = _seen(threads, looker(task, settings, models, by, turned), labelled, task.name)
+            of_sets += observed(task, str(labelled), [*by, turned] if turned.names else by, seen)
     return Run(
         version=importlib.metadata.version("visaged"),
         limit=limit,
         models={manifest.name: manifest.sha256 for manifest in models.manifests()},
         measured=[
             one.measured(Context(settings[one.task.processor], models))
-            for one in [*of_sets, *together(of_sets, groupings)]
+            for one in [*of_sets, *together(of_sets, [*groupings, turns])]
         ],
         left_out=left_out,
     )
 
 
-Planned = tuple[AnyTask, LabelledSet, list[Groups]]
-"""A task, a set, and the columns by which the set is to be taken apart."""
+Planned = tuple[AnyTask, LabelledSet, list[Groups], Turns]
+"""A task, a set, the columns by which the set is to be taken apart, and how its pictures are to be turned."""
 
 
-def planned(sets: Sequence[LabelledSet], groupings: Sequence[Groups]) -> tuple[list[Planned], list[LeftOut]]:
+def planned(
+    sets: Sequence[LabelledSet], groupings: Sequence[Groups], turns: Turns = AS_THEY_ARE
+) -> tuple[list[Planned], list[LeftOut]]:
     """What to measure on what, and what can't be."""
     plan: list[Planned] = []
     left_out = []
@@ -131,12 +140,20 @@ def planned(sets: Sequence[LabelledSet], groupings: Sequence[Groups]) -> tuple[l
                 left_out.append(LeftOut(str(labelled), f"{task.name}: {lacks}"))
                 continue
             cut = [groups for groups in by if isinstance(task, ClipTask) and groups.split(labelled.pictures)]
-            plan.append((task, labelled, [groups for groups in by if groups not in cut]))
+            turned = turns if can_be_turned(task) else AS_THEY_ARE
+            plan.append((task, labelled, [groups for groups in by if groups not in cut], turned))
+            if turns.names != turned.names:
+                left_out.append(LeftOut(str(labelled), f"{task.name} by turn: expected pictures of faces or people"))
             left_out += [
                 LeftOut(str(labelled), f"{task.name} by {groups.column}: expected one value a clip, got several")
                 for groups in cut
             ]
     return plan, left_out
+
+
+def can_be_turned(task: AnyTask) -> bool:
+    """Neither clips nor crops of a part of a face."""
+    return isinstance(task, Task) and task.make is None
 
 
 def obstacle(task: AnyTask, columns: frozenset[str]) -> str | None:
@@ -150,7 +167,11 @@ def obstacle(task: AnyTask, columns: frozenset[str]) -> str | None:
 
 
 def looker(
-    task: AnyTask, settings: Mapping[str, BaseModel], models: ModelStore, by: Sequence[Groups] = ()
+    task: AnyTask,
+    settings: Mapping[str, BaseModel],
+    models: ModelStore,
+    by: Sequence[Groups] = (),
+    turns: Turns = AS_THEY_ARE,
 ) -> Callable[[Picture], dict[Part, Any]]:
     """What looks at one picture, or clip, for the task; from several threads at once."""
     if isinstance(task, ClipTask):
@@ -164,12 +185,21 @@ def looker(
         chain = build_chain(completed(task.processor, given), {**settings, task.processor: changed}, models)
     detector = PROCESSORS[DETECTOR](settings[DETECTOR], models)
 
-    def look(picture: Picture) -> dict[Part, Any]:
-        sample = Sample(Frame.of(_decoded(picture)))
+    def looked_at(picture: Picture, image: Image) -> Sample:
+        sample = Sample(Frame.of(image))
         if task.faces != "all":
             sample.objects = chosen(task.faces, picture, sample, detector)
         chain([sample])
-        return {name: task.observe(part, sample) for name, part in parts(picture, by).items()}
+        return sample
+
+    def look(picture: Picture) -> dict[Part, Any]:
+        image = _decoded(picture)
+        sample = looked_at(picture, image)
+        seen = {name: task.observe(part, sample) for name, part in parts(picture, by).items()}
+        for name, degrees in turns.degrees.items():
+            part, turned = turned_picture(picture, image, degrees)
+            seen[turns.column, name] = task.observe(part, looked_at(part, turned))
+        return seen
 
     return look
 

@@ -100,6 +100,32 @@ def test_pose_and_landmarks_are_measured(tmp_path: Path) -> None:
     assert 0 < whole["roll"] < 8
 
 
+def test_turned_pictures_are_measured_beside_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Turned by 90 degrees not every face is found; those that lie upside down are answered as they lie."""
+    folder = tmp_path / "labelled"
+    write_set(folder / "pose" / "portraits", "yaw,pitch,roll", [(name, portrait(name), "0,0,0") for name in BOXES])
+    lines = [(name, portrait(name), f"male,{box(name)}") for name in ("biden", "obama")]
+    write_set(folder / "gender" / "men", "gender,x1,y1,x2,y2", lines)
+    write_set(folder / "eyes" / "walls", "open", [("wall", FLAT, "0")])
+    run = run_of(tmp_path / "run.json", folder, "--turn", "180,45")
+    (pose,) = (one for one in run.measured if (one.task, one.by) == ("pose", "turn"))
+    rows = {row.group: row for row in pose.report.rows}
+    assert [name for name in rows if "," not in name] == ["", "45", "180"]
+    assert all(rows[name].figures["missed"].value == 0 for name in ("45", "180"))
+    assert all(rows[name].figures["roll"].value < 12 for name in ("45", "180"))
+    (gender,) = (one for one in run.measured if (one.task, one.by) == ("gender", "turn"))
+    assert [row.figures["accuracy"].value for row in gender.report.rows if row.group in ("", "45", "180")] == [1, 1, 1]
+    assert [left.why for left in run.left_out] == ["crops of eyes by turn: expected pictures of faces or people"]
+    assert "POSE BY TURN" in capsys.readouterr().out
+
+
+def test_turns_are_degrees(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in ("", "left", "90;180", "400"):
+        with pytest.raises(SystemExit):
+            main(["evaluate", str(faces), "--turn", wrong])
+        assert "expected degrees below 360 with commas between" in capsys.readouterr().err
+
+
 def test_sets_of_a_task_are_also_measured_together(faces: Path, tmp_path: Path) -> None:
     write_set(faces.parent / "walls", "x1,y1,x2,y2,ignore", [("wall", FLAT, ",,,,")])
     run = run_of(tmp_path / "run.json", faces.parent.parent)
