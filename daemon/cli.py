@@ -117,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RUN.json",
         help="instead put the figures of a run, which `evaluate --json` wrote, into models/README.md",
     )
+    models.add_argument(
+        "--config",
+        type=Path,
+        help="also open each model as this file says, and show by which runtime and precision it runs here, and why",
+    )
     models.set_defaults(run=_models)
 
     keys = commands.add_parser("keys", help="make keys for HTTP, and list those of a configuration")
@@ -219,9 +224,14 @@ def _degrees(text: str) -> tuple[float, ...]:
 
 
 def _models(arguments: argparse.Namespace) -> int:
+    config = None
+    if arguments.config is not None:
+        from daemon.config.load import load
+
+        config = load(arguments.config)
     from daemon.commands.models import main
 
-    return main(arguments.cards)
+    return main(arguments.cards, config)
 
 
 def _new_key(arguments: argparse.Namespace) -> int:

@@ -6,12 +6,13 @@ ModelError
 ├── NotANetwork             a data file was asked for a session
 ├── MissingModelFile        the manifest's file is not there
 ├── ChangedModelFile        its bytes are not the manifest's
-├── UnreadableModel         onnxruntime can't open it
+├── UnreadableModel         the runtime (onnxruntime, OpenVINO) can't open it
 ├── WrongModelShape         its inputs or outputs are not the manifest's
 ├── WrongModel              a setting names no model, or one that is for something else
 ├── ProviderUnavailable     the execution provider that was asked for can't be had
+├── PrecisionUnavailable    the precision that was asked for can't be had on this CPU
 ├── WrongInput              a run was given other names, types or shapes than the manifest says
-└── InferenceFailed         onnxruntime gave up during a run
+└── InferenceFailed         the runtime gave up during a run
 """
 
 import difflib
@@ -50,8 +51,8 @@ class ChangedModelFile(ModelError):
 
 
 class UnreadableModel(ModelError):
-    def __init__(self, name: str, reason: object) -> None:
-        super().__init__(f"{name}: onnxruntime can't open it: {reason}")
+    def __init__(self, name: str, runtime: str, reason: object) -> None:
+        super().__init__(f"{name}: {runtime} can't open it: {reason}")
 
 
 class WrongModelShape(ModelError):
@@ -64,13 +65,22 @@ class WrongModel(ModelError):
         super().__init__(f"{setting}: expected a model for {task} ({', '.join(known)}), got {name}, {why}")
 
 
+REMEDIES = {
+    "cuda": "It needs an NVIDIA GPU with its driver, and onnxruntime-gpu in onnxruntime's place: pip uninstall"
+    " onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'",
+    "openvino": "pip install 'visaged[openvino]' installs it",
+}
+"""By provider."""
+
+
 class ProviderUnavailable(ModelError):
     def __init__(self, provider: str, reason: object) -> None:
-        super().__init__(
-            f"execution provider {provider!r} is not available: {reason}. It needs an NVIDIA GPU with its driver, and"
-            " onnxruntime-gpu in onnxruntime's place: pip uninstall onnxruntime,"
-            " then pip install 'onnxruntime-gpu[cuda,cudnn]'"
-        )
+        super().__init__(f"execution provider {provider!r} is not available: {reason}. {REMEDIES[provider]}")
+
+
+class PrecisionUnavailable(ModelError):
+    def __init__(self, precision: str, cpu: str) -> None:
+        super().__init__(f"precision {precision!r} is not available: {cpu} can't compute with it. Take precision: f32")
 
 
 class WrongInput(ModelError):

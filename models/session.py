@@ -1,75 +1,86 @@
-"""Running a network. The only module that knows onnxruntime, which is imported when the first session opens."""
+"""Running a network, by the runtime that the configuration names or that is the fastest."""
 
-import contextlib
-import functools
 import logging
-import sys
+import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
-from models.errors import InferenceFailed, ProviderUnavailable, UnreadableModel, WrongInput, WrongModelShape
-from models.manifest import Manifest, Tensor, signature
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg, RunOptions, SessionOptions
+from models import network, onnxruntime, openvino
+from models.cpu import cpu_model
+from models.errors import (
+    InferenceFailed,
+    ProviderUnavailable,
+    UnreadableModel,
+    WrongInput,
+    WrongModelShape,
+)
+from models.manifest import Manifest, signature
+from models.measurements import Key, Measurements, Way, inputs_of, milliseconds
+from models.network import Network, Precision, listed
+from models.onnxruntime import OnnxRuntimeNetwork
+from models.openvino import OpenVinoNetwork
 
 log = logging.getLogger(__name__)
 
-Provider = Literal["cpu", "cuda", "auto"]
-Device = Literal["cpu", "cuda"]
+Provider = Literal["cpu", "cuda", "openvino", "auto"]
+
+PAYS = 0.9
+"""OpenVINO is taken by "auto" where it needs this part of onnxruntime's time at most."""
 
 _runs: "dict[int, Run]" = {}
-
-_DTYPES = {"float": "float32", "double": "float64"}  # the rest of ONNX's element types are called as in numpy
-_FATAL = 4
 
 
 class Session:
     """One open network. `run` may be called from several threads at once: each computes in its own."""
 
-    def __init__(self, manifest: Manifest, path: Path, provider: Provider = "cpu") -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        path: Path,
+        provider: Provider = "cpu",
+        precision: Precision = "f32",
+        measurements: Measurements | None = None,
+    ) -> None:
         """Opens `path`, whose hash is the caller's to check.
 
-        `provider` "auto" takes CUDA where it works, else the CPU; `self.device` says which.
-        Raises UnreadableModel, WrongModelShape and, for "cuda" alone, ProviderUnavailable.
+        "cpu" and "cuda" are onnxruntime's. "openvino" leaves to onnxruntime what OpenVINO can't open. "auto" takes CUDA
+        where it works, else of both runtimes the one that `measurements` say is faster. `precision` is the lowest with
+        which OpenVINO may compute. `network` and `why` say what came of it.
+        Raises UnreadableModel, WrongModelShape and, but for "auto", ProviderUnavailable and PrecisionUnavailable.
         """
         self.manifest = manifest
-        self._path = path
+        self._opening = _Opening(manifest, path, precision, measurements or Measurements())
         self._provider = provider
-        self._session, self.device = _open(manifest, path, provider)
-        _check(manifest.name, "inputs", manifest.inputs, self._session.get_inputs())
-        _check(manifest.name, "outputs", manifest.outputs, self._session.get_outputs())
-        self._output_names = [tensor.name for tensor in manifest.outputs]
-        log.info("%s: opened on %s", manifest.name, self.device)
+        self.network, self.why = self._opening.by(provider)
+        way = self.network
+        log.info("%s: opened on %s by %s, %s", manifest.name, way.device, way.runtime, way.precision)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Arrays by name, in and out, with the manifest's types and shapes. Raises WrongInput or InferenceFailed."""
-        import onnxruntime
-
-        run = Run(self, onnxruntime.RunOptions())
-        _runs[threading.get_ident()] = run
-        try:
-            outputs = self._session.run(self._output_names, dict(inputs), run.options)
-        except Exception as err:  # onnxruntime's errors have no base of their own
-            if self._accepts(inputs):
-                raise InferenceFailed(self.manifest.name, err) from err
+        if not self._accepts(inputs):
             raise WrongInput(
                 self.manifest.name,
-                expected=_listed(self.manifest.inputs),
-                actual=_listed([signature(name, array.dtype, array.shape) for name, array in inputs.items()]),
-            ) from err
+                expected=listed(self.manifest.inputs),
+                actual=listed([signature(name, array.dtype, array.shape) for name, array in inputs.items()]),
+            )
+        try:
+            run = self.network.new_run()
+            _runs[threading.get_ident()] = Run(self, run)
+            outputs = run(inputs)
+        except Exception as err:  # the runtimes' errors have no base of their own
+            raise InferenceFailed(self.manifest.name, err) from err
         finally:
-            del _runs[threading.get_ident()]
-        return dict(zip(self._output_names, outputs, strict=True))
+            _runs.pop(threading.get_ident(), None)
+        return {tensor.name: output for tensor, output in zip(self.manifest.outputs, outputs, strict=True)}
 
     def reopen(self) -> None:
-        """Runs from now on are those of a new session; the old one goes when no run is in it."""
-        self._session, self.device = _open(self.manifest, self._path, self._provider)
+        """Runs from now on are those of a new network; the old one goes when no run is in it."""
+        self.network, self.why = self._opening.by(self._provider)
 
     def _accepts(self, inputs: Mapping[str, NDArray[Any]]) -> bool:
         wanted = {tensor.name: tensor for tensor in self.manifest.inputs}
@@ -81,11 +92,11 @@ class Run:
     """A run of a session that has not ended."""
 
     session: Session
-    options: "RunOptions"
+    _run: network.Run
 
     def terminate(self) -> None:
-        """Asks onnxruntime to end it between two operators: it then raises InferenceFailed."""
-        self.options.terminate = True
+        """Asks the runtime to end it between two operators: it then raises InferenceFailed."""
+        self._run.terminate()
 
 
 def run_in(thread: int) -> Run | None:
@@ -93,101 +104,86 @@ def run_in(thread: int) -> Run | None:
     return _runs.get(thread)
 
 
-def _open(manifest: Manifest, path: Path, provider: Provider) -> tuple["InferenceSession", Device]:
-    if provider == "cpu":
-        return _open_on_cpu(manifest, path), "cpu"
-    try:
-        return _open_on_cuda(manifest, path), "cuda"
-    except ProviderUnavailable as err:
-        if provider == "cuda":
-            raise
-        log.info("%s: on the CPU: %s", manifest.name, err)
-        return _open_on_cpu(manifest, path), "cpu"
+class Opened(NamedTuple):
+    network: Network
+    why: str
+    """Why by this runtime and precision."""
 
 
-def _open_on_cpu(manifest: Manifest, path: Path) -> "InferenceSession":
-    import onnxruntime
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """How a network is opened."""
 
-    try:
-        return onnxruntime.InferenceSession(
-            path, _options(manifest), ["CPUExecutionProvider"], disabled_optimizers=without(manifest)
-        )
-    except Exception as err:  # onnxruntime's errors have no base of their own
-        raise UnreadableModel(manifest.name, err) from err
+    manifest: Manifest
+    path: Path
+    precision: Precision
+    measurements: Measurements
 
+    def by(self, provider: Provider) -> Opened:
+        match provider:
+            case "cpu":
+                return Opened(OnnxRuntimeNetwork(self.manifest, self.path), "provider: cpu")
+            case "cuda":
+                return Opened(OnnxRuntimeNetwork(self.manifest, self.path, "cuda"), "provider: cuda")
+            case "openvino":
+                return self._by_openvino()
+            case "auto":
+                return self._by_the_best()
 
-def _open_on_cuda(manifest: Manifest, path: Path) -> "InferenceSession":
-    import onnxruntime
+    def _by_openvino(self) -> Opened:
+        try:
+            opened: Network = OpenVinoNetwork(self.manifest, self.path, self._lowest)
+        except (UnreadableModel, WrongModelShape) as err:
+            log.warning("%s; it stays on onnxruntime", err)
+            return Opened(OnnxRuntimeNetwork(self.manifest, self.path), str(err))
+        if self._lowest != self.precision:
+            return Opened(opened, f"full precision: {self.manifest.full_precision}")
+        return Opened(opened, "provider: openvino")
 
-    available = onnxruntime.get_available_providers()
-    if "CUDAExecutionProvider" not in available:
-        raise ProviderUnavailable("cuda", f"this onnxruntime has {', '.join(available)}")
-    with contextlib.redirect_stdout(sys.stderr):  # it prints what it can't load; stdout is for documents
-        onnxruntime.preload_dlls()  # CUDA and cuDNN from their pip packages, which no loader path names
-    try:
-        # The CPU takes what CUDA has no kernel for. Without enable_fallback=False onnxruntime moves the whole session
-        # to the CPU when CUDA fails, now or in the middle of a run.
-        providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-        session = onnxruntime.InferenceSession(path, _options(manifest), providers, enable_fallback=False)
-    except Exception as err:  # onnxruntime's errors have no base of their own
-        raise ProviderUnavailable("cuda", err) from err
-    # A CUDA library that doesn't load is left out in silence, whatever enable_fallback says.
-    if "CUDAExecutionProvider" not in session.get_providers():
-        raise ProviderUnavailable("cuda", f"{manifest.name} opened on {', '.join(session.get_providers())} instead")
-    return session
+    @property
+    def _lowest(self) -> Precision:
+        """With which OpenVINO may compute the network."""
+        return "f32" if self.manifest.full_precision else self.precision
 
+    def _by_the_best(self) -> Opened:
+        try:
+            return Opened(OnnxRuntimeNetwork(self.manifest, self.path, "cuda"), "CUDA works")
+        except ProviderUnavailable as err:
+            log.info("%s: on the CPU: %s", self.manifest.name, err)
+        try:
+            openvino.core()
+        except ProviderUnavailable as err:
+            return Opened(OnnxRuntimeNetwork(self.manifest, self.path), str(err))
+        return self._by_the_fastest()
 
-def without(manifest: Manifest) -> list[str]:
-    """The optimizers that a network does without on this kind of CPU."""
-    return [name for name, feature in manifest.without_optimizers.items() if feature in cpu_features()]
+    def _by_the_fastest(self) -> Opened:
+        default = Way(onnxruntime.RUNTIME, "f32")
+        precisions: dict[Precision, None] = dict.fromkeys(("f32", self._lowest))
+        ways = [default, *(Way(openvino.RUNTIME, precision) for precision in precisions if openvino.has(precision))]
+        took = {way: self._measured(way) for way in ways}
+        fastest = min(ways, key=lambda way: took[way] if way != default else took[way] * PAYS)
+        why = ", ".join(f"{way} {_told(took[way])}" for way in ways)
+        return Opened(self._open(fastest), f"measured: {why}")
 
+    def _measured(self, way: Way) -> float:
+        version = onnxruntime.version() if way.runtime == onnxruntime.RUNTIME else openvino.version()
+        key = Key(cpu_model(), self.manifest.sha256, way.runtime, version, way.precision)
+        return self.measurements.of(key, self.manifest.name, lambda: self._measure(way))
 
-@functools.cache
-def cpu_features() -> frozenset[str]:
-    """By Linux's names; none where it does not say."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
+    def _measure(self, way: Way) -> float:
+        try:
+            opened = self._open(way)
+        except (UnreadableModel, WrongModelShape):
+            if way.runtime == onnxruntime.RUNTIME:
+                raise
+            return math.inf
+        return milliseconds(opened, inputs_of(self.manifest))
 
-
-def _options(manifest: Manifest) -> "SessionOptions":
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # Parallel runs use the cores: the callers' threads scale with them, a session's own pool does not and would spin.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    for key, value in manifest.session_options.items():
-        options.add_session_config_entry(key, value)
-    options.log_severity_level = _FATAL  # what is an error is raised as one: no need to print it too
-    return options
-
-
-def _check(name: str, direction: str, expected: Sequence[Tensor], actual: Sequence["NodeArg"]) -> None:
-    if len(expected) != len(actual) or not all(map(_matches, expected, actual)):
-        found = [signature(arg.name, _dtype(arg), arg.shape) for arg in actual]
-        raise WrongModelShape(name, direction, expected=_listed(expected), actual=_listed(found))
-
-
-def _matches(expected: Tensor, actual: "NodeArg") -> bool:
-    return (
-        (expected.name, expected.dtype) == (actual.name, _dtype(actual))
-        and len(expected.shape) == len(actual.shape)
-        # onnxruntime shows a size that is not fixed as its name, or None.
-        and all(
-            wanted == size if isinstance(wanted, int) else not isinstance(size, int)
-            for wanted, size in zip(expected.shape, actual.shape, strict=True)
-        )
-    )
+    def _open(self, way: Way) -> Network:
+        if way.runtime == onnxruntime.RUNTIME:
+            return OnnxRuntimeNetwork(self.manifest, self.path)
+        return OpenVinoNetwork(self.manifest, self.path, way.precision)
 
 
-def _dtype(arg: "NodeArg") -> str:
-    element: str = arg.type.removeprefix("tensor(").removesuffix(")")
-    return _DTYPES.get(element, element)
-
-
-def _listed(items: Sequence[object]) -> str:
-    return ", ".join(map(str, items)) or "nothing"
+def _told(took: float) -> str:
+    return "can't open it" if math.isinf(took) else f"{took:.1f} ms"

@@ -8,6 +8,8 @@ from typing import Literal
 
 from models.errors import ChangedModelFile, MissingModelFile, NotANetwork, UnknownModel
 from models.manifest import Manifest, read_manifest
+from models.measurements import Measurements
+from models.network import Precision
 from models.session import Provider, Session
 
 log = logging.getLogger(__name__)
@@ -16,13 +18,24 @@ FileState = Literal["ok", "missing", "changed"]
 
 
 class ModelStore:
-    """`directory` holds manifests/NAME.yaml and files/; the default is the package's own. Safe to use from threads."""
+    """`directory` holds manifests/NAME.yaml and files/; the default is the package's own. Safe to use from threads.
 
-    def __init__(self, directory: Path | None = None, provider: Provider = "cpu") -> None:
+    `measurements` is the file in which "auto" keeps how fast each network is on this CPU; None: it is not kept.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        provider: Provider = "cpu",
+        precision: Precision = "f32",
+        measurements: Path | None = None,
+    ) -> None:
         directory = directory or Path(__file__).parent
         self._manifests = directory / "manifests"
         self._files = directory / "files"
         self._provider: Provider = provider
+        self._precision: Precision = precision
+        self._measurements = Measurements(measurements)
         self._sessions: dict[str, Session] = {}
         self._used: dict[str, Manifest] = {}
         self._opening = threading.Lock()
@@ -83,5 +96,7 @@ class ModelStore:
                 manifest = self.manifest(name)
                 if not manifest.is_network:
                     raise NotANetwork(name, manifest.file)
-                self._sessions[name] = Session(manifest, self.path(name), self._provider)
+                self._sessions[name] = Session(
+                    manifest, self.path(name), self._provider, self._precision, self._measurements
+                )
             return self._sessions[name]

@@ -53,7 +53,8 @@ MOST_ARROWS = 80
 HOMES = {
     "json": ("daemon/wire/",),
     "yaml": ("daemon/config/load.py", "models/manifest.py"),
-    "onnxruntime": ("models/session.py",),
+    "onnxruntime": ("models/onnxruntime.py",),
+    "openvino": ("models/openvino.py",),
     "av": (
         "daemon/sources/open.py",
         "daemon/sources/video.py",
@@ -183,7 +184,8 @@ def test_every_file_keeps_the_rules() -> None:
         ("daemon/a.py", "pydantic_core.to_json(1)", "JSON (to_json) belongs"),
         ("daemon/a.py", "model.model_dump_json()", "JSON (model_dump_json) belongs"),
         ("daemon/a.py", "from pydantic_core import from_json\nfrom_json(b'')", "JSON (from_json) belongs"),
-        ("processors/a.py", "import onnxruntime as ort", "onnxruntime belongs to models/session.py"),
+        ("processors/a.py", "import onnxruntime as ort", "onnxruntime belongs to models/onnxruntime.py"),
+        ("models/session.py", "from openvino import Core", "openvino belongs to models/openvino.py"),
         ("daemon/sources/folder.py", "import av", "av belongs to daemon/sources/open.py"),
         ("daemon/a.py", "from aiohttp import web", "aiohttp belongs to daemon/http/"),
         ("sinks/base.py", "import aiokafka.errors", "aiokafka belongs to sinks/kafka.py"),
@@ -220,7 +222,8 @@ def loaded_by(code: str) -> set[str]:
     return set(ran.stdout.split())
 
 
-HEAVY = {"cv2", "onnxruntime", "av", "aiohttp", "aiokafka", "numpy", "pydantic", "pydantic_settings", "yaml", "PIL"}
+RUNTIMES = {"onnxruntime", "openvino"}
+HEAVY = RUNTIMES | {"cv2", "av", "aiohttp", "aiokafka", "numpy", "pydantic", "pydantic_settings", "yaml", "PIL"}
 
 
 def test_the_command_line_is_light() -> None:
@@ -229,4 +232,4 @@ def test_the_command_line_is_light() -> None:
 
 
 def test_a_configuration_loads_without_the_libraries_of_what_it_configures() -> None:
-    assert loaded_by("import daemon.config.load") & {"av", "aiohttp", "aiokafka", "onnxruntime"} == set()
+    assert loaded_by("import daemon.config.load") & (RUNTIMES | {"av", "aiohttp", "aiokafka"}) == set()

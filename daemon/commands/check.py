@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from daemon.commands.store import model_store
 from daemon.config.explain import Mistake
 from daemon.config.load import refusal
 from daemon.config.model import Config
@@ -61,7 +62,7 @@ def _count(number: int, noun: str) -> str:
 
 def built(config: Config) -> ModelStore:
     """The models, after the chains of all streams, consumers and services have taken theirs."""
-    models = ModelStore(config.models.directory, config.models.provider)
+    models = model_store(config)
 
     def chain(names: Sequence[str]) -> Chain:
         return build_chain(names, config.processor_settings(), models)

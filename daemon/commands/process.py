@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from daemon.commands.draw import drawn
 from daemon.commands.drawn_video import DrawnVideo
+from daemon.commands.store import model_store
 from daemon.config.model import Config
 from daemon.errors import ConfigError, SourceError, VisagedError
 from daemon.prepare import prepare
@@ -20,7 +21,6 @@ from daemon.sources.video import VideoReader
 from daemon.work.documents import Documents
 from daemon.work.settings import mistakes_of_chain
 from models.errors import ModelError
-from models.store import ModelStore
 from processors.chain import Chain
 from processors.registry import build_chain
 from processors.types import Frame, Image, Sample
@@ -36,7 +36,7 @@ def main(inputs: Sequence[str], *, chain: Sequence[str], draw: Path | None, conf
         except OSError as err:
             raise ConfigError(f"--draw: expected a folder for the drawings, got {draw}: {err.strerror}") from err
     prepare()
-    models = ModelStore(config.models.directory, config.models.provider)
+    models = model_store(config)
     built = build_chain(chain, config.processor_settings(), models)
     failed = 0
     # The bar is for people at a terminal; documents go to standard output.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from daemon.commands.store import model_store
 from daemon.config.model import Config
 from daemon.errors import EngineStuck
 from daemon.flow.delivery import Delivery
@@ -33,7 +34,6 @@ from daemon.status import Status, summary
 from daemon.work.plan import Plan
 from daemon.work.settings import WorkSettings
 from daemon.work.state import StateDir
-from models.store import ModelStore
 from processors.chain import Chain
 from processors.matcher import Matcher
 from processors.registry import build
@@ -111,7 +111,7 @@ class App:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._models = ModelStore(config.models.directory, config.models.provider)
+        self._models = model_store(config)
         self._workers = config.engine.workers or os.cpu_count() or 1
         self._engine = Engine(self._workers, config.engine.hang_timeout)
         self._aside = self._engine.lane(

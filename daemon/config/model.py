@@ -60,12 +60,31 @@ class ModelSettings(Section):
     directory: Path | None = Field(
         None, description="A folder with manifests/ and files/. null: the models that come with visaged."
     )
-    provider: Literal["cpu", "cuda", "auto"] = Field(
+    provider: Literal["cpu", "cuda", "openvino", "auto"] = Field(
         "cpu",
-        description="Where models run. cuda needs an NVIDIA GPU and the package onnxruntime-gpu in place of "
-        "onnxruntime; without them the daemon does not start. auto uses cuda where it is available, "
-        "otherwise the CPU.",
+        description="Where models run. cpu is onnxruntime on the CPU. cuda needs an NVIDIA GPU and the package "
+        "onnxruntime-gpu in place of onnxruntime; openvino, which runs on the CPU too, needs the extra "
+        "visaged[openvino]. Without them the daemon does not start. Models that OpenVINO cannot open stay on "
+        "onnxruntime. auto uses cuda where it is available; otherwise, on the CPU, it measures each model by "
+        "onnxruntime and, if it is installed, by OpenVINO, and takes the faster one. That takes up to 20 seconds at "
+        "the first start; with a `state_dir` it is remembered for this CPU and these versions. `visaged models "
+        "--config` shows what each model runs by.",
     )
+    precision: Literal["f32", "bf16"] = Field(
+        "f32",
+        description="The lowest precision that OpenVINO may compute with. bf16 (bfloat16) is less exact; models that "
+        "lose accuracy by it stay at f32. It is made for CPUs with AMX: without AMX most models are slower at bf16, "
+        "and provider auto takes it for those alone that it makes faster. It needs provider openvino or auto. With "
+        "openvino the daemon does not start on a CPU that has no bf16.",
+    )
+
+    @model_validator(mode="after")
+    def _precision_has_its_provider(self) -> "ModelSettings":
+        if self.precision != "f32" and self.provider not in ("openvino", "auto"):
+            raise ValueError(
+                f"expected provider openvino or auto where precision is {self.precision}, got {self.provider}"
+            )
+        return self
 
 
 class StreamSettings(SourceSettings, WorkSettings):

@@ -1,9 +1,9 @@
 """The worker threads that run every model, and the lanes by which streams and HTTP share them.
 
-onnxruntime, OpenCV and FFmpeg release the GIL, so threads with single-threaded sessions scale with the cores. Workers
-take the next job from the lane that has had the least time for its weight (stride scheduling, Waldspurger and Weihl
-1995, charged with measured CPU time): each lane gets its share whatever its jobs cost, and an idle lane saves nothing
-up.
+onnxruntime, OpenVINO, OpenCV and FFmpeg release the GIL, so threads with single-threaded sessions scale with the cores.
+Workers take the next job from the lane that has had the least time for its weight (stride scheduling, Waldspurger and
+Weihl 1995, charged with measured CPU time): each lane gets its share whatever its jobs cost, and an idle lane saves
+nothing up.
 
 A model that hangs cannot be killed in a thread. Its run is terminated; where that does not help the thread is given up,
 and a new worker and a new session take over. After a few of these within an hour the process is to be started afresh.

@@ -6,29 +6,18 @@ differ. What pays goes into the network's manifest (`without_optimizers`), with 
 
 import argparse
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.manifest import Manifest, Tensor
-from models.session import cpu_features
+from models.cpu import cpu_features
+from models.manifest import Manifest
+from models.measurements import inputs_of
 from models.store import ModelStore
 
-SIZES = {"H": 384, "W": 640}
-"""Of dimensions that a run chooses; others are 1."""
 VECTORS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
-
-
-def inputs_of(manifest: Manifest) -> Mapping[str, NDArray[Any]]:
-    random = np.random.default_rng(0)
-    return {tensor.name: random.uniform(0, 1, shape_of(tensor)).astype(tensor.dtype) for tensor in manifest.inputs}
-
-
-def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(size if isinstance(size, int) else SIZES.get(size, 1) for size in tensor.shape)
 
 
 def measure(models: ModelStore, manifest: Manifest, left_out: list[str], runs: int) -> tuple[float, NDArray[Any]]:

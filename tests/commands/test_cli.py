@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from daemon.commands.run import ONE_SIGNAL_S
 from daemon.simulator.clip import Scene, make_clip
 from processors.types import LANDMARK_NAMES
 from tests.commands.conftest import Called
+from tests.models.conftest import MODELS
 
 CONFIGS = Path(configs.__file__).parent
 PORTRAIT = Path(configs.__file__).parent.parent / "daemon" / "simulator" / "pictures" / "obama.jpg"
@@ -58,6 +60,17 @@ def test_models_are_listed_and_whole() -> None:
     assert listed.returncode == 0
     assert "yunet_2023mar_dyn" in listed.stdout
     assert "changed" not in listed.stdout
+
+
+def test_models_are_shown_with_their_runtimes(tmp_path: Path, called: Called) -> None:
+    for part in ("manifests/age_head.yaml", "files/age_head.onnx"):
+        (tmp_path / part).parent.mkdir()
+        shutil.copy(MODELS / part, tmp_path / part)
+    path = tmp_path / "my.yaml"
+    path.write_text(f"models: {{provider: openvino, directory: {tmp_path}}}")
+    shown = called("models", "--config", path)
+    assert shown.returncode == 0
+    assert shown.stdout.splitlines()[-1].split() == ["age_head", "cpu", "openvino", "f32", "provider:", "openvino"]
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

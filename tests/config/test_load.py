@@ -259,6 +259,12 @@ def test_keys_of_the_user_s_own(load_text: Load) -> None:
     assert config.streams["x-ray"].fps == 5
 
 
+def test_a_lower_precision_wants_its_provider(load_text: Load) -> None:
+    (mistake,) = mistakes(load_text, "models: {provider: cuda, precision: bf16}")
+    assert mistake.endswith("models: expected provider openvino or auto where precision is bf16, got cuda")
+    assert load_text("models: {provider: auto, precision: bf16}").models.precision == "bf16"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -148,10 +148,10 @@ async def test_a_session_whose_run_cannot_be_terminated_is_opened_afresh(
     engine: Engine, watching: "asyncio.Task[None]", session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TERMINATION_S", 0.0)  # as if the run did not heed it in time
-    before = session._session
+    before = session.network
     with pytest.raises(WorkerHung, match="endless has not ended"):
         await asyncio.wait_for(engine.lane("door").submit(count, session, FOR_EVER), 10)
-    await until(lambda: session._session is not before)
+    await until(lambda: session.network is not before)
     assert await engine.lane("gate").submit(count, session, 4) == 4.0
 
 

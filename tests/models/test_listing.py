@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from models.listing import listing, table
+from models.listing import listing, opened, table, table_of_runtimes
 from models.store import ModelStore
 
 
@@ -27,3 +27,18 @@ def test_table(folder: Path) -> None:
     mesh = rows["mp_face_landmark_468"]
     assert mesh.split() == ["mp_face_landmark_468", "face-mesh", "Apache-2.0", "default-allowed", "2.4", "MB", "ok"]
     assert lines[0].index("TASK") == mesh.index("face-mesh") == rows["facemesh_canonical"].index("head-pose")
+
+
+def test_by_what_each_network_runs(folder: Path) -> None:
+    (folder / "files" / "mp_face_landmark_468.onnx").unlink()
+    for path in (folder / "manifests").iterdir():
+        if path.stem not in ("mp_face_landmark_468", "sface_2021dec_int8bq_clean", "facemesh_canonical", "age_head"):
+            path.unlink()
+    store = ModelStore(folder, "openvino")
+    age, sface = opened(store, listing(store))  # what is missing, and what is no network, does not run
+    assert age == ("age_head", "cpu", "openvino", "f32", "provider: openvino")
+    assert sface[:4] == ("sface_2021dec_int8bq_clean", "cpu", "onnxruntime", "f32")
+    assert "openvino can't open it" in sface.why
+    lines = table_of_runtimes([age, sface]).splitlines()
+    assert lines[0].split() == ["NAME", "DEVICE", "RUNTIME", "PRECISION", "WHY"]
+    assert len(lines) == 3

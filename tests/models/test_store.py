@@ -90,7 +90,7 @@ def test_session_is_opened_once_among_threads(caplog: pytest.LogCaptureFixture) 
 
     with caplog.at_level(logging.INFO, "models.session"), ThreadPoolExecutor(8) as pool:
         sessions = [future.result() for future in [pool.submit(open_together) for _ in range(8)]]
-    assert [record.getMessage() for record in caplog.records] == [f"{NAME}: opened on cpu"]
+    assert [record.getMessage() for record in caplog.records] == [f"{NAME}: opened on cpu by onnxruntime, f32"]
     assert all(session is sessions[0] for session in sessions)
 
 
