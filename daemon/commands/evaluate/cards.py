@@ -36,9 +36,11 @@ def main(path: Path, folder: Path) -> int:
 
 
 def expect_whole(run: Run, models: ModelStore) -> None:
-    """Raises ConfigError for a run of some pictures only, or with other models."""
+    """Raises ConfigError for a run of some pictures only, at a lower precision, or with other models."""
     if run.limit is not None:
         raise ConfigError(f"expected a run of all pictures, got one with --limit {run.limit}")
+    if run.precision != "f32":
+        raise ConfigError(f"expected a run at f32, the default precision, got one at {run.precision}")
     shipped = {manifest.name: manifest.sha256 for manifest in models.manifests()}
     if changed := sorted(name for name in shipped | run.models if shipped.get(name) != run.models.get(name)):
         raise ConfigError(f"expected a run with these models, got one with others: {', '.join(changed)}")

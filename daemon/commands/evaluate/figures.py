@@ -84,6 +84,8 @@ class Run:
     models: dict[str, str]
     measured: list[Measured] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    provider: str = "cpu"
+    precision: str = "f32"
 
 
 _RUN = pydantic.TypeAdapter(Run)

@@ -31,6 +31,7 @@ from daemon.commands.evaluate.task import (
 )
 from daemon.commands.evaluate.tasks import TASKS, tasks_of
 from daemon.commands.evaluate.turns import AS_THEY_ARE, Turns, turned_picture
+from daemon.commands.store import model_store
 from daemon.config.model import Config
 from daemon.errors import BadImage, ConfigError
 from daemon.pictures import decode
@@ -97,7 +98,7 @@ def evaluate(
     turns: Turns = AS_THEY_ARE,
 ) -> Run:
     """Every task on every set that has what it takes, then each task on all its sets together."""
-    models = ModelStore(config.models.directory, config.models.provider)
+    models = model_store(config)
     settings = config.processor_settings()
     plan, left_out = planned(sets, groupings, turns)
     of_sets: list[Observed] = []
@@ -109,6 +110,8 @@ def evaluate(
         version=importlib.metadata.version("visaged"),
         limit=limit,
         models={manifest.name: manifest.sha256 for manifest in models.manifests()},
+        provider=config.models.provider,
+        precision=config.models.precision,
         measured=[
             one.measured(Context(settings[one.task.processor], models))
             for one in [*of_sets, *together(of_sets, [*groupings, turns])]

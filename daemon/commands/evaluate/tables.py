@@ -126,6 +126,9 @@ def comparison(old: Run, new: Run) -> str:
         notes.append(f"{len(after - before)} are new")
     if old.limit != new.limit:
         notes.append(f"the limits differ: {old.limit or 'none'} before, {new.limit or 'none'} now")
+    ways = [f"{run.provider} {run.precision}" for run in (old, new)]
+    if ways[0] != ways[1]:
+        notes.append(f"the models ran by {ways[0]} before, by {ways[1]} now")
     notes.append(f"changed models: {', '.join(changed_models(old, new)) or 'none'}")
     return "\n".join([aligned(lines) if len(lines) > 1 else "NOTHING CHANGED", "; ".join(notes)])
 

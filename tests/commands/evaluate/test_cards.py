@@ -1,5 +1,6 @@
 """The figures of the model cards, in models/README.md, are those of models/evaluation.json, and of these models."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,11 @@ def test_the_cards_show_the_committed_run() -> None:
 
 def test_the_committed_run_is_of_all_pictures_and_these_models() -> None:
     expect_whole(read_run(MODELS / EVALUATION), ModelStore())
+
+
+def test_a_run_at_a_lower_precision_is_none_for_the_cards(run: Run) -> None:
+    with pytest.raises(ConfigError, match="expected a run at f32, the default precision, got one at bf16"):
+        expect_whole(replace(run, provider="openvino", precision="bf16"), ModelStore())
 
 
 def test_every_task_of_the_committed_run_is_in_a_card() -> None:

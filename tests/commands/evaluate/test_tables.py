@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,4 +106,11 @@ def test_a_comparison_says_what_cannot_be_compared() -> None:
     assert comparison(old, new).splitlines()[1] == (
         "0 figures are the same; 3 were measured before alone; 1 are new; "
         "the limits differ: 10 before, none now; changed models: none"
+    )
+
+
+def test_a_comparison_says_that_the_models_ran_otherwise() -> None:
+    new = replace(run(0.5), provider="openvino", precision="bf16")
+    assert comparison(run(0.5), new).splitlines()[1] == (
+        "3 figures are the same; the models ran by cpu f32 before, by openvino bf16 now; changed models: none"
     )
