@@ -288,6 +288,30 @@ def test_a_jpeg_that_lost_whole_intervals_is_damaged() -> None:
             decode(data[: restarts[first]] + data[restarts[next_one] :], LIMIT)
 
 
+def beginnings(progressive: bytes) -> list[bytes]:
+    """What is there of the picture when each of its scans but the last has come."""
+    ends = [found.start() for found in re.finditer(rb"\xff(\xc4|\xda)", progressive)]
+    return [progressive[:end] for end in ends if b"\xff\xda" in progressive[:end]]
+
+
+@pytest.mark.parametrize("end", [b"", END], ids=["no end marker", "end marker"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_progressive_jpeg_that_is_cut_between_two_scans_is_damaged(mode: str, end: bytes) -> None:
+    cut = beginnings(encoded(opened("obama").convert(mode), "JPEG", progressive=True))
+    assert len(cut) >= 5
+    for data in cut:
+        with pytest.raises(DamagedImage, match="some or all of the picture is missing"):
+            decode(data + end, LIMIT)
+
+
+def test_a_progressive_jpeg_may_leave_coefficients_out_but_not_its_end_too() -> None:
+    whole = scans(64, 48, 1)
+    average_only = beginnings(whole)[0]
+    assert decode(average_only + END, LIMIT).shape == (48, 64, 3)
+    with pytest.raises(DamagedImage, match="some or all of the picture is missing"):
+        decode(average_only, LIMIT)
+
+
 def scans(width: int, height: int, count: int) -> bytes:
     """A grey progressive JPEG with this many passes that change nothing."""
 

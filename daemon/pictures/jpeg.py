@@ -28,8 +28,11 @@ RESTARTS = range(0xD0, 0xD8)
 APP0, APP1, APP14, APP15, COM = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # F7: JPEG-LS
 LOSSY = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # with Huffman's or arithmetic codes
+PROGRESSIVE = frozenset({0xC2, 0xCA})
 EXIF = b"Exif\x00\x00"
 BLOCK = 8
+COEFFICIENTS = BLOCK * BLOCK
+NEVER_SENT = 14  # bits that are missing of a coefficient: more than the 13 that a scan may leave out
 
 MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])")  # of a segment, or the end
 RESTART = re.compile(rb"\xff([\xd0-\xd7])")
@@ -44,6 +47,7 @@ class _Frame:
     height: int
     sampling: dict[int, tuple[int, int]]
     """Horizontal and vertical factors by component."""
+    is_progressive: bool
 
     def units(self, components: bytes) -> int:
         """MCUs of a scan of these components (A.2): blocks of the one, or interleaved groups of several."""
@@ -84,10 +88,13 @@ class JpegFile:
         self._frame: _Frame | None = None
         self._scans = self._blocks = self._restart_interval = 0
         self._scanned: set[int] = set()
+        self._missing_bits: dict[int, list[int]] = {}
+        """Of a progressive picture, by component: of each coefficient, those that no scan has brought."""
+        self._has_end = False
         self._restarts_as_expected = True
         for segment in _segments(data):
             self._take(segment, data)
-        if self._frame is None or not self._scanned.issuperset(self._frame.sampling):
+        if self._frame is None or not self._scanned.issuperset(self._frame.sampling) or self._lacks_scans:
             raise damaged("it has only a beginning, some or all of the picture is missing")
         self.width, self.height = self._frame.width, self._frame.height
         self._parts.append(b"\xff\xd9")  # taken as said where it is missing
@@ -105,8 +112,20 @@ class JpegFile:
         del image  # which colours these are Pillow knows: Adobe writes them inverted
         return to_bgr(JpegImageFile(io.BytesIO(data)))
 
+    @property
+    def _lacks_scans(self) -> bool:
+        """Of a progressive picture: a scan was to follow that refines what is there, or that brings what is not.
+
+        T.81 lets an encoder leave coefficients out, but not without the end marker behind its last scan.
+        """
+        allowed = (0, NEVER_SENT) if self._has_end else (0,)
+        return any(bits not in allowed for missing in self._missing_bits.values() for bits in missing)
+
     def _take(self, segment: _Segment, data: bytes) -> None:
         marker, body = segment.marker, segment.body
+        if marker == EOI:
+            self._has_end = True
+            return
         if marker == APP1 and body.startswith(EXIF) and not self.exif:
             self.exif = body[len(EXIF) :]
         if marker in FRAMES:
@@ -115,6 +134,7 @@ class JpegFile:
             self._restart_interval = int.from_bytes(body)
         if marker == SOS:
             self._count(body[1 : 1 + 2 * body[0] : 2] if body else b"", data[segment.start : segment.data_end])
+            self._note_progress(body)
         if not (APP0 < marker <= APP15 or marker == COM) or marker == APP14:
             self._parts.append(data[segment.start : segment.data_end])
 
@@ -133,6 +153,15 @@ class JpegFile:
             intervals = math.ceil(self._frame.units(components) / self._restart_interval)
             expected = bytes(islice(cycle(RESTARTS), min(intervals - 1, len(scan))))
             self._restarts_as_expected &= b"".join(RESTART.findall(scan)) == expected
+
+    def _note_progress(self, scan_header: bytes) -> None:
+        """Of a scan's components, its band of coefficients and its bits (G.1.1.1)."""
+        if self._frame is None or not self._frame.is_progressive or len(scan_header) < 6:
+            return
+        *_, first, last, bits = scan_header
+        for component in scan_header[1:-3:2]:
+            missing = self._missing_bits.setdefault(component, [NEVER_SENT] * COEFFICIENTS)
+            missing[first : last + 1] = [bits & 15] * len(missing[first : last + 1])
 
     def _with_all_data(self, data: bytes, space: str, warning: ValueError) -> Image:
         """The picture that libjpeg-turbo made with a warning: of data that is missing, or of a harmless oddity.
@@ -153,7 +182,10 @@ def read(data: bytes) -> JpegFile:
 def _segments(data: bytes) -> Iterator[_Segment]:
     """Up to the end marker or the data's end, as libjpeg finds them: it skips what does not belong there."""
     at = count = 0
-    while (found := MARKER.search(data, at)) is not None and found[1][0] != EOI:
+    while (found := MARKER.search(data, at)) is not None:
+        if found[1][0] == EOI:
+            yield _Segment(EOI, found.start(), b"", found.end())
+            return
         count += 1
         if count > MOST_SEGMENTS:
             raise TooMuchWork(f"The image takes too much work: it has more than {MOST_SEGMENTS:,} segments, the limit")
@@ -184,7 +216,9 @@ def _frame(marker: int, body: bytes) -> _Frame:
     factors = np.frombuffer(body[6 : 6 + 3 * components], np.uint8).reshape(-1, 3)
     if not width or ((factors[:, 1] & 15) == 0).any() or (factors[:, 1] >> 4 == 0).any():
         raise damaged("the frame's header says that there is nothing in it")
-    return _Frame(width, height, {int(number): (int(hv) >> 4, int(hv) & 15) for number, hv, _ in factors})
+    return _Frame(
+        width, height, {int(number): (int(hv) >> 4, int(hv) & 15) for number, hv, _ in factors}, marker in PROGRESSIVE
+    )
 
 
 def _filled(part: bytes) -> bytes:
