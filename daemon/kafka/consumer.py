@@ -179,6 +179,7 @@ class Consumer:
                     await guarantee.close()
         finally:
             await end_consumer(consumer)
+            await self._close(list(self.partitions), grace=0.0)  # the group may have given us some meanwhile
 
     async def _see_to_topics(self, arguments: dict[str, Any], guarantee: Guarantee) -> None:
         """Creates missing topics where the settings say so, else raises SourceError with their names; or SinkError."""

@@ -8,18 +8,22 @@ from functools import partial
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InconsistentGroupProtocolError
 
+from daemon.errors import SourceError
 from daemon.flow.engine import Engine
 from daemon.flow.pipeline import Outgoing, Work
 from daemon.flow.receipts import Counts, Receipt
 from daemon.kafka.at_least_once import AtLeastOnce
+from daemon.kafka.brokers import BrokerWatch
 from daemon.kafka.consumer import Consumer, Guarantee
 from daemon.kafka.records import READ_AGAIN
 from daemon.kafka.settings import ConsumerSettings, DeadLetterSettings
 from daemon.kafka.transaction import ExactlyOnce
 from processors.types import Frame, Sample
 from sinks.base import Record
+from sinks.kafka_client import end_consumer
 from sinks.kafka_settings import KafkaCluster, KafkaSasl, KafkaSettings
 from tests.brokers import ApacheKafka, Proxy
 from tests.kafka_frames import SESSION_TIMEOUT_S, Frames, Tally, error_of, tally
@@ -190,6 +194,42 @@ async def test_what_may_not_have_been_written_is_worked_on_again(embedded: str) 
     assert places[again:] == list(range(9, 20))  # from the committed offset on, or before it
     assert consumer.counts.failed == {"out: in doubt": 1}
     assert await frames.dead_letters() == []
+
+
+async def test_a_partition_that_the_group_gives_to_a_run_that_ends_is_the_next_ones_too(
+    embedded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a group refuses us and takes us at the same moment."""
+    frames = Frames(embedded, partitions=1)
+    await frames.create()
+    await frames.send(frames.pictures(5, keys=1))
+    sink, engine = Fickle(lambda count, receipt: False), Engine(1)
+    guarantees: list[Guarantee] = []
+
+    def make_guarantee(settings: ConsumerSettings, cluster: KafkaCluster) -> Guarantee:
+        guarantees.append(AtLeastOnce("frames", settings, cluster, [sink]))
+        return guarantees[-1]
+
+    async def refuses(*args: object) -> None:
+        raise InconsistentGroupProtocolError
+
+    async def end(client: AIOKafkaConsumer) -> None:
+        if len(guarantees) == 1:
+            consumer.assigned(client, [TopicPartition(frames.source, 0)], guarantees[0])
+        await end_consumer(client)
+
+    consumer = consumer_of(frames, make_guarantee, engine)
+    monkeypatch.setattr("daemon.kafka.consumer.end_consumer", end)
+    with monkeypatch.context() as refusing, pytest.raises(SourceError, match="another protocol"):
+        refusing.setattr(BrokerWatch, "look", refuses)
+        await consumer.run()
+    assert consumer.partitions == {}  # its client has ended
+    running = asyncio.create_task(consumer.run())
+    await until_committed(frames, 5)
+    assert set(sink.places()) == set(range(5))
+    consumer.stop()
+    await running
+    await engine.close()
 
 
 async def test_what_a_sink_dropped_is_worked_on_again(embedded: str) -> None:
