@@ -9,9 +9,11 @@ VisagedError
 ├── DeadlineExceeded       work was too late and was skipped
 ├── EngineClosed           work came after the engine had stopped
 ├── WorkerHung             work that did not end was given up, with the thread that it is in
+├── AlwaysHangs            work on an input record that has hung so often that it is not begun again
 ├── EngineStuck            that has happened too often: the process is to be started afresh
 ├── Overloaded             as much is being worked on as is allowed
 ├── InvalidDocument        JSON that is broken, or whose members are (`problems`, each with its place)
+├── UnreadableRecord       an input record, or a batch of them, that cannot be told apart from its neighbours
 ├── BadBase64              an image or a template that is not base64
 ├── TooManyBytes           an image or a request larger than the limit
 ├── MoreThanOneFace        a picture of several faces where one is to be judged
@@ -67,6 +69,10 @@ class WorkerHung(VisagedError):
     """The work did not end in time."""
 
 
+class AlwaysHangs(VisagedError):
+    """The work did not end, as often as it was begun."""
+
+
 class EngineStuck(VisagedError):
     """Too many workers have hung."""
 
@@ -90,6 +96,10 @@ class InvalidDocument(VisagedError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, p.loc)) or 'document'}: {p.msg}" for p in problems))
         self.problems = tuple(problems)
+
+
+class UnreadableRecord(VisagedError):
+    """What a broker sent cannot be taken apart into records."""
 
 
 class BadBase64(VisagedError):

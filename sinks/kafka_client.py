@@ -1,7 +1,7 @@
 """Connections to Kafka: whether brokers answer and take us, topics, how clients end, and what errors say in our words.
 
-All that knows aiokafka's inside is here. tests/sinks/test_kafka_client.py names each private attribute that is touched,
-and fails where aiokafka has it no more.
+All that knows aiokafka's inside is here, but for how batches are read (kafka_batches.py).
+tests/sinks/test_kafka_client.py names each private attribute that is touched, and fails where aiokafka has it no more.
 """
 
 import asyncio

@@ -67,6 +67,7 @@ HOMES = {
     "prometheus_client": ("daemon/http/metrics.py",),
     "aiokafka": (
         "sinks/kafka.py",
+        "sinks/kafka_batches.py",
         "sinks/kafka_client.py",
         "sinks/kafka_rights.py",
         "daemon/kafka/",

@@ -268,7 +268,7 @@ class Pipeline:
             passage.receipt.drop(STOPPED)
             raise
         except WorkerHung as err:  # which says nothing of the frame: what can be read again is
-            passage.receipt.drop(type(err).__name__)
+            passage.receipt.hang(type(err).__name__)
             self.report(f"frame {passage.frame.index}", err)
         except BaseException as err:  # noqa: BLE001  # one bad frame fails alone, whatever its error
             passage.receipt.fail(type(err).__name__)

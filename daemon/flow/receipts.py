@@ -29,8 +29,10 @@ class Ending(IntEnum):
     SKIPPED = 1
     """Passed over as the configuration says, or to be read again; nothing is lost."""
     DROPPED = 2
-    FAILED = 3
-    IN_DOUBT = 4
+    HUNG = 3
+    """Work on it did not end. Counted as dropped."""
+    FAILED = 4
+    IN_DOUBT = 5
     """It may have been written or not. Counted as failed. What can be read again is, and so this is graver: a failure
     would be the last word."""
 
@@ -78,7 +80,7 @@ class Counts:
             self.acknowledged_at = time.time()
         elif ending is Ending.SKIPPED:
             self.skipped[reason] += 1
-        elif ending is Ending.DROPPED:
+        elif ending in (Ending.DROPPED, Ending.HUNG):
             self.dropped[reason] += 1
         else:
             self.failed[reason] += 1
@@ -149,6 +151,10 @@ class Receipt:
     def drop(self, reason: str) -> None:
         """It was let go on purpose (a full queue, too late)."""
         self._answer(Ending.DROPPED, reason)
+
+    def hang(self, reason: str) -> None:
+        """The work on it did not end."""
+        self._answer(Ending.HUNG, reason)
 
     def fail(self, reason: str) -> None:
         """Something broke."""

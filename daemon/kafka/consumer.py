@@ -25,6 +25,7 @@ from daemon.kafka.partition import Commits, Partition, Session, words_of
 from daemon.kafka.records import RecordCounts
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from sinks.base import SinkError
+from sinks.kafka_batches import read_any_batch
 from sinks.kafka_client import check_connection, client_arguments, create_topic, end_consumer, missing_topics
 from sinks.kafka_settings import KafkaCluster, NewTopic
 
@@ -149,6 +150,7 @@ class Consumer:
 
     async def _carry(self, arguments: dict[str, Any], guarantee: Guarantee) -> None:
         settings = self._settings
+        read_any_batch()
         consumer = AIOKafkaConsumer(
             **arguments,
             group_id=settings.group,

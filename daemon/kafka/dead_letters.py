@@ -57,7 +57,7 @@ def dead_letter(record: ConsumerRecord, stream: str, error: str, error_type: str
     )
     return DeadLetter(
         key=stream,
-        value=record.value or b"",
+        value=bytes(record.value or b""),
         headers=(*came, *ours),
         timestamp=record.timestamp / 1000,
         tombstone=record.value is None,

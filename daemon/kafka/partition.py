@@ -18,7 +18,7 @@ one can tell the later one nothing; what a consumer's Commits share is its Guara
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -26,8 +26,8 @@ from typing import Any, NamedTuple, Protocol
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from daemon.errors import SourceError, VisagedError
-from daemon.flow.engine import Lane
+from daemon.errors import AlwaysHangs, SourceError, VisagedError
+from daemon.flow.engine import MOST_ABANDONED, Lane
 from daemon.flow.pipeline import STOPPED, Outgoing, Pipeline, Work
 from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
 from daemon.flow.timing import Timing
@@ -46,6 +46,8 @@ MOST_KEYS = 1000  # of a partition; beyond, the one that has been idle the longe
 SWEEP_S = 1.0
 FLUSH_INTERVAL_S = 0.02
 POSITION_TIMEOUT_S = 0.5
+MOST_HANGS = MOST_ABANDONED - 1
+"""Of the work on a record, before it is a dead letter: with one more the process would end, and begin with it anew."""
 REFUSAL_S = 3.0  # a partition that may not be read is asked for several times in it
 
 
@@ -201,7 +203,8 @@ class Session:
             return
         self.ledger.open(record.offset)
         stream = stream_of(record)
-        frame = RecordFrame(record, stream, self.partition.settings.headers)
+        refusal = self.partition.refusal(record.offset)
+        frame = RecordFrame(record, stream, self.partition.settings.headers, refusal)
         receipt = self.partition.counts.open(
             lambda ending, reason: self._ended(entry, ending, reason), captured_at=frame.captured_at
         )
@@ -296,6 +299,7 @@ class Session:
         self.committed = position
         for entry in entries:
             del self._entries[entry.receipt]
+            self.partition.hangs.pop(entry.record.offset, None)
             if key := self.keys.get(entry.stream):
                 key.pending -= 1
             entry.settle(committed=True)
@@ -309,6 +313,8 @@ class Session:
             entry.is_dead_letter = True
             self.commits.send_dead_letter(entry, reason)
         else:
+            if ending is Ending.HUNG:
+                self.partition.hangs[entry.record.offset] += 1
             self.fail(SourceError(f"offset {entry.record.offset} was not delivered ({reason})"))
 
     def _key(self, record: ConsumerRecord, stream: str) -> Key:
@@ -385,6 +391,8 @@ class Partition:
         """Offsets that the broker had deleted before they were read."""
         self.in_doubt: Sequence[Entry] = ()
         """Of a transaction whose end is not known: the next opening learns it from the committed offset."""
+        self.hangs: Counter[int] = Counter()
+        """Of the work on records that are not committed, by offset."""
         self.session: Session | None = None
         self._progress = Progress()
         self._refusal: str | None = None
@@ -413,6 +421,12 @@ class Partition:
     def take(self, record: ConsumerRecord) -> None:
         if self.session:
             self.session.take(record)
+
+    def refusal(self, offset: int) -> AlwaysHangs | None:
+        """Why no work is begun on a record; None: it is."""
+        if (hangs := self.hangs[offset]) < MOST_HANGS:
+            return None
+        return AlwaysHangs(f"The work on this record has not ended in `engine.hang_timeout`, {hangs} times")
 
     def miss(self, offset: int) -> None:
         """The broker does not have the offset that we want to read from."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiokafka import ConsumerRecord
 
-from daemon.errors import UnsupportedImage
+from daemon.errors import UnreadableRecord, UnsupportedImage, VisagedError
 from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts, Ending
 from daemon.flow.timing import Timing
@@ -18,6 +18,7 @@ from daemon.wire.request import read
 from daemon.wire.v2 import V2
 from processors.types import Frame, Image, Sample
 from sinks.base import Header, Record
+from sinks.kafka_batches import Unreadable
 from sinks.kafka_times import ORIGINAL_TIMESTAMP
 
 MAX_PIXELS: Final = 100_000_000
@@ -54,7 +55,7 @@ class RecordCounts(Counts):
     """Of records. One that is dropped is not committed: it is read again, here or by another, and nothing is lost."""
 
     def end(self, ending: Ending, reason: str) -> None:
-        if ending is Ending.DROPPED:
+        if ending in (Ending.DROPPED, Ending.HUNG):
             ending, reason = Ending.SKIPPED, READ_AGAIN
         super().end(ending, reason)
 
@@ -65,10 +66,19 @@ class RecordFrame(Frame):
     It was taken at the record's time, or now where the record has none, or one that no document can say.
     """
 
-    __slots__ = ("error", "headers")
+    __slots__ = ("error", "headers", "refusal")
 
-    def __init__(self, record: ConsumerRecord, stream: str, passing: Collection[str] = ()) -> None:
-        """`passing`: names of the record's headers that its documents get as they came."""
+    def __init__(
+        self,
+        record: ConsumerRecord,
+        stream: str,
+        passing: Collection[str] = (),
+        refusal: VisagedError | None = None,
+    ) -> None:
+        """`passing`: names of the record's headers that its documents get as they came.
+
+        `refusal`: why no work is begun on it.
+        """
         taken_at = record.timestamp / 1000
         own = source_headers(record)
         if not 0 <= record.timestamp < END_OF_TIME_MS:
@@ -88,6 +98,7 @@ class RecordFrame(Frame):
         self.headers = (*own, *(header for header in record.headers if header[0] in passing))
         self.error = ""
         """What the work on it met."""
+        self.refusal = refusal
 
 
 def _trace_of(record: ConsumerRecord) -> tuple[str, str] | None:
@@ -97,9 +108,14 @@ def _trace_of(record: ConsumerRecord) -> tuple[str, str] | None:
 
 
 def picture(value: bytes | None) -> Image:
-    """Of a picture's file or of a v2 document. Raises BadImage, InvalidDocument, BadBase64 or TooManyBytes."""
+    """Of a picture's file or of a v2 document.
+
+    Raises BadImage, InvalidDocument, BadBase64, TooManyBytes or UnreadableRecord.
+    """
     if value is None:
         raise UnsupportedImage("This record has no value")
+    if isinstance(value, Unreadable):
+        raise UnreadableRecord(value.reason)
     if value.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n").startswith(b"{"):
         return read(V2, value, MAX_OBJECTS).picture.decode(max_pixels=MAX_PIXELS, max_bytes=len(value))
     return decode(value, MAX_PIXELS)
@@ -119,7 +135,9 @@ class RecordWork:
         return self._work.begin()
 
     def look(self, frame: Frame, turn: int) -> Sample:
-        with _noting(frame):
+        with _noting(frame) as of_record:
+            if of_record.refusal is not None:
+                raise of_record.refusal
             self._timing.decode(frame)
             frame.height, frame.width = frame.image.shape[:2]
             return self._work.look(frame, turn)

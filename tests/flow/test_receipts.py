@@ -5,37 +5,39 @@ import pytest
 
 from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
 
-ACKNOWLEDGED, SKIPPED, DROPPED, FAILED, IN_DOUBT = Ending
+ACKNOWLEDGED, SKIPPED, DROPPED, HUNG, FAILED, IN_DOUBT = Ending
 
 
 def test_a_receipt_ends_with_the_answer_of_its_sink() -> None:
     counts = Counts()
     endings: list[tuple[Ending, str]] = []
-    acknowledged, skipped, dropped, failed, in_doubt, last = (
-        counts.open(lambda *ending: endings.append(ending)) for _ in range(6)
+    acknowledged, skipped, dropped, hung, failed, in_doubt, last = (
+        counts.open(lambda *ending: endings.append(ending)) for _ in range(7)
     )
-    assert (counts.received, counts.pending) == (6, 6)
+    assert (counts.received, counts.pending) == (7, 7)
     acknowledged.acknowledge()
     skipped.skip("still")
     dropped.drop("overload")
+    hung.hang("WorkerHung")
     failed.fail("DamagedImage")
     in_doubt.doubt("in doubt")
     assert endings == [
         (ACKNOWLEDGED, ""),
         (SKIPPED, "still"),
         (DROPPED, "overload"),
+        (HUNG, "WorkerHung"),
         (FAILED, "DamagedImage"),
         (IN_DOUBT, "in doubt"),
     ]
     assert counts.acknowledged == 1
     assert (dict(counts.skipped), dict(counts.dropped), dict(counts.failed)) == (
         {"still": 1},
-        {"overload": 1},
+        {"overload": 1, "WorkerHung": 1},
         {"DamagedImage": 1, "in doubt": 1},
     )
-    assert (counts.received, counts.pending) == (6, 1)
+    assert (counts.received, counts.pending) == (7, 1)
     last.acknowledge()
-    assert (counts.received, counts.acknowledged, counts.pending) == (6, 2, 0)
+    assert (counts.received, counts.acknowledged, counts.pending) == (7, 2, 0)
 
 
 def test_when_they_came_and_were_acknowledged_and_how_long_that_took() -> None:
@@ -80,6 +82,8 @@ def answer(receipt: Receipt, ending: Ending, reason: str = "") -> None:
         receipt.skip(reason)
     elif ending is DROPPED:
         receipt.drop(reason)
+    elif ending is HUNG:
+        receipt.hang(reason)
     elif ending is FAILED:
         receipt.fail(reason)
     else:
@@ -97,6 +101,7 @@ def answer(receipt: Receipt, ending: Ending, reason: str = "") -> None:
         ([(DROPPED, "a"), (ACKNOWLEDGED, ""), (FAILED, "b")], FAILED, {}, {"b": 1}),
         ([(FAILED, "a"), (FAILED, "b")], FAILED, {}, {"a": 1}),
         ([(SKIPPED, "a"), (DROPPED, "b")], DROPPED, {"b": 1}, {}),
+        ([(HUNG, "a"), (DROPPED, "b")], HUNG, {"a": 1}, {}),
         ([(IN_DOUBT, "a"), (FAILED, "b")], IN_DOUBT, {}, {"a": 1}),
         ([(FAILED, "a"), (IN_DOUBT, "b")], IN_DOUBT, {}, {"b": 1}),
     ],
@@ -161,6 +166,7 @@ def test_in_is_acknowledged_skipped_dropped_and_failed_at_every_moment(seed: int
         (ACKNOWLEDGED, counts.acknowledged),
         (SKIPPED, counts.skipped["SKIPPED"]),
         (DROPPED, counts.dropped["DROPPED"]),
+        (HUNG, counts.dropped["HUNG"]),
         (FAILED, counts.failed["FAILED"]),
         (IN_DOUBT, counts.failed["IN_DOUBT"]),
     ):

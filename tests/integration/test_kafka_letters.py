@@ -9,7 +9,8 @@ from aiokafka import AIOKafkaProducer
 
 from tests.brokers import ApacheKafka
 from tests.integration.test_kafka_frames import DELIVERIES, POISON, consumer, ended, running
-from tests.kafka_frames import Frames, Tally, error_of, place_of, strip, tally
+from tests.kafka_batches import change_batch, sealed
+from tests.kafka_frames import Frames, Place, Tally, error_of, place_of, strip, tally
 from tests.waiting import until
 
 pytestmark = [pytest.mark.usefixtures("accounts"), pytest.mark.timeout(120)]
@@ -44,6 +45,39 @@ async def test_a_dead_letter_has_key_value_and_headers_as_they_came(apache_kafka
     letters = await frames.dead_letters()
     ours = 5
     assert [(letter.key, letter.value, list(letter.headers[:-ours])) for letter in letters] == came
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_what_cannot_be_read_is_passed_and_the_other_partitions_go_on(
+    apache_kafka: ApacheKafka, delivery: str
+) -> None:
+    """A batch whose bytes changed on the broker's disk, and a header whose name is no UTF-8."""
+    frames = Frames(apache_kafka.address(), partitions=2)
+    await frames.create()
+    async with AIOKafkaProducer(bootstrap_servers=frames.servers) as producer:
+        for number in range(6):
+            where = {"partition": number % 2, "headers": [("zone", b"north")]}
+            await producer.send_and_wait(frames.source, strip(number), b"door", **where)
+    damaged: list[bytes] = []
+
+    def damage(batch: bytes) -> bytes:
+        damaged.append(batch[:-30] + bytes([batch[-30] ^ 1]) + batch[-29:])
+        return damaged[0]
+
+    change_batch(apache_kafka, frames.source, 0, lambda batch: sealed(batch.replace(b"zone", b"z\xf6ne")))
+    change_batch(apache_kafka, frames.source, 1, damage)
+    async with running(frames.configuration(delivery, headers=["z\\xf6ne"])) as app:
+        await until(lambda: ended(app) == 6, timeout_s=60)
+        await until(lambda: consumer(app)["dead_letters"]["records"]["acknowledged"] == 1, timeout_s=20)
+        counted = consumer(app)["frames"]
+        assert (counted["acknowledged"], counted["failed"]) == (5, {"UnreadableRecord": 1})
+    assert await frames.committed() == 6
+    (letter,) = await frames.dead_letters()
+    assert (letter.key, letter.value, place_of(letter)) == (None, damaged[0], Place(frames.source, 0, 1))
+    kind, error = error_of(letter)
+    assert (kind, error[:45]) == ("UnreadableRecord", "The records at offsets 1 to 1 cannot be read,")
+    written = await frames.results()
+    assert [dict(each.headers).get("z\\xf6ne") for each in written].count(b"north") == 1
 
 
 class Junk(NamedTuple):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
@@ -106,20 +107,28 @@ class Script:
     def settle(self) -> None: ...
 
 
-class Spoiling(CollectingSink):
-    """Answers for the record of this offset, once, with `spoil`."""
+class Answering(CollectingSink):
+    """Answers for the record of this offset with `spoil`."""
 
     def __init__(self, offset: int, spoil: Callable[[Receipt], None]) -> None:
         super().__init__()
         self._value = b"%d" % offset
-        self._spoil: Callable[[Receipt], None] | None = spoil
+        self._spoil = spoil
 
     def offer(self, record: Record, receipt: Receipt) -> None:
-        if record.value == self._value and self._spoil is not None:
+        if record.value == self._value:
             self._spoil(receipt)
-            self._spoil = None
         else:
             super().offer(record, receipt)
+
+
+class Spoiling(Answering):
+    """Only once."""
+
+    def offer(self, record: Record, receipt: Receipt) -> None:
+        super().offer(record, receipt)
+        if record.value == self._value:
+            self._value = b""
 
 
 class Rig:
@@ -157,6 +166,9 @@ class Rig:
         for offset in offsets:
             await until(lambda: self.partition.room > 0)
             self.partition.take(ConsumerRecord("pictures", 0, offset, 0, 0, b"door", strip(0), 0, 0, 0, ()))
+
+    def is_open_again(self, times: int) -> bool:
+        return self.partition.reopened == times and self.partition.room > 0
 
     async def committed(self, position: int) -> None:
         await until(lambda: self.consumer.position == position)
@@ -246,6 +258,29 @@ async def test_a_record_that_was_dropped_or_is_in_doubt_is_read_again(
         assert [noted.dead_letters for noted in rig.commits] == [[], []]
     assert rig.counts.skipped + rig.counts.failed == counted
     assert rig.counts.acknowledged == 5
+
+
+async def test_a_record_whose_work_hangs_each_time_is_a_dead_letter() -> None:
+    """The others of its partition do not wait for it for ever."""
+    async with at_work(Answering(1, lambda receipt: receipt.hang("WorkerHung"))) as rig:
+        for reopened in range(1, partition_module.MOST_HANGS + 1):
+            await rig.read(range(rig.consumer.position, 3))
+            await until(partial(rig.is_open_again, reopened))
+            assert rig.consumer.position == 1
+        await rig.read(range(1, 4))
+        await rig.committed(4)
+        assert rig.commits[-1].dead_letters == [(1, "AlwaysHangs")]
+    assert rig.counts.failed == {"AlwaysHangs": 1}
+    assert rig.partition.hangs == {}
+
+
+async def test_a_record_whose_work_hung_once_is_worked_on_again() -> None:
+    async with at_work(Spoiling(1, lambda receipt: receipt.hang("WorkerHung"))) as rig:
+        await rig.read(range(3))
+        await until(lambda: rig.partition.reopened == 1 and rig.partition.room > 0)
+        await rig.read(range(1, 4))
+        await rig.committed(4)
+    assert (rig.counts.acknowledged, rig.counts.failed, rig.partition.hangs) == (4, {}, {})
 
 
 async def test_what_waits_in_a_key_when_a_session_fails_is_read_again() -> None:
