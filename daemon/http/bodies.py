@@ -3,17 +3,15 @@
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from daemon.errors import InvalidDocument, Overloaded, Problem, TooManyBytes
+from daemon.http.encodings import DECODERS, IDENTITY, TAKEN, decoded
 from daemon.http.errors import NO_CAPACITY, UnsupportedMedia
 from daemon.http.settings import HttpSettings
 
 CHUNK_BYTES = 1 << 18
-ENCODINGS = ("gzip", "deflate", "br", "zstd")
-"""That aiohttp decompresses, a piece at a time."""
-IDENTITY = "identity"
 
 
 class Bodies:
@@ -39,24 +37,23 @@ class Bodies:
         self._taken += size
 
     async def read(self, request: web.Request, body: "Body", most: int | None = None) -> bytes:
-        """JSON, of `most` bytes or what the settings allow. Raises UnsupportedMedia, TooManyBytes or Overloaded."""
+        """JSON, of `most` bytes or what the settings allow.
+
+        Raises UnsupportedMedia, UnreadableBody, TooManyBytes or Overloaded.
+        """
         most = self._settings.max_body_bytes if most is None else most
-        self._expect(request, "application/json", most)
-        async for chunk in request.content.iter_any():
-            body.add(chunk)
-            if body.size > most:
-                raise TooManyBytes("body", None, most)
-        return body.whole()
+        encoding = self._expect(request, "application/json", most)
+        return await self._read(request, encoding, body, most)
 
     async def read_file(self, request: web.Request, body: "Body") -> bytes:
         """The one file of a form's field `image`; other fields are ignored.
 
-        Raises UnsupportedMedia, TooManyBytes, Overloaded or InvalidDocument.
+        Raises UnsupportedMedia, UnreadableBody, TooManyBytes, Overloaded or InvalidDocument.
         """
-        self._expect(request, "multipart/form-data", self._settings.max_body_bytes)
+        encoding = self._expect(request, "multipart/form-data", self._settings.max_body_bytes)
         found = False
         try:
-            async for part in await request.multipart():
+            async for part in await self._form(request, encoding, body):
                 if not isinstance(part, BodyPartReader) or part.name != "image":
                     continue
                 if found:
@@ -68,6 +65,23 @@ class Bodies:
         if not found:
             raise InvalidDocument([Problem(("image",), "Field required", "missing")])
         return body.whole()
+
+    async def _read(self, request: web.Request, encoding: str, body: "Body", most: int) -> bytes:
+        async for piece in decoded(request.content.iter_any(), encoding):
+            body.add(piece)
+            if body.size > most:
+                raise TooManyBytes("body", None, most)
+        return body.whole()
+
+    async def _form(self, request: web.Request, encoding: str, body: "Body") -> MultipartReader:
+        """One that is encoded is decoded as a whole first: few are."""
+        if encoding == IDENTITY:
+            return await request.multipart()
+        most = self._settings.max_body_bytes
+        content = StreamReader(request.protocol, most)
+        content.feed_data(await self._read(request, encoding, body, most))
+        content.feed_eof()
+        return MultipartReader(request.headers, content)
 
     async def _read_part(self, part: BodyPartReader, body: "Body") -> None:
         """One that is too large is read to its end all the same, to say how large it is, and not kept."""
@@ -81,14 +95,16 @@ class Bodies:
         if size > limit:
             raise TooManyBytes("image", size, limit)
 
-    def _expect(self, request: web.Request, content_type: str, most: int) -> None:
+    def _expect(self, request: web.Request, content_type: str, most: int) -> str:
+        """Its encoding."""
         if request.content_type != content_type:
             raise UnsupportedMedia("Content-Type", request.headers.get("Content-Type", ""), "Accept", content_type)
         encoding = request.headers.get("Content-Encoding", IDENTITY)
-        if encoding.lower() not in (*ENCODINGS, IDENTITY):
-            raise UnsupportedMedia("Content-Encoding", encoding, "Accept-Encoding", ", ".join(ENCODINGS))
+        if encoding.lower() not in DECODERS:
+            raise UnsupportedMedia("Content-Encoding", encoding, "Accept-Encoding", ", ".join(TAKEN))
         if (request.content_length or 0) > most:
             raise TooManyBytes("body", request.content_length, most)
+        return encoding.lower()
 
 
 class Body:

@@ -42,7 +42,6 @@ UNREADABLE: Mapping[type[BaseException], str] = {
     http_exceptions.BadHttpMethod: "This is no HTTP request: a method was expected first",
     http_exceptions.InvalidURLError: "The request's target is malformed",
     http_exceptions.InvalidHeader: "A header is malformed",
-    http_exceptions.ContentEncodingError: UNREADABLE_BODY,
     http_exceptions.TransferEncodingError: UNREADABLE_BODY,
     http_exceptions.ContentLengthError: UNREADABLE_BODY,
     Exception: "The request is not HTTP/1.1: its head, or where its body ends, cannot be read",
@@ -269,6 +268,7 @@ class Connections:
             self._server,
             loop=asyncio.get_running_loop(),
             access_log=None,
+            auto_decompress=False,  # daemon/http/encodings.py does it
             keepalive_timeout=self._settings.idle_timeout,
             lingering_time=LINGER_S,
             max_line_size=LONGEST_LINE,

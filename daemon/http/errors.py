@@ -23,6 +23,7 @@ from daemon.errors import (
 )
 from daemon.http.access.credentials import shown_path
 from daemon.http.access.errors import Forbidden, TooManyRequests, Unauthorized
+from daemon.http.encodings import UnreadableBody
 from daemon.wire.codec import encode
 from processors.templates import TemplateError
 
@@ -98,6 +99,7 @@ REFUSALS: Mapping[type[BaseException], Callable[[Any], Refusal]] = {
     web.HTTPMethodNotAllowed: _not_allowed,
     web.HTTPExpectationFailed: lambda _: Refusal(417, "Expect: 100-continue was expected, something else came"),
     web.HTTPException: lambda err: Refusal(err.status, err.reason),
+    UnreadableBody: lambda _: Refusal(400, UNREADABLE_BODY),
     web.RequestPayloadError: lambda _: Refusal(400, UNREADABLE_BODY),
     Exception: lambda _: Refusal(500, "Internal Server Error"),
 }
@@ -114,6 +116,8 @@ async def refuses(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except Exception as err:  # the table's last row
         answer = refusal(err)
+        if isinstance(err, UnreadableBody):
+            log.warning("a request of %s cannot be read: %s", request.remote, UNREADABLE_BODY)
         if answer.status == 500:
             log.exception("%s %s failed", request.method, shown_path(request.rel_url))
         return json_response({"detail": answer.detail}, answer.status, answer.headers)

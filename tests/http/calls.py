@@ -17,11 +17,16 @@ def document(version: str, data: bytes) -> dict[str, Any]:
 
 
 async def send(
-    client: aiohttp.ClientSession, path: str, body: bytes, content_type: str = "application/json"
+    client: aiohttp.ClientSession,
+    path: str,
+    body: bytes,
+    content_type: str = "application/json",
+    encoding: str = "identity",
 ) -> tuple[int, Any]:
     """The status and the JSON of the answer."""
     # A file: aiohttp warns of large bodies as bytes.
-    async with client.post(path, data=io.BytesIO(body), headers={"Content-Type": content_type}) as response:
+    headers = {"Content-Type": content_type, "Content-Encoding": encoding}
+    async with client.post(path, data=io.BytesIO(body), headers=headers) as response:
         assert response.content_type == "application/json"
         return response.status, await response.json()
 

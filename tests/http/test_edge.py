@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from daemon.errors import WorkerHung
-from daemon.http.errors import refusal
+from daemon.http.errors import UNREADABLE_BODY, refusal
 from daemon.http.settings import HttpSettings
 from tests.http.calls import SERVICE, document, send
 from tests.http.conftest import Served
@@ -49,6 +49,36 @@ async def test_a_body_may_be_compressed(serve: Served, encoding: str) -> None:
         client.post(SAMPLE, data=PACKED[encoding](BODY), headers=headers) as response,
     ):
         assert (response.status, await response.json()) == (200, SENT | {"objects": []})
+
+
+async def test_a_body_of_several_gzip_members_is_one(serve: Served) -> None:
+    data = gzip.compress(BODY[:100]) + gzip.compress(b"") + gzip.compress(BODY[100:])
+    async with serve(chain_of=lambda _: gate()) as (_, client):
+        status, answer = await send(client, SAMPLE, data, encoding="gzip")
+    assert (status, answer) == (200, SENT | {"objects": []})
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+async def test_a_form_may_be_compressed(serve: Served, encoding: str) -> None:
+    photo = encoded(opened("astronaut").resize((20, 20)), "PNG")
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    form = PACKED[encoding](head + photo + b"\r\n--x--\r\n")
+    async with serve(chain_of=lambda _: gate()) as (_, client):
+        whole = await send(client, UPLOAD, form, "multipart/form-data; boundary=x", encoding)
+        cut = await send(client, UPLOAD, form[:-1], "multipart/form-data; boundary=x", encoding)
+    assert whole == (200, SENT | {"objects": []})
+    assert cut == (400, {"detail": UNREADABLE_BODY})
+
+
+@pytest.mark.parametrize("lost", [1, 8, 100])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
+async def test_an_encoded_body_that_is_cut_short(serve: Served, encoding: str, lost: int) -> None:
+    headers = JSON | {"Content-Encoding": encoding}
+    async with (
+        serve(chain_of=lambda _: gate()) as (_, client),
+        client.post(SAMPLE, data=PACKED[encoding](BODY)[:-lost], headers=headers) as response,
+    ):
+        assert (response.status, await response.json()) == (400, {"detail": UNREADABLE_BODY})
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])

@@ -274,6 +274,20 @@ async def test_a_form(
         ),
         ("multipart/form-data; boundary=" + "x" * 100, b"--x\r\n"),
     ],
+    ids=[
+        "no boundary",
+        "empty",
+        "another boundary",
+        "cut in a part",
+        "1,000 headers",
+        "a header of 100 KB",
+        "a part without headers",
+        "a header that is no UTF-8",
+        "a media type that is no UTF-8",
+        "a disposition that is no UTF-8",
+        "a parameter that is no UTF-8",
+        "a long boundary",
+    ],
 )
 async def test_a_broken_form(client: aiohttp.ClientSession, content_type: str, body: bytes) -> None:
     status, answer = await send(client, UPLOAD, body, content_type)
