@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from daemon.commands.demo.broker import embedded_broker
 from daemon.commands.run import App, log_to_stderr
 from daemon.config.load import load
 from daemon.config.model import Config
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, VisagedError
 from daemon.prepare import prepare
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import make_clip
@@ -51,7 +52,7 @@ async def _demo(config: Config, *, own_broker: bool, seconds: float | None) -> N
         clip = await asyncio.to_thread(_clip)
         if own_broker:
             await stack.enter_async_context(embedded_broker(int(cluster.bootstrap_servers.rpartition(":")[2])))
-        await stack.enter_async_context(Camera({source.path.strip("/"): clip}, port=source.port or 554))
+        await stack.enter_async_context(_camera(source.path.strip("/"), clip, source.port or 554))
         url = f"http://{config.http.host}:{config.http.port}"
         service = f"{url}/face-detector-face-fitter/v2/process/image"
         _say(f"camera    {source.geturl()}  (any player shows it, or: ffplay -rtsp_transport tcp URL)")
@@ -61,10 +62,29 @@ async def _demo(config: Config, *, own_broker: bool, seconds: float | None) -> N
         _say("Ctrl-C ends all of it. Documents, as a consumer of the topic gets them:")
         if seconds is not None:
             loop.call_later(seconds, stop.set)
-        async with asyncio.TaskGroup() as group:
-            consuming = group.create_task(_print_documents(kafka.topic, cluster.bootstrap_servers))
-            await App(config).run(stop)
-            consuming.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                consuming = group.create_task(_print_documents(kafka.topic, cluster.bootstrap_servers))
+                await App(config).run(stop)
+                consuming.cancel()
+        except BaseExceptionGroup as group_of_errors:
+            if known := group_of_errors.subgroup(VisagedError):
+                raise known.exceptions[0] from group_of_errors
+            raise
+
+
+@contextlib.asynccontextmanager
+async def _camera(path: str, clip: Clip, port: int) -> AsyncIterator[None]:
+    """Raises ConfigError where another program has taken the port since it was found to be free."""
+    camera = Camera({path: clip}, port=port)
+    try:
+        await camera.start()
+    except OSError as err:
+        raise ConfigError(f"the camera can't listen on {HOST}:{port}: {err.strerror}; begin the demo again") from err
+    try:
+        yield
+    finally:
+        await camera.stop()
 
 
 SHOW_OBJECTS = "import json, sys; print(json.dumps(json.load(sys.stdin)['objects'], indent=1))"
@@ -83,9 +103,12 @@ async def _print_documents(topic: str, servers: str) -> None:
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
     )
-    async with consumer:
+    try:
+        await consumer.start()
         async for message in consumer:
             _say(_line(parse(message.value)))
+    finally:
+        await consumer.stop()  # also where it was ended as it started
 
 
 def _line(document: Members) -> str:

@@ -1,8 +1,11 @@
 """`visaged demo` as a newcomer runs it: the real broker, camera, daemon and consumer, in one process and its child."""
 
+import asyncio
+import contextlib
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +15,10 @@ import psutil
 import pytest
 from aiohttp import ClientSession, FormData
 
+from daemon.commands.demo import run
+from daemon.config.load import load
+from daemon.errors import ConfigError
+from daemon.simulator.rtp import Clip
 from tests.brokers import records_of
 
 DOCUMENT = re.compile(
@@ -42,6 +49,30 @@ def lines_until(demo: "subprocess.Popen[str]", pattern: re.Pattern[str]) -> list
 def said(lines: list[str], what: str) -> str:
     """What the demo says of itself: the word after `what`."""
     return next(line.split()[1] for line in lines if line.startswith(what)).rstrip(",")
+
+
+async def test_a_port_of_the_camera_that_is_taken_at_the_last_moment_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            ConfigError, match=rf"the camera can't listen on 127\.0\.0\.1:{port}: .*begin the demo again"
+        ):
+            async with run._camera("faces", Clip(units=(), duration=0, sdp=""), port):
+                pass
+
+
+async def test_a_port_of_http_that_is_taken_at_the_last_moment_is_told(
+    embedded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_clip", lambda: None)
+    monkeypatch.setattr(run, "_camera", lambda *args: contextlib.nullcontext())
+    monkeypatch.setattr(run, "_say", lambda line: None)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        overrides = {"http": {"port": port}, "clusters": {"demo": {"bootstrap_servers": embedded}}}
+        config = await asyncio.to_thread(load, run.CONFIG, overrides)
+        with pytest.raises(ConfigError, match=rf"http: can't listen on 127\.0\.0\.1:{port}: "):
+            await run._demo(config, own_broker=False, seconds=20)
 
 
 async def test_documents_come_a_photo_is_answered_and_ctrl_c_ends_all(demo: "subprocess.Popen[str]") -> None:
