@@ -5,11 +5,13 @@ environment, nor our files.
 """
 
 import re
-from collections.abc import Collection, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, TypeVar
 
+from configs.password import PasswordFile, text_of
 from daemon.config.explain import Key, Mistake, walk
+
+T = TypeVar("T")
 
 REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^{}]*)(?P<end>\}?)")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -76,7 +78,7 @@ class _Filling:
         if not match["end"]:
             raise _Unusable("expected a } after ${ ($${ stands for ${ itself)")
         if name.startswith(FILE):
-            return _content(name.removeprefix(FILE))
+            return _read(text_of, name.removeprefix(FILE))
         if not VARIABLE.fullmatch(name):
             raise _Unusable("expected ${NAME} of a variable or ${file:PATH} ($${ stands for ${ itself)")
         if name not in self._environ:
@@ -90,7 +92,7 @@ class _Filling:
                 raise _Unusable("expected password or password_file, got both")
             if not isinstance(path, str):
                 raise _Unusable("expected a path")
-            values[PASSWORD] = _content(path)
+            values[PASSWORD] = _read(PasswordFile, path)
         except _Unusable as err:
             self.mistakes.append((key, str(err)))
             values.setdefault(PASSWORD, "")
@@ -101,10 +103,9 @@ def _is_known(key: Key) -> bool:
     return walk(key)[1].kind is not None
 
 
-def _content(path: str) -> str:
-    """Without the end of the last line."""
+def _read(kind: Callable[[str], T], path: str) -> T:
     try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        return kind(path)
     except OSError as err:
         raise _Unusable(f"cannot read {path}: {err.strerror}") from None
     except ValueError:  # no UTF-8, or no path

@@ -133,8 +133,8 @@ class SourceSettings(Section):
     password: SecretStr | None = Field(
         None,
         description="The password of `username`, as it is. Better write ${VAR} or ${file:PATH} here, or the path of a "
-        "file with it as `password_file`, or set it in the environment: VISAGED_STREAMS__<NAME>__PASSWORD. null: none, "
-        "or the one in `source`.",
+        "file with it as `password_file`, which is read again at each connection, or set it in the environment: "
+        "VISAGED_STREAMS__<NAME>__PASSWORD. null: none, or the one in `source`.",
     )
     transport: Literal["tcp", "udp"] = Field(
         "tcp",

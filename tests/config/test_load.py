@@ -1,4 +1,5 @@
 import os
+import pickle
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,22 @@ class TestWhatIsPutIn:
         assert sasl is not None
         assert sasl.password.get_secret_value() == "hunter2"
         assert config.streams["door"].address == "rtsp://me:hunter2@door/1"
+
+    def test_a_password_s_file_is_read_again(self, load_text: Load, tmp_path: Path) -> None:
+        """As at a camera's next connection, also in a process of its own."""
+        (tmp_path / "secret").write_text("first")
+        config = load_text(
+            f"defaults: {{username: me, password_file: {tmp_path}/secret}}\nstreams: {{door: {{source: rtsp://door/1}}}}\n"
+            + "sinks: {out: {type: stdout}}"
+        )
+        elsewhere = pickle.loads(pickle.dumps(config.streams["door"]))  # noqa: S301  # our own
+        for now in ("second", "third"):
+            (tmp_path / "secret").write_text(now)
+            for door in (config.streams["door"], elsewhere):
+                assert door.address == f"rtsp://me:{now}@door/1"
+        (tmp_path / "secret").unlink()
+        assert elsewhere.address == "rtsp://me:third@door/1"
+        assert "third" not in f"{elsewhere!r} {elsewhere.model_dump()} {elsewhere.model_dump_json()}"
 
     @pytest.mark.parametrize(
         ("text", "expected"),
