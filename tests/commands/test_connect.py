@@ -17,6 +17,7 @@ from daemon.simulator.clip import Scene, make_clip
 from daemon.simulator.rtp import Clip
 from sinks.kafka_rights import Refusal, Right, _refused
 from tests.brokers import ApacheKafka, new_topic
+from tests.kafka_frames import Frames
 
 
 @pytest.fixture
@@ -79,6 +80,50 @@ async def test_topics_that_are_missing_are_named_and_not_made(apache_kafka: Apac
     )
     for _ in range(2):
         assert await refusals(config) == [(("sinks", "k", "topic"), f"topic {missing} is missing")]
+
+
+async def test_rights_that_a_broker_does_not_give_are_named(apache_kafka: ApacheKafka) -> None:
+    """Asked of a broker with rules: each right that is missing alone, and none where all are given."""
+    kafka, names = apache_kafka, {each: new_topic() for each in ("in", "out", "dead")}
+    frames = Frames(kafka.address(), source=names["in"], out=names["out"], dead=names["dead"])
+    await frames.create()
+    cluster = {
+        "bootstrap_servers": kafka.address("sasl"),
+        "sasl": {"username": kafka.user, "password": kafka.password},
+    }
+    config = Config(
+        clusters={"own": cluster},
+        sinks={"k": {"type": "kafka", "topic": frames.out}},
+        consumers={
+            "c": {"topics": [frames.source], "group": frames.group, "dead_letters": {"topic": frames.dead}},
+        },
+    )
+    of_group, of_letters = ("consumers", "c", "group"), ("consumers", "c", "dead_letters", "topic")
+    for topic in names.values():
+        await kafka.allow("topic", topic)
+    await kafka.allow("group", frames.group)
+    assert dict(await refusals(config)) == {
+        ("consumers", "c", "topics"): f"we may not see topic {frames.source}: give this user READ on it",
+        ("sinks", "k", "topic"): f"we may not see topic {frames.out}: give this user WRITE on it",
+        of_letters: f"we may not see topic {frames.dead}: give this user WRITE on it",
+        of_group: f"we may not be in group {frames.group}: give this user READ on it",
+    }
+    for topic in names.values():
+        await kafka.allow("topic", topic, "describe")
+    assert dict(await refusals(config)) == {
+        ("consumers", "c", "topics"): f"we may not read topic {frames.source}: give this user READ on it",
+        ("sinks", "k", "topic"): f"we may not write topic {frames.out}: give this user WRITE on it",
+        of_letters: f"we may not write topic {frames.dead}: give this user WRITE on it",
+        of_group: f"we may not be in group {frames.group}: give this user READ on it",
+    }
+    await kafka.allow("topic", frames.source, "read")
+    await kafka.allow("topic", frames.out, "write")
+    await kafka.allow("group", frames.group, "read")
+    assert dict(await refusals(config)) == {
+        of_letters: f"we may not write topic {frames.dead}: give this user WRITE on it"
+    }
+    await kafka.allow("topic", frames.dead, "write")
+    assert await refusals(config) == []
 
 
 def test_rights_are_told_by_the_operations_that_a_broker_allows() -> None:
