@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.errors import CredentialsRefused, SourceEnded, SourceError
@@ -28,6 +29,7 @@ MICROSECONDS = 1_000_000
 ANALYZE = "500000"  # microseconds; what FFmpeg looks at before the first frame, by default ten times as long
 JPEGS = {"analyzeduration": "1", "fpsprobesize": "0"}  # a first picture says it all, and has no timestamp
 JPEG = b"\xff\xd8\xff"
+BEGINNING = {"analyzeduration": "0", "probesize": "32"}  # the least
 PART = b"--"  # what a multipart body begins with
 MOST_HEAD = 512  # bytes
 MOST_PLAYLIST = 4 * 1024 * 1024  # bytes
@@ -127,6 +129,27 @@ def _opened(settings: SourceSettings, like: Video | None) -> Video:
         jpegs, parts = like.jpegs, like.container.format.name == "mpjpeg"
     # FFmpeg's own demuxer of parts wants each to say that it is image/jpeg.
     container = _container(settings, "mjpeg" if jpegs and not parts else None, JPEGS if jpegs else {})
+    video = _video(container, settings, jpegs)
+    may_change = container.format.name == "mpegts" and Path(settings.source).is_file()
+    return _as_it_begins(video, settings) if may_change else video
+
+
+def _as_it_begins(video: Video, settings: SourceSettings) -> Video:
+    """With the codec of its first packets: where that changes within what FFmpeg looks at, it takes the last one."""
+    import av
+
+    try:
+        beginning = _video(_container(settings, None, BEGINNING), settings, jpegs=False)
+    except (SourceError, av.FFmpegError):
+        return video
+    if beginning.stream.codec.name == video.stream.codec.name:
+        video, beginning = beginning, video
+    video.container.close()
+    return beginning
+
+
+def _video(container: "InputContainer", settings: SourceSettings, jpegs: bool) -> Video:
+    """Closes the container where it has none."""
     try:
         stream = _stream(container, settings)
         return Video(container, stream, live=_is_live(container, settings), jpegs=jpegs)

@@ -119,6 +119,8 @@ class Reading:
     def __init__(self, video: Video, settings: SourceSettings, out: Out) -> None:
         self.packets = 0
         """That have been taken."""
+        self.damaged = 0
+        """Of them, since the last picture."""
         self._opened_at = time.monotonic()
         self._pictures = 0  # that have been decoded
         self._out = out
@@ -269,16 +271,22 @@ class Reading:
 
         try:
             pictures = self._decoder.decode(packet)
-        except av.InvalidDataError:
+        except (av.InvalidDataError, av.PatchWelcomeError):
             if packet is not None:
                 self._in_decoder.forget_last()
             self._fail()
             return ()
         self._undecodable_since = None
-        self._pictures += len(pictures)
+        self._note(pictures)
         return pictures
 
+    def _note(self, pictures: Sequence["av.VideoFrame"]) -> None:
+        self._pictures += len(pictures)
+        if pictures:
+            self.damaged = 0
+
     def _fail(self) -> None:
+        self.damaged += 1
         self._undecodable_since = self._undecodable_since or time.monotonic()
         self._out.fail(DamagedImage("a packet cannot be decoded"))
 
@@ -290,13 +298,13 @@ class Reading:
             pictures = self._decoder.decode(packet)
             if not self._intra_only:
                 pictures += self._decoder.decode(None)
-        except av.InvalidDataError:
+        except (av.InvalidDataError, av.PatchWelcomeError):
             pictures = []
         if not self._intra_only:
             self._decoder.flush_buffers()
         if pictures:
             self._undecodable_since = None
-            self._pictures += len(pictures)
+            self._note(pictures)
         else:
             self._keyframes_stand_alone = False  # where pictures are renewed bit by bit, what is marked as one is none
             self._fail()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 USUAL_WAIT = 1.0  # seconds; a decoder may keep some pictures
 UNDECODABLE = 3  # read timeouts in which nothing can be decoded: another codec than was agreed on, most likely
 FIRST_POLL, LONGEST_POLL = 0.5, 30.0  # seconds, of a playlist that has ended; as of a camera that is away
+ANOTHER_CODEC = 8  # packets at a file's end; fewer are a file that was cut
 SNAPSHOT_INTERVAL = 1.0  # seconds, where there is no target rate
 MOST_LATE = 0.5  # seconds that a segment may come too late, and be played faster for it; then the pace begins anew
 MOST_EARLY = 5.0  # seconds between two packets; more is a leap of the timestamps
@@ -84,7 +85,13 @@ class VideoReader:
                     raise error from None
                 return
             if not out.stopped:  # what is in the decoder then has not been received
+                damaged = reading.damaged
                 reading.end()
+                if damaged >= ANOTHER_CODEC and not video.live:
+                    raise SourceError(
+                        f"{self._shown}: its last {damaged} packets cannot be decoded as {video.stream.codec.name}: it "
+                        "is damaged, or its codec changes, and each part then needs a file of its own"
+                    )
 
     def _of_video(
         self, packets: Iterable[tuple["av.Packet[Any]", float]], video: Video, out: Out

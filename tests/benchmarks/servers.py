@@ -1,12 +1,14 @@
 """What becomes of cameras of other makers' servers: python -m tests.benchmarks.servers
 
-Reads each codec by each transport from GStreamer's RTSP server, and prints a row of Markdown for each codec: how many
-frames came in SECONDS, and after how many seconds the first; or the error. docs/cameras.md has the table. Needs, as
-Debian calls them, gir1.2-gst-rtsp-server-1.0, python3-gi, gstreamer1.0-plugins-{good,bad} and openssl.
+Reads each codec by each transport from the RTSP servers of GStreamer and VLC, and prints a row of Markdown for each
+codec: how many frames came in SECONDS, and after how many seconds the first; or the error. docs/cameras.md has the
+tables. Needs, as Debian calls them, gir1.2-gst-rtsp-server-1.0, python3-gi, gstreamer1.0-plugins-{good,bad}, openssl,
+vlc-bin and vlc-plugin-base.
 """
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -26,7 +28,9 @@ from daemon.sources.video import VideoReader
 from processors.types import Frame
 from tests.fakes import CollectingFeed
 
+HOST = "127.0.0.1"
 SECONDS = 8.0
+START_S = 20.0
 FPS = 10
 SYSTEM_PYTHON = "/usr/bin/python3"  # which has GStreamer's bindings
 
@@ -103,7 +107,7 @@ def make(path: Path, encoder: str) -> None:
 def server(folder: Path, certificate: str) -> Iterator[int]:
     """Yields its port."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HOST, 0))
         port = probe.getsockname()[1]
     mounts = [
         f"/{name}=filesrc location={folder}/{name}.{codec.container} ! {codec.pipeline} name=pay0 pt=96"
@@ -115,6 +119,31 @@ def server(folder: Path, certificate: str) -> Iterator[int]:
         try:
             if process.stdout.readline() != "ready\n":
                 raise SystemExit("GStreamer's RTSP server does not start; the first lines say what it needs")
+            yield port
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def vlc(path: Path) -> Iterator[int]:
+    """Plays a file for whoever comes, again and again; yields its port."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    # It does not run as root.
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    rtsp = f"#rtp{{sdp=rtsp://{HOST}:{port}/{path.stem}}}"
+    command = [*nobody, "cvlc", "-I", "dummy", "--no-audio", "--loop", str(path), "--sout", rtsp, "--sout-keep"]
+    environ = {**os.environ, "HOME": str(path.parent)}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + START_S
+            while time.monotonic() < deadline and process.poll() is None:
+                with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
+                    break
+                time.sleep(0.1)
+            else:
+                raise SystemExit("VLC does not start; the first lines say what it needs")
             yield port
         finally:
             process.kill()
@@ -170,18 +199,32 @@ async def table(folder: Path, certificate: Path) -> None:
     write(f"| | {' | '.join(TRANSPORTS)} |\n|{' --- |' * (len(TRANSPORTS) + 1)}\n")
     with server(folder, "") as plain, server(folder, str(certificate)) as secured:
         for name in CODECS:
-            urls = {each: f"rtsp://127.0.0.1:{plain}/{name}" for each in TRANSPORTS}
-            urls["TLS"] = f"rtsps://127.0.0.1:{secured}/{name}"
+            urls = {each: f"rtsp://{HOST}:{plain}/{name}" for each in TRANSPORTS}
+            urls["TLS"] = f"rtsps://{HOST}:{secured}/{name}"
             cells = await asyncio.gather(*(outcome(urls[each], TRANSPORTS[each]) for each in TRANSPORTS))
             write(f"| {name} | {' | '.join(cells)} |\n")
             sys.stdout.flush()
 
 
+async def vlcs_table(folder: Path) -> None:
+    write = sys.stdout.write
+    transports = {"TCP": TRANSPORTS["TCP"], "UDP": TRANSPORTS["UDP"]}
+    write(f"\n| VLC | {' | '.join(transports)} |\n|{' --- |' * (len(transports) + 1)}\n")
+    for name, codec in CODECS.items():
+        with vlc(folder / f"{name}.{codec.container}") as port:
+            url = f"rtsp://{HOST}:{port}/{name}"
+            cells = [await outcome(url, transports[each]) for each in transports]
+        write(f"| {name} | {' | '.join(cells)} |\n")
+        sys.stdout.flush()
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # VLC runs as another user
         for name, codec in CODECS.items():
             make(Path(folder) / f"{name}.{codec.container}", codec.encoder)
         asyncio.run(table(Path(folder), make_certificate(Path(folder))))
+        asyncio.run(vlcs_table(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import av
 import cv2
@@ -19,7 +20,7 @@ from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
 from processors.types import Frame
 from tests.fakes import CollectingFeed
-from tests.sources.videos import FPS, HEIGHT, WIDTH, encode, make_video, numbers, picture
+from tests.sources.videos import FPS, HEIGHT, LOW_DELAY, WIDTH, encode, make_video, numbers, picture
 
 
 async def read(source: Path | str, **settings: object) -> CollectingFeed:
@@ -265,6 +266,24 @@ async def test_a_file_cut_short_gives_what_it_has(tmp_path: Path) -> None:
     feed = await read(path)
     assert numbers(feed.put_frames) == list(range(len(feed.put_frames)))
     assert 0 < len(feed.put_frames) < 10
+
+
+@pytest.mark.parametrize(("first", "second"), [("libx264", "libx265"), ("libx265", "libx264")])
+async def test_what_comes_before_a_change_of_the_codec_is_read_and_the_change_told(
+    tmp_path: Path, first: Literal["libx264", "libx265"], second: Literal["libx264", "libx265"]
+) -> None:
+    pictures, parts = [picture(number) for number in range(10)], []
+    for codec in (first, second):
+        quiet = {"x265-params": "log-level=none:bframes=0"} if codec == "libx265" else LOW_DELAY
+        parts.append(encode(tmp_path / f"{codec}.ts", pictures, codec, options=quiet).read_bytes())
+    (tmp_path / "a.ts").write_bytes(b"".join(parts))
+    feed = CollectingFeed()
+    with pytest.raises(SourceError, match=r"a\.ts: its last \d+ packets cannot be decoded as \w+: .*its codec changes"):
+        await InThread(VideoReader(SourceSettings(source=str(tmp_path / "a.ts"))), "test").run(feed)
+    before = numbers(feed.put_frames)
+    assert before == list(range(len(before)))
+    assert len(before) >= 8  # FFmpeg holds the last ones back for what belongs to them, and something else came
+    assert {type(error) for error in feed.failed} == {DamagedImage}
 
 
 async def test_damaged_packets_are_counted(tmp_path: Path) -> None:
