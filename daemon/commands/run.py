@@ -51,6 +51,7 @@ FLUSH_SHARE = 0.5  # of stop_timeout, at least, is the sinks' and the requests'
 ENGINE_SHARE = 0.1  # of it is for the last work of the workers
 LAST_S = 5.0  # after stop_timeout the process ends, whatever is left
 ONE_SIGNAL_S = 1.0  # in which a second signal is the first again, as of a supervisor that tells the group as well
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 CLOSING_S = 4.0  # that a sink whose broker is away may take to close, when its time to write is over
 
 
@@ -89,9 +90,13 @@ async def _run_until_signal(config: Config) -> None:
             stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-    await App(config).run(stop)
+    for number in STOPPING:
+        signal.signal(number, lambda number, _: loop.call_soon_threadsafe(on_signal, signal.Signals(number)))
+    try:
+        await App(config).run(stop)
+    finally:
+        for number in STOPPING:  # the first again must not kill the process as it ends, without a loop
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _end_at_the_latest(seconds: float) -> None:
