@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import math
 import os
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from daemon.commands.store import model_store
@@ -89,9 +91,13 @@ async def _run_until_signal(config: Config) -> None:
             log.info("%s: stopping; once more, after a second, ends at once", number.name)
             stop.set()
 
-    loop = asyncio.get_running_loop()
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()  # or it were of a request at hand
+
+    def heard(number: int, _: FrameType | None) -> None:
+        loop.call_soon_threadsafe(on_signal, signal.Signals(number), context=context)
+
     for number in STOPPING:
-        signal.signal(number, lambda number, _: loop.call_soon_threadsafe(on_signal, signal.Signals(number)))
+        signal.signal(number, heard)
     try:
         await App(config).run(stop)
     finally:
