@@ -4,6 +4,7 @@ VisagedError
 ├── ConfigError            the configuration says something that cannot be: exit status 2, nothing was started
 ├── StateInUse             another daemon has the state_dir, and did not give it up in time
 ├── SourceError            a source ended or could not be opened; the supervisor tries again
+│   ├── SourceSpent        a file has been read up to what cannot be: read again, it would bring the same again
 │   ├── SourceEnded        a live source said it was over, which for a live source is a disconnect
 │   └── CredentialsRefused a camera takes neither user nor password: tried again seldom, as accounts are locked
 ├── DeadlineExceeded       work was too late and was skipped
@@ -51,6 +52,10 @@ class SourceError(VisagedError):
 
 class SourceEnded(SourceError):
     """A live source ended."""
+
+
+class SourceSpent(SourceError):
+    """A file brought what it has, and then could not be read."""
 
 
 class CredentialsRefused(SourceError):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Generic, Literal, Protocol, TypeVar
 
-from daemon.errors import CredentialsRefused, SourceError
+from daemon.errors import CredentialsRefused, SourceError, SourceSpent
 from daemon.flow.history import SHORT_S
 from daemon.flow.receipts import Counts
 from daemon.flow.starvation import Starvation, reason_to_starve
@@ -115,6 +115,10 @@ class Supervisor(Generic[R]):
                 self._received_before = self.stream.counts.received
                 failure = await self._run_once()
                 if failure is None:
+                    return
+                if isinstance(failure, SourceSpent):
+                    self._error = str(failure)
+                    log.warning("%s: %s; it is not read again", self.stream.name, failure)
                     return
                 if self._brings_frames and time.monotonic() - began >= HEALTHY_S:
                     delay = FIRST_DELAY_S

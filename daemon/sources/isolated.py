@@ -36,6 +36,7 @@ from daemon.errors import (
     ImageTooLarge,
     SourceEnded,
     SourceError,
+    SourceSpent,
     TooMuchWork,
     UnsupportedImage,
 )
@@ -78,7 +79,8 @@ SIZES = {Kind.OFFER: SHARED.size, Kind.PUT: SHARED.size, Kind.SPENT: SECONDS.siz
 ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
-        *(SourceError, SourceEnded, CredentialsRefused, DamagedImage, UnsupportedImage, ImageTooLarge, TooMuchWork),
+        *(SourceError, SourceEnded, SourceSpent, CredentialsRefused),
+        *(DamagedImage, UnsupportedImage, ImageTooLarge, TooMuchWork),
         *(FileNotFoundError, PermissionError, IsADirectoryError, OSError),
     )
 }

@@ -122,7 +122,8 @@ class Reading:
         self.damaged = 0
         """Of them, since the last picture."""
         self._opened_at = time.monotonic()
-        self._pictures = 0  # that have been decoded
+        self.pictures = 0
+        """That have been decoded."""
         self._out = out
         self._began = time.time()
         self._index = 0
@@ -161,7 +162,7 @@ class Reading:
     @property
     def waited_s(self) -> float:
         """Seconds without a first picture; 0 once it has come."""
-        return 0.0 if self._pictures else time.monotonic() - self._opened_at
+        return 0.0 if self.pictures else time.monotonic() - self._opened_at
 
     def take(self, packet: "av.Packet[VideoStream]", came_at: float) -> None:
         """`came_at`: seconds of Unix time."""
@@ -281,7 +282,7 @@ class Reading:
         return pictures
 
     def _note(self, pictures: Sequence["av.VideoFrame"]) -> None:
-        self._pictures += len(pictures)
+        self.pictures += len(pictures)
         if pictures:
             self.damaged = 0
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from daemon.errors import SourceEnded, SourceError
+from daemon.errors import SourceEnded, SourceError, SourceSpent
 from daemon.sources.base import ENDED_WAITING, WAITING_FOR_KEYFRAME, Out
 from daemon.sources.boundary import in_our_words
 from daemon.sources.open import lost, open_playlist, open_video, read_playlist
 from daemon.sources.reading import Reading, Video, arrivals
 from daemon.sources.settings import SourceSettings
-from daemon.sources.url import redacted
+from daemon.sources.url import redacted, scheme_of
 
 if TYPE_CHECKING:
     import av
@@ -81,17 +81,21 @@ class VideoReader:
             except av.FFmpegError as err:
                 reading.end()
                 error = lost(err, video, self._settings)
-                if not isinstance(error, SourceEnded):
-                    raise error from None
-                return
+                if isinstance(error, SourceEnded):
+                    return
+                raise (error if video.live else self._kind(reading)(str(error))) from None
             if not out.stopped:  # what is in the decoder then has not been received
                 damaged = reading.damaged
                 reading.end()
                 if damaged >= ANOTHER_CODEC and not video.live:
-                    raise SourceError(
+                    raise self._kind(reading)(
                         f"{self._shown}: its last {damaged} packets cannot be decoded as {video.stream.codec.name}: it "
                         "is damaged, or its codec changes, and each part then needs a file of its own"
                     )
+
+    def _kind(self, reading: Reading) -> type[SourceError]:
+        """Of an error in the middle of what has an end: over a network it may pass."""
+        return SourceError if scheme_of(self._settings.source) or not reading.pictures else SourceSpent
 
     def _of_video(
         self, packets: Iterable[tuple["av.Packet[Any]", float]], video: Video, out: Out

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from daemon.errors import CredentialsRefused, SourceEnded, SourceError
+from daemon.errors import CredentialsRefused, SourceEnded, SourceError, SourceSpent
 from daemon.flow import supervisor as module
 from daemon.flow.engine import Engine
 from daemon.flow.stream import Stream
@@ -87,6 +87,22 @@ async def test_a_source_that_ends_is_not_run_again(supervise: Supervise) -> None
     assert supervisor.state == "connecting"
     await supervisor.run()
     assert (source.runs, supervisor.restarts, supervisor.state, supervisor.error) == (1, 0, "ended", None)
+
+
+async def test_a_file_that_brought_all_that_can_be_read_is_not_run_again(
+    supervise: Supervise, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def cut(feed: Feed) -> None:
+        await one_frame(feed)
+        raise SourceSpent("a.ts: damaged")
+
+    supervisor = supervise(ScriptedSource(cut))
+    await supervisor.run()
+    assert (supervisor.state, supervisor.error, supervisor.restarts) == ("ended", "a.ts: damaged", 0)
+    assert supervisor.stream.counts.received == 1
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "door: a.ts: damaged; it is not read again"
+    ]
 
 
 async def test_a_source_that_fails_is_run_again(supervise: Supervise) -> None:

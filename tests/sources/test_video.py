@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from daemon.errors import DamagedImage, SourceError
+from daemon.errors import DamagedImage, SourceError, SourceSpent
 from daemon.sources.base import InThread, Out
 from daemon.sources.boundary import in_our_words
 from daemon.sources.planes import Mounted
@@ -20,7 +20,7 @@ from daemon.sources.settings import SourceSettings
 from daemon.sources.video import VideoReader
 from processors.types import Frame
 from tests.fakes import CollectingFeed
-from tests.sources.videos import FPS, HEIGHT, LOW_DELAY, WIDTH, encode, make_video, numbers, picture
+from tests.sources.videos import FPS, HEIGHT, LOW_DELAY, WIDTH, encode, jpeg, make_video, numbers, picture
 
 
 async def read(source: Path | str, **settings: object) -> CollectingFeed:
@@ -278,12 +278,27 @@ async def test_what_comes_before_a_change_of_the_codec_is_read_and_the_change_to
         parts.append(encode(tmp_path / f"{codec}.ts", pictures, codec, options=quiet).read_bytes())
     (tmp_path / "a.ts").write_bytes(b"".join(parts))
     feed = CollectingFeed()
-    with pytest.raises(SourceError, match=r"a\.ts: its last \d+ packets cannot be decoded as \w+: .*its codec changes"):
+    with pytest.raises(SourceSpent, match=r"a\.ts: its last \d+ packets cannot be decoded as \w+: .*its codec changes"):
         await InThread(VideoReader(SourceSettings(source=str(tmp_path / "a.ts"))), "test").run(feed)
     before = numbers(feed.put_frames)
     assert before == list(range(len(before)))
     assert len(before) >= 8  # FFmpeg holds the last ones back for what belongs to them, and something else came
     assert {type(error) for error in feed.failed} == {DamagedImage}
+
+
+async def test_a_file_that_cannot_be_read_to_its_end_is_spent(tmp_path: Path) -> None:
+    """FFmpeg takes the boundary behind the last part for the beginning of one more."""
+    jpegs = [jpeg(number) for number in range(3)]
+    path = tmp_path / "a.mpjpeg"
+    path.write_bytes(b"".join(b"--x\r\nContent-Type: image/jpeg\r\n\r\n" + one + b"\r\n" for one in jpegs) + b"--x\r\n")
+    feed = CollectingFeed()
+    with pytest.raises(SourceSpent, match=r"a\.mpjpeg: Invalid data"):
+        await InThread(VideoReader(SourceSettings(source=str(path))), "test").run(feed)
+    assert numbers(feed.put_frames) == [0, 1, 2]
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(SourceError) as refused:
+        await read(tmp_path / "empty.mp4")
+    assert not isinstance(refused.value, SourceSpent)  # it may be on its way
 
 
 async def test_damaged_packets_are_counted(tmp_path: Path) -> None:
