@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from models.store import ModelStore
-from processors.liveness import CROP, Liveness, LivenessEstimator, surroundings
+from processors.liveness import BARE, CROP, REPORT_S, BareFaces, Liveness, LivenessEstimator, grows, surroundings
 from processors.registry import build_chain
-from processors.types import Frame, Image, Pyramid, Sample
+from processors.types import Frame, Image, Object, Pyramid, Sample
 from tests.processors.pictures import PORTRAITS, portrait
 
 
@@ -77,3 +77,35 @@ def test_probability_is_that_of_the_bare_network(store: ModelStore) -> None:
     logits = store.session("liveness_minifasv2se_128").run({"input": net})["output"][0]
     expected = 1 / (1 + np.exp(logits[1] - logits[0]) + np.exp(logits[2] - logits[0]))
     assert face[Liveness].probability == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [((300, 200, 400, 300), 2.7), ((0, 0, 400, 400), 479 / 400), ((-100, -100, 900, 900), 479 / 480)],
+)
+def test_a_box_grows_as_far_as_the_picture_allows(box: tuple[int, ...], expected: float) -> None:
+    assert grows(np.array(box, np.float64), 640, 480) == pytest.approx(expected)
+
+
+def test_a_crop_of_a_face_is_said_in_the_log(store: ModelStore, caplog: pytest.LogCaptureFixture) -> None:
+    picture = portrait("obama")
+    estimator = LivenessEstimator(LivenessEstimator.Settings(), store)
+    x1, y1, x2, y2 = 212, 68, 397, 337
+    estimator([Sample(Frame.of(picture), [Object("face", np.array([x1, y1, x2, y2], np.float64))])])
+    assert not caplog.records
+    crop = np.ascontiguousarray(picture[y1:y2, x1:x2])
+    estimator([Sample(Frame.of(crop), [Object("face", np.array([0.0, 0.0, x2 - x1, y2 - y1]))])])
+    (line,) = caplog.messages
+    assert "1 faces without surroundings, the last in 1.0 times its box (expected 2.7)" in line
+    assert "Send the whole picture" in line
+
+
+def test_the_log_has_a_line_a_minute_at_most(caplog: pytest.LogCaptureFixture) -> None:
+    now = 1000.0
+    faces = BareFaces(lambda: now)
+    for _ in range(5):
+        faces.add(BARE / 2)
+    assert len(caplog.messages) == 1
+    now += REPORT_S
+    faces.add(BARE / 2)
+    assert [line.split()[1] for line in caplog.messages] == ["1", "5"]
