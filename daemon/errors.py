@@ -127,12 +127,10 @@ class MoreThanOneFace(VisagedError):
 
 
 class LowQuality(VisagedError):
-    """Expected a quality of `threshold` or more; both are whole numbers, 0..100."""
+    """Expected a `measure` of `threshold` or more; score and threshold are whole numbers, 0..100."""
 
-    def __init__(self, score: int, threshold: int) -> None:
-        super().__init__(
-            f"Low image quality. Calculated score value ({score}) is less than the threshold ({threshold})"
-        )
+    def __init__(self, score: int, threshold: int, measure: str = "score value") -> None:
+        super().__init__(f"Low image quality. Calculated {measure} ({score}) is less than the threshold ({threshold})")
 
 
 class BadImage(VisagedError):

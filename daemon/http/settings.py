@@ -119,6 +119,15 @@ class HttpSettings(Section):
         le=100,
         description="Total quality, 0 to 100. quality-liveness-anti-spoofing refuses faces below it.",
     )
+    liveness_worst_defect: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Score, 0 to 100, of what spoils a face most: blur, noise, little contrast, over- or underexposure "
+        "or the angle of the head. quality-liveness-anti-spoofing refuses faces below it too, as a high total may hide "
+        "one grave defect. With 20 it refuses no official portrait, one webcam's face of ten in good light and half of "
+        "those in bad. 0 refuses none.",
+    )
     stop_timeout: float = Field(
         default=5.0,
         ge=0,

@@ -1,5 +1,5 @@
 """How good a face's picture is."""
 
-from processors.quality.estimator import Quality, QualityEstimator, QualityEstimatorSettings
+from processors.quality.estimator import Quality, QualityEstimator, QualityEstimatorSettings, WorstDefect
 
-__all__ = ["Quality", "QualityEstimator", "QualityEstimatorSettings"]
+__all__ = ["Quality", "QualityEstimator", "QualityEstimatorSettings", "WorstDefect"]

@@ -22,7 +22,7 @@ from processors.quality.picture import (
     background_gradient,
     uniformity,
 )
-from processors.quality.total import Natives, Total
+from processors.quality.total import Natives, Total, worst_defect
 from processors.types import Box, Confidence, FaceMesh, Label, Object, Pose, Pyramid, Sample
 
 SURE = 1.0
@@ -67,6 +67,13 @@ class Quality:
     is_dynamic_range_acceptable: bool
     background_uniformity_score: float
     is_background_uniform: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorstDefect:
+    """The score, 0..1 in hundredths, of what spoils the face's picture most: total.worst_defect()."""
+
+    score: float
 
 
 class QualityEstimatorSettings(Section):
@@ -152,7 +159,7 @@ class QualityEstimator:
 
     applies_to: ClassVar[Label] = "face"
     needs: ClassVar[frozenset[type]] = frozenset({Box, FaceMesh, Pose, Mask, Emotions})
-    makes: ClassVar[frozenset[type]] = frozenset({Quality})
+    makes: ClassVar[frozenset[type]] = frozenset({Quality, WorstDefect})
     Settings: ClassVar = QualityEstimatorSettings
 
     def __init__(self, settings: QualityEstimatorSettings, models: ModelStore) -> None:
@@ -175,12 +182,21 @@ class QualityEstimator:
             if People not in sample:
                 sample.put(self._people(pyramid))
             for face in faces:
-                face.put(self.assess(pyramid, face, sample[Watermark], sample[People]))
+                natives, eyes, background = self.measured(pyramid, face, sample[People])
+                face.put(self.assess(pyramid, face, sample[Watermark], natives, eyes, background))
+                face.put(WorstDefect(hundredths(worst_defect(natives))))
 
-    def assess(self, pyramid: Pyramid, face: Object, watermark: Watermark, people: People) -> Quality:
+    def assess(
+        self,
+        pyramid: Pyramid,
+        face: Object,
+        watermark: Watermark,
+        natives: Natives,
+        eyes: Sides,
+        background: float | None,
+    ) -> Quality:
         width, height = pyramid.size()
         limits, box = self._settings, face.box_xyxy
-        natives, eyes, background = self.measured(pyramid, face, people)
         mask, light = face[Mask], natives.light
 
         sharpness = hundredths(detail.sharpness_score(natives.blur))

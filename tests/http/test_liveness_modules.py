@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from daemon.http.settings import LivenessModule
 from processors.liveness import Liveness
-from processors.quality import Quality
+from processors.quality import Quality, WorstDefect
 from processors.types import Confidence, Label, Object, Processor, Sample
 from tests.http.calls import document, post, send
 from tests.http.conftest import Served
@@ -28,15 +28,16 @@ BODY = json.dumps(PHOTO).encode()
 
 
 class Found:
-    """A chain by which faces of these sides are found, all of this quality and more or less real by their sides."""
+    """A chain by which faces of these sides are found, all of these qualities and more or less real by their sides."""
 
     applies_to: Label = "face"
     needs: frozenset[type] = frozenset()
     makes: frozenset[type] = frozenset()
 
-    def __init__(self, sides: Sequence[float], total_score: float = 1.0) -> None:
+    def __init__(self, sides: Sequence[float], total_score: float = 1.0, worst_defect: float = 1.0) -> None:
         zeros: Any = {field.name: 0 for field in fields(Quality)}
         self._quality = replace(Quality(**zeros), total_score=total_score)
+        self._worst_defect = WorstDefect(worst_defect)
         self._sides = sides
 
     def of(self, names: Sequence[str]) -> Processor:
@@ -52,6 +53,7 @@ class Found:
         for sample in samples:
             for obj in sample.objects:
                 obj.put(self._quality)
+                obj.put(self._worst_defect)
                 obj.put(Liveness(float(obj.box_xyxy[2]) / 100, True))
 
 
@@ -102,6 +104,27 @@ async def test_quality_is_compared_as_a_whole_number(
             assert answer == {"detail": f"{text} ({threshold})"}
         if total_score == 0.22:
             assert answer == example(f"{SERVICE}/{module}", "error-1")
+
+
+@pytest.mark.parametrize(("floor", "refused"), [(0, False), (12, False), (13, True)])
+async def test_a_grave_defect_is_refused_where_the_floor_is_above_it(serve: Served, floor: int, refused: bool) -> None:
+    settings: Any = {"liveness_module": "quality-liveness-anti-spoofing", "liveness_worst_defect": floor}
+    async with serve(chain_of=Found([30], 0.8, worst_defect=0.12).of, **settings) as (_, client):
+        status, answer = await send(client, PATH, BODY)
+        assert status == (400 if refused else 200)
+        if refused:
+            text = "Low image quality. Calculated score value of the worst defect (12) is less than the threshold (13)"
+            assert answer == {"detail": text}
+
+
+async def test_a_flat_photo_of_a_fair_total_is_refused_by_the_floor_alone(serve: Served) -> None:
+    body = json.dumps(document("v1", encoded(ImageEnhance.Contrast(opened("obama")).enhance(0.15), "PNG"))).encode()
+    module: LivenessModule = "quality-liveness-anti-spoofing"
+    for floor, status in ((0, 200), (40, 400)):
+        settings: Any = {"liveness_worst_defect": floor}
+        async with serve(liveness_module=module, **settings) as (_, client):
+            assert (await send(client, PATH, body))[0] == status
+            assert (await send(client, PATH, BODY))[0] == 200
 
 
 async def test_a_bad_photo_is_refused_for_its_quality(serve: Served) -> None:

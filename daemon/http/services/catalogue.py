@@ -15,7 +15,7 @@ from processors.emotion import Emotions
 from processors.gender import Gender
 from processors.liveness import Liveness
 from processors.mask import Mask
-from processors.quality import Quality
+from processors.quality import Quality, WorstDefect
 from processors.template_extractor import Template
 from processors.types import Box, Confidence, Label, Landmarks, Object, Pose
 
@@ -47,10 +47,13 @@ def accept(obj: Object, settings: HttpSettings) -> None:
 
 
 def expect_quality(face: Object, settings: HttpSettings) -> None:
-    """Raises LowQuality, by the whole number that version 1 shows."""
+    """Raises LowQuality, by the whole number that version 1 shows, and LowQuality of the worst defect."""
     score = whole_score(face[Quality].total_score)
     if score < settings.liveness_quality:
         raise LowQuality(score, settings.liveness_quality)
+    worst = whole_score(face[WorstDefect].score)
+    if worst < settings.liveness_worst_defect:
+        raise LowQuality(worst, settings.liveness_worst_defect, "score value of the worst defect")
 
 
 @dataclass(frozen=True, slots=True)
