@@ -32,6 +32,8 @@ LEFT_EYE_RING = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145,
 RIGHT_EYE_RING = (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382)
 LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 OUTLINE = [*JAW, *LEFT_BROW, *RIGHT_BROW]
+UNDER_EYES = (226, 31, 228, 229, 230, 231, 232, 233, 453, 452, 451, 450, 449, 448, 261, 446)
+ABOVE_A_MASK = [127, *LEFT_BROW, *RIGHT_BROW, 356, *UNDER_EYES]
 NO_SKIN = (LEFT_BROW, RIGHT_BROW, LEFT_EYE_RING, RIGHT_EYE_RING, LIPS)
 
 CANONICAL_SIDE = 616
@@ -58,7 +60,8 @@ class CanonicalFace:
     inside: Region
     """What the picture covers."""
 
-    def light(self) -> Light:
+    def light(self, masked: bool) -> Light:
+        """`masked`: a mask covers nose and mouth. A white one is no flare."""
         luminances = histogram(self.luminance, self.region)
         greys = histogram(grey(self.image), self.region)
         return Light(
@@ -69,8 +72,15 @@ class CanonicalFace:
             dynamic_range=light.dynamic_range(greys),
             overlap=light.overlap(*self.cheeks()),
             balance=light.balance(self.luminance, *self.halves()),
-            hot_spots=light.hot_spots(self.image, self.region),
+            hot_spots=light.hot_spots(self.image, self.above_a_mask() if masked else self.region),
             veil=light.veil(greys),
+            white=light.white(greys),
+        )
+
+    def above_a_mask(self) -> Region:
+        """Of the region the brows, the eyes and what is just under them."""
+        return (
+            _filled(np.zeros(self.region.shape, np.uint8), self.points_xy[ABOVE_A_MASK], 1).view(np.bool_) & self.region
         )
 
     def cheeks(self) -> tuple[Counts, Counts]:

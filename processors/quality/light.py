@@ -19,7 +19,7 @@ Counts = npt.NDArray[np.int64]
 DARK, BRIGHT = 25, 247
 HOT = 240
 SMALLEST_SPOT = 0.0005
-BLACK = 70
+BLACK, WHITE = 70, 190
 
 _LEVELS = np.arange(256)
 _LINEAR = np.where(_LEVELS <= 0.04045 * 255, _LEVELS / 255 / 12.92, ((_LEVELS / 255 + 0.055) / 1.055) ** 2.4)
@@ -41,10 +41,16 @@ class Light:
     balance: float
     hot_spots: float
     veil: float
+    white: float
+    """Grey level."""
 
-    @property
-    def flare(self) -> float:
-        return self.hot_spots + self.veil
+    def flare(self, detailed: bool) -> float:
+        """The share that is burnt out, plus what stray light adds to the blacks (a share of white).
+
+        Stray light lifts the blacks and lowers no white, as little contrast does; and the blacks of a face that is
+        blurred or tiny, not `detailed`, are mixed with what is about them.
+        """
+        return self.hot_spots + (self.veil if detailed and self.white >= WHITE else 0.0)
 
 
 def luminance(image: Image) -> Grey:
@@ -111,6 +117,11 @@ def dynamic_range(greys: Counts) -> float:
 def veil(greys: Counts) -> float:
     """Veiling glare, which lifts the blacks (Talvala et al. 2007): how far the 1st percentile is above 70, of 255."""
     return max(0.0, percentile(greys, 1) - BLACK) / 255
+
+
+def white(greys: Counts) -> float:
+    """The 99th percentile."""
+    return percentile(greys, 99)
 
 
 def hot_spots(image: Image, region: Region) -> float:

@@ -1,18 +1,25 @@
-"""What is measured on the whole picture, once for all of its faces."""
+"""What is measured on the picture about a face, in one pass for all of its faces."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from models.store import ModelStore
-from processors.arrays import blob, cropped, fitted, resized, rows, scaled
+from processors.arrays import blob, cropped, resized, rows, scaled
+from processors.boxes import clipped as clipped_box
+from processors.boxes import square
 from processors.quality.curves import clipped, falling
 from processors.quality.face import covered, eroded, to_canonical
 from processors.quality.light import gradient, luminance
 from processors.types import Floats, Image, Pyramid
 
 WATERMARK_SIDE = 448
+WATERMARK_CELL = 16
+PORTRAIT = 3.0
+"""Side of the portrait about a face, over the longer side of its box: a head with the shoulders."""
 PERSON_SIDE = 256
 
 BACKGROUND_CROP = (62, 492, 508)
@@ -26,7 +33,7 @@ FEWEST_PIXELS = 500
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """Probability, 0..1, that there is one somewhere on the picture."""
+    """Probability, 0..1, that there is one on the portrait about a face."""
 
     probability: float
 
@@ -39,18 +46,58 @@ class People:
 
 
 class WatermarkDetector:
+    """Looks at the portraits about faces alone: what is written elsewhere in a scene is no watermark of theirs."""
+
     def __init__(self, models: ModelStore) -> None:
         self._session = models.session("watermark_448")
 
-    def __call__(self, pyramid: Pyramid) -> Watermark:
-        outputs = self._session.run({"input": rows(squared(pyramid), mean=127.5, scale=1 / 127.5)})
-        return Watermark(float(outputs["watermark"].item()))
+    def __call__(self, pyramid: Pyramid, boxes_xyxy: Sequence[Floats]) -> list[Watermark]:
+        """Of each face's box, in one pass over the part of the picture that holds all of their portraits.
+
+        The more of the picture this is, the coarser the look: marks on faces far apart may be too small to be found.
+        """
+        portraits = np.array([portrait(box, *pyramid.size()) for box in boxes_xyxy])
+        view = np.concatenate([portraits[:, :2].min(axis=0), portraits[:, 2:].max(axis=0)])
+        picture = rows(squared(pyramid, view), mean=127.5, scale=1 / 127.5)
+        cells = self._session.run({"input": picture})["cells"][0, 0]
+        return [Watermark(largest(cells, within(each, view))) for each in portraits]
 
 
-def squared(pyramid: Pyramid) -> Image:
-    """Scaled to a longer side of 448 and mirrored on the right or below, to a square."""
-    picture = fitted(pyramid, WATERMARK_SIDE)
-    below, right = WATERMARK_SIDE - picture.shape[0], WATERMARK_SIDE - picture.shape[1]
+def portrait(box_xyxy: Floats, width: int, height: int) -> Floats:
+    """The square of three face sizes about a box, as far as the picture has it; x1, y1, x2, y2, whole pixels."""
+    centre, side = square(box_xyxy, PORTRAIT)
+    x1, y1, x2, y2 = clipped_box(np.concatenate([centre - side / 2, centre + side / 2]), width, height)
+    return np.array([math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2)], np.float64)
+
+
+def within(portrait_xyxy: Floats, view_xyxy: Floats) -> Floats:
+    """A portrait's place on what squared() makes of a view."""
+    scale = WATERMARK_SIDE / float(np.max(view_xyxy[2:] - view_xyxy[:2]))
+    return (portrait_xyxy - np.tile(view_xyxy[:2], 2)) * scale
+
+
+def largest(cells: Floats, part_xyxy: Floats) -> float:
+    """Of the (28, 28) cells' values the largest of those that a part of the square touches."""
+    x1, y1 = (int(low) for low in part_xyxy[:2] / WATERMARK_CELL)
+    x2, y2 = (math.ceil(high) for high in part_xyxy[2:] / WATERMARK_CELL)
+    return float(cells[min(y1, y2 - 1) : y2, min(x1, x2 - 1) : x2].max())
+
+
+def squared(pyramid: Pyramid, view_xyxy: Floats) -> Image:
+    """A view scaled to a longer side of 448 and mirrored on the right or below, to a square.
+
+    On whole pixels, as thin letters are lost between them.
+    """
+    lengths = view_xyxy[2:] - view_xyxy[:2]
+    shrinks = float(lengths.max()) / WATERMARK_SIDE
+    width, height = np.maximum(np.rint(lengths / shrinks), 1).astype(int).tolist()
+    halvings = pyramid.halvings(shrinks)
+    most_columns, most_rows = pyramid.size(halvings)
+    x1, y1, x2, y2 = (int(edge) >> halvings for edge in view_xyxy)
+    left, top = min(x1, most_columns - 1), min(y1, most_rows - 1)
+    part = pyramid.cut(halvings, slice(top, max(y2, top + 1)), slice(left, max(x2, left + 1)))
+    picture = cv2.resize(part, (width, height))  # an eighth of the time of doing it by area
+    below, right = WATERMARK_SIDE - height, WATERMARK_SIDE - width
     return cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REFLECT_101)  # type: ignore[return-value]
 
 

@@ -7,7 +7,10 @@ import numpy as np
 
 from processors.face_fitter import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
 from processors.quality.face import LEFT_EYE_RING, RIGHT_EYE_RING
+from processors.quality.picture import People
 from processors.types import FaceMesh, Floats, Image, Object
+
+LOWER_JAW = (93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323)
 
 Worse = Callable[[Image, Object, float], Image]
 
@@ -81,6 +84,45 @@ def shut(picture: Image, face: Object, side: float) -> Image:
     spoilt = cv2.inpaint(picture, cv2.dilate(eye, np.ones((5, 5), np.uint8)), 5, cv2.INPAINT_TELEA)
     cv2.polylines(spoilt, [points[[0, *range(15, 7, -1)]]], False, (25, 25, 35), 2, cv2.LINE_AA)
     return spoilt  # type: ignore[return-value]
+
+
+def brightened(picture: Image, face: Object, share: float) -> Image:
+    """Overexposed by so much."""
+    return _rounded(picture * (1 + share))
+
+
+def compressed(picture: Image, face: Object, quality: float) -> Image:
+    return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1], 1)  # type: ignore[return-value]
+
+
+def masked(picture: Image, face: Object, level: float) -> Image:
+    """With a mask of this grey level over nose and mouth, folded twice."""
+    mesh = face[FaceMesh].points_xyz[:, :2]
+    spoilt = picture.copy()
+    outline = mesh[[*LOWER_JAW, 6]].round().astype(np.int32)
+    cv2.fillPoly(spoilt, [outline], (level, level, level), cv2.LINE_AA)
+    for fold in ((205, 425), (57, 287)):
+        left, right = mesh[list(fold)].round().astype(int).tolist()
+        cv2.line(spoilt, left, right, (level * 0.8,) * 3, 2, cv2.LINE_AA)
+    return spoilt
+
+
+def watermarked(picture: Image) -> Image:
+    """White letters across it, tiled, at half strength."""
+    layer = picture.copy()
+    for y in range(40, picture.shape[0], 110):
+        for x in range(-20 - y % 3 * 40, picture.shape[1], 190):
+            cv2.putText(layer, "SAMPLE", (x, y), cv2.FONT_HERSHEY_DUPLEX, 1.1, (255, 255, 255), 2, cv2.LINE_AA)
+    return cv2.addWeighted(layer, 0.5, picture, 0.5, 0)  # type: ignore[return-value]
+
+
+def checkered(picture: Image, people: People, contrast: float) -> Image:
+    """Before a checkered wall; at 0 it is grey."""
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[:height, :width] // 28
+    wall = 190 + ((x + y) % 2 * 2.0 - 1) * contrast
+    person = np.clip(cv2.resize(people.probabilities, (width, height)) * 1.6 - 0.3, 0, 1)[..., None]
+    return _rounded(picture * person + wall[..., None] * (1 - person))
 
 
 def _eyes_apart(face: Object) -> float:

@@ -77,7 +77,6 @@ def spoilt(seen: Callable[[str], Sample], estimator: QualityEstimator) -> Spoil:
     def spoilt(name: str, spoil: worse.Worse, amount: float) -> Quality:
         clean = seen(name)
         sample = Sample(Frame.of(spoil(portrait(name), clean.objects[0], amount)), [same(clean.objects[0])])
-        sample.put(clean[Watermark])
         sample.put(clean[People])
         estimator([sample])
         return sample.objects[0][Quality]
@@ -87,7 +86,7 @@ def spoilt(seen: Callable[[str], Sample], estimator: QualityEstimator) -> Spoil:
 
 def same(face: Object) -> Object:
     copy = Object("face", face.box_xyxy)
-    for result in (face[FaceMesh], face[Pose], face[Mask], face[Emotions], face[Confidence]):
+    for result in (face[FaceMesh], face[Pose], face[Mask], face[Emotions], face[Confidence], face[Watermark]):
         copy.put(result)
     return copy
 
@@ -283,10 +282,11 @@ def test_the_picture_is_looked_at_once_for_all_of_its_faces(look: Look, estimato
     sample = look(both)
     assert len(sample.objects) == 2
     first, second = (face[Quality] for face in sample.objects)
-    assert first.watermark_score == second.watermark_score == round(sample[Watermark].probability, 2)
     assert first.total_score != second.total_score
 
-    sample.put(Watermark(0.77))
+    for face in sample.objects:
+        assert face[Quality].watermark_score == round(face[Watermark].probability, 2)
+        face.put(Watermark(0.77))
     sample.put(People(np.ones((256, 256), np.float32)))
     estimator([sample])
     for face, before in zip(sample.objects, (first, second), strict=True):
@@ -310,7 +310,8 @@ def test_what_is_no_face_is_left_alone(assessor: Chain) -> None:
     sample = Sample(Frame.of(portrait("obama")), [body])
     assessor([sample])
     assert Quality not in body
-    assert Watermark not in sample
+    assert Watermark not in body
+    assert People not in sample
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,7 @@ def lit(**values: float) -> Light:
         "balance": 1.0,
         "hot_spots": 0.0,
         "veil": 0.0,
+        "white": 220.0,
     }
     return Light(**{**clean, **values})
 
@@ -162,8 +163,18 @@ def test_evenness_is_the_mean_of_cheeks_and_halves() -> None:
     assert light.evenness(lit(overlap=0.25, balance=0.375)) == pytest.approx((0.25**0.3 + 0.5) / 2)
 
 
+def test_white_is_the_99th_percentile() -> None:
+    assert light.white(counts(l90=980, l200=20)) == 200
+    assert light.white(counts(l90=995, l200=5)) == 90
+
+
 def test_flare_is_hot_spots_and_veil() -> None:
-    assert lit(hot_spots=0.02, veil=0.3).flare == pytest.approx(0.32)
+    assert lit(hot_spots=0.02, veil=0.3).flare(detailed=True) == pytest.approx(0.32)
+
+
+@pytest.mark.parametrize(("white", "detailed"), [(189.0, True), (220.0, False)])
+def test_a_veil_is_no_flare_where_whites_are_grey_or_detail_is_lost(white: float, detailed: bool) -> None:
+    assert lit(hot_spots=0.02, veil=0.3, white=white).flare(detailed) == 0.02
 
 
 def test_gradient_of_a_slope() -> None:

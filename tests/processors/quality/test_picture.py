@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pytest
 
 from models.store import ModelStore
 from processors.chain import Chain
+from processors.quality import picture
 from processors.quality.picture import (
     People,
     PersonSegmenter,
@@ -18,6 +18,7 @@ from processors.quality.picture import (
 from processors.registry import build_chain
 from processors.types import FaceMesh, Floats, Frame, Image, Pyramid, Sample
 from tests.processors.pictures import PORTRAITS, portrait
+from tests.processors.quality.pictures import checkered, watermarked
 
 every_portrait = pytest.mark.parametrize("name", PORTRAITS)
 
@@ -45,25 +46,63 @@ def mesh_of(store: ModelStore) -> Callable[[str], Floats]:
     return points
 
 
-def watermarked(picture: Image) -> Image:
-    """White letters across it, tiled, at half strength."""
-    layer = picture.copy()
-    for y in range(40, picture.shape[0], 110):
-        for x in range(-20 - y % 3 * 40, picture.shape[1], 190):
-            cv2.putText(layer, "SAMPLE", (x, y), cv2.FONT_HERSHEY_DUPLEX, 1.1, (255, 255, 255), 2, cv2.LINE_AA)
-    return cv2.addWeighted(layer, 0.5, picture, 0.5, 0)  # type: ignore[return-value]
+def probability(detector: WatermarkDetector, scene: Image, *boxes_xyxy: tuple[float, ...]) -> list[float]:
+    return [mark.probability for mark in detector(Pyramid(scene), [np.array(box, float) for box in boxes_xyxy])]
+
+
+FACES = {"astronaut": (140, 61, 231, 177), "biden": (212, 92, 411, 368), "obama": (212, 68, 397, 337)}
 
 
 @every_portrait
 def test_a_watermark_is_found_and_none_where_none_is(detector: WatermarkDetector, name: str) -> None:
-    assert detector(Pyramid(watermarked(portrait(name)))).probability > 0.5
-    assert detector(Pyramid(portrait(name))).probability < 0.3
+    assert probability(detector, watermarked(portrait(name)), FACES[name])[0] > 0.6
+    assert probability(detector, portrait(name), FACES[name])[0] < 0.5
 
 
-def test_the_whole_picture_is_looked_at_whatever_its_shape(detector: WatermarkDetector) -> None:
-    tall = np.vstack([portrait("obama"), portrait("obama")])
-    assert detector(Pyramid(watermarked(tall))).probability > 0.5
-    assert detector(Pyramid(tall)).probability < 0.5
+def test_what_is_written_outside_the_portrait_is_no_watermark_of_it(detector: WatermarkDetector) -> None:
+    """Three faces wide and high; between the two pictures is a grey one of their width."""
+    clean = portrait("astronaut")
+    scene = np.hstack([clean, np.full_like(clean, 128), watermarked(portrait("biden"))[: clean.shape[0]]])
+    x1, y1, x2, y2 = FACES["biden"]
+    first, second = FACES["astronaut"], (x1 + 2 * clean.shape[1], y1, x2 + 2 * clean.shape[1], y2)
+    assert probability(detector, scene, first)[0] < 0.3
+    assert probability(detector, scene, second)[0] > 0.5
+    assert probability(detector, scene, first, second)[0] < 0.3  # in one look
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((100, 100, 140, 150), (45, 50, 195, 200)),
+        ((0, 0, 40, 50), (0, 0, 95, 100)),  # as far as the picture has it
+        ((390, 290, 430, 340), (335, 240, 400, 300)),
+        ((-500, 100, -300, 300), (0, 0, 1, 300)),  # beside it: the pixels nearest to it
+    ],
+)
+def test_a_portrait_is_three_face_sizes(box: tuple[float, ...], expected: tuple[float, ...]) -> None:
+    assert picture.portrait(np.array(box, float), 400, 300).tolist() == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [((10, 20, 45, 40), 0.9), ((35, 30, 36, 31), 0.9), ((10, 20, 30, 40), 0.0), ((44, 39, 45, 40), 0.0)],
+)
+def test_a_portrait_has_its_own_cells_of_the_view(part: tuple[float, ...], expected: float) -> None:
+    """Of 16 of 448 pixels: here 1.25 of the view's 35 by 20."""
+    cells = np.zeros((28, 28), np.float32)
+    cells[8, 20] = 0.9
+    view = np.array([10.0, 20.0, 45.0, 40.0])
+    assert picture.largest(cells, picture.within(np.array(part, float), view)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("view", [(0, 0, 60, 80), (0, 0, 400, 1), (10, 10, 11, 11)])
+def test_a_view_becomes_a_square_of_448(view: tuple[float, ...]) -> None:
+    assert picture.squared(Pyramid(portrait("obama")), np.array(view, float)).shape == (448, 448, 3)
+
+
+def test_a_wide_view_is_mirrored_below() -> None:
+    look = picture.squared(Pyramid(portrait("obama")), np.array([0.0, 0.0, 400.0, 200.0]))
+    assert (look[:223] == look[223 + 223 : 223 : -1]).all()
 
 
 @every_portrait
@@ -73,16 +112,6 @@ def test_the_person_of_the_portraits_masks_is_found(segmenter: PersonSegmenter, 
     assert people.shape == (256, 256)
     assert people[110:130, 110:150].min() > 0.9
     assert people[:20, :20].mean() < 0.2
-
-
-def checkered(picture: Image, people: People, contrast: float) -> Image:
-    """Before a checkered wall; at 0 it is grey."""
-    height, width = picture.shape[:2]
-    y, x = np.mgrid[:height, :width] // 28
-    wall = 190 + ((x + y) % 2 * 2.0 - 1) * contrast
-    person = np.clip(cv2.resize(people.probabilities, (width, height)) * 1.6 - 0.3, 0, 1)[..., None]
-    levels: Floats = picture * person + wall[..., None] * (1 - person)
-    return np.rint(levels).clip(0, 255).astype(np.uint8)
 
 
 @every_portrait

@@ -21,6 +21,7 @@ GOOD_LIGHT = Light(
     balance=0.9,
     hot_spots=0.0,
     veil=0.0,
+    white=220.0,
 )
 GOOD = Natives(
     confidence=0.95,
