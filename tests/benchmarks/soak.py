@@ -1,7 +1,8 @@
 """Memory, threads and descriptors of visaged over time: python -m tests.benchmarks.soak [--minutes 30]
 
 8 cameras of 720p25 through detector, fitter and tracks with events to Kafka, as fast as the machine can; one camera in
-eight is unplugged now and then. The broker and the camera simulator are processes of their own.
+eight is unplugged now and then, and the broker is away for 20 s of every five minutes. The broker and the camera
+simulator are processes of their own.
 """
 
 import argparse
@@ -24,12 +25,13 @@ import psutil
 
 from daemon.commands.demo.broker import embedded_broker
 from daemon.simulator.clip import Scene, make_clip
-from tests.brokers import free_port
+from tests.brokers import EMBEDDED_HOST, Proxy, free_port, proxy
 
 CAMERAS = 8
 WARM_UP = 0.25
 """Share of the time after which all must be flat."""
 UNPLUGGED_EVERY_S = 20.0
+BROKER_AWAY_EVERY_S, BROKER_AWAY_S = 300.0, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +148,27 @@ async def _until_running(port: int) -> None:
         await asyncio.sleep(0.2)
 
 
+async def _outages(way: Proxy) -> None:
+    while True:
+        await asyncio.sleep(BROKER_AWAY_EVERY_S - BROKER_AWAY_S)
+        way.cut()
+        await asyncio.sleep(BROKER_AWAY_S)
+        await way.restore()
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     minutes = parser.parse_args().minutes
     with tempfile.TemporaryDirectory() as folder:
-        async with embedded_broker() as broker:
-            done = await soak(minutes * 60, 5.0, Path(folder), broker)
+        port = free_port()
+        async with (
+            embedded_broker(port, EMBEDDED_HOST) as broker,
+            proxy(broker, port, (EMBEDDED_HOST.encode(), b"127.0.0.1")) as way,
+        ):
+            outages = asyncio.create_task(_outages(way))
+            done = await soak(minutes * 60, 5.0, Path(folder), way.address)
+            outages.cancel()
     for label, of in (("memory, MiB", "megabytes"), ("threads", "threads"), ("descriptors", "descriptors")):
         values = [getattr(footprint, of) for footprint in done.footprints]
         every = values[:: max(len(values) // 10, 1)]
@@ -164,6 +180,8 @@ async def main() -> None:
         end="",
     )
     print(f"{restarts} reconnects, {done.unaccounted()} unaccounted for ({os.cpu_count()} cores)")
+    (sink,) = done.status["sinks"].values()
+    print(f"records: {sink['records']}, {sink['retries']} retries of the sink")
 
 
 if __name__ == "__main__":
