@@ -66,6 +66,10 @@ class Lane:
         others = sum(lane.weight for lane in lanes if lane._share is None or lane in before)
         return max(others, 1.0) * self._share / (1 - self._share)
 
+    def weigh(self, weight: float) -> None:
+        """Its weight beside the others' from now on; where it has a share, that counts alone."""
+        self._weight = weight
+
     @property
     def waiting(self) -> int:
         """Jobs that no worker has begun."""

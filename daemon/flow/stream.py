@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.errors import SourceError
@@ -30,7 +31,11 @@ class Video:
 
 
 class Stream:
-    """run() may be called again after it has ended; each run has a name and a pipeline of its own."""
+    """run() may be called again after it has ended; each run has a name and a pipeline of its own.
+
+    So has what follows a change of the work: the source goes on, and its next frame goes to a new pipeline, which
+    begins when the one before has handed over its last record.
+    """
 
     def __init__(
         self,
@@ -55,25 +60,30 @@ class Stream:
         self.video = Video()
         self.waits: Waits | None = None
         """What the source waits for, which can be reached."""
+        self.title: str | None = None
+        """What people call it."""
+        self.labels: Mapping[str, str] = {}
+        self.source = source
+        """Of the next run."""
+        self._sinks = sinks
         self._aside = aside
-        self._source = source
         self._work = work
         self._lane = lane
-        self._sinks = sinks
         self._window = window
+        self._feed: _Feed | None = None
         self._reading: asyncio.Task[SourceError | None] | None = None
 
     async def run(self) -> None:
         """Until the source ends, or raises SourceError. What is under way then goes on to the sinks first."""
-        work = self._work(uuid.uuid4().hex)
-        pipeline = Pipeline(
-            self.name, work, self._lane, self._sinks, self._window, aside=self._aside, timing=self.timing
-        )
-        async with asyncio.TaskGroup() as group:
-            self._reading = group.create_task(self._read(pipeline))
-            # A task that is cancelled before its first step never gets to a `finally` of its own.
-            self._reading.add_done_callback(lambda _: pipeline.close())
-            await pipeline.run()
+        self._feed = feed = _Feed(self)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._reading = group.create_task(self._read(feed))
+                # A task that is cancelled before its first step never gets to a `finally` of its own.
+                self._reading.add_done_callback(lambda _: feed.close())
+                await feed.carry()
+        finally:
+            feed.discard()
         if not self._reading.cancelled() and (error := self._reading.result()):
             raise error
 
@@ -82,10 +92,21 @@ class Stream:
         if self._reading is not None:
             self._reading.cancel()
 
-    async def _read(self, pipeline: Pipeline) -> SourceError | None:
+    def change(self, work: Callable[[str], Work], sinks: Sequence[Outgoing], window: int) -> None:
+        """What is done with the frames that come from now on, and where it goes. The source notices nothing."""
+        self._work, self._sinks, self._window = work, sinks, window
+        if self._feed is not None:
+            self._feed.divert()
+
+    def pipeline(self) -> Pipeline:
+        """For the frames of a run, or of a part of one."""
+        work = self._work(uuid.uuid4().hex)
+        return Pipeline(self.name, work, self._lane, self._sinks, self._window, aside=self._aside, timing=self.timing)
+
+    async def _read(self, feed: "_Feed") -> SourceError | None:
         # An error is returned: raised, it would make the group cancel the frames that are under way.
         try:
-            await self._source.run(_Feed(self, pipeline))
+            await self.source.run(feed)
         except SourceError as err:
             return err
         finally:
@@ -94,32 +115,72 @@ class Stream:
 
 
 class _Feed:
-    """Counts the frames of a run in; the receipts do the rest."""
+    """Counts the frames of a run in; the receipts do the rest. They go to one pipeline after the other."""
 
-    def __init__(self, stream: Stream, pipeline: Pipeline) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._counts = stream.counts
         self._video = stream.video
-        self._pipeline = pipeline
         self._began = False
+        self._fed = stream.pipeline()
+        self._pipelines = deque([self._fed])
+        self._closed = False
+        self._putting = False
+        self._diverted = False  # or to be, when a frame has been put
+
+    def divert(self) -> None:
+        """The frames that come from now on go to a new pipeline; one that is being put goes where it was to go."""
+        self._diverted = True
+        if not self._putting:
+            self._divert()
+
+    def close(self) -> None:
+        """carry() returns when all that is in has been handed to the sinks."""
+        self._closed = True
+        self._fed.close()
+
+    async def carry(self) -> None:
+        """Until close()."""
+        while self._pipelines:
+            await self._pipelines[0].run()
+            self._pipelines.popleft()
+
+    def discard(self) -> None:
+        """Drops what a carry() that was cancelled has left."""
+        self.close()
+        for pipeline in self._pipelines:
+            pipeline.discard()
 
     def offer(self, frame: Frame) -> None:
         self._see(frame)
-        self._pipeline.offer(frame, self._counts.open(captured_at=frame.captured_at))
+        self._fed.offer(frame, self._counts.open(captured_at=frame.captured_at))
 
     async def put(self, frame: Frame) -> None:
         self._see(frame)
-        await self._pipeline.put(frame, self._counts.open())  # when a file was recorded says nothing of us
+        self._putting = True
+        try:
+            await self._fed.put(frame, self._counts.open())  # when a file was recorded says nothing of us
+        finally:
+            self._putting = False
+            self._divert()
+
+    def _divert(self) -> None:
+        if not self._diverted or self._closed:
+            return
+        self._diverted, before = False, self._fed
+        self._fed = self._stream.pipeline()
+        self._pipelines.append(self._fed)
+        before.close()
 
     def _see(self, frame: Frame) -> None:
         self._video.size = frame.width, frame.height
         if not self._began:
             self._began = True
-            log.info("%s: frames are coming", self._pipeline.name)
+            log.info("%s: frames are coming", self._stream.name)
 
     def fail(self, error: Exception) -> None:
         self._counts.open().fail(type(error).__name__)
-        self._pipeline.report("a frame that cannot be read", error)
+        self._fed.report("a frame that cannot be read", error)
 
     def skip(self, reason: str) -> None:
         self._counts.open().skip(reason)

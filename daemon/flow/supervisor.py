@@ -22,7 +22,9 @@ HEALTHY_S = 10.0
 TOLD_AGAIN_S = 3600.0
 REFUSED_DELAY_S = 300.0  # cameras lock an account after a few wrong passwords, most for half an hour
 
-State = Literal["connecting", "standby", "running", "starving", "stalled", "waiting", "ended", "stopped", Waits]
+State = Literal[
+    "connecting", "standby", "running", "starving", "stalled", "waiting", "paused", "ended", "stopped", Waits
+]
 """`standby` and `stalled` are a consumer's alone (daemon/kafka/consumer.py)."""
 
 
@@ -64,11 +66,14 @@ class Supervisor(Generic[R]):
         self._attempts = 0  # in vain, since frames last came
         self._next_attempt: float | None = None  # time.monotonic()
         self._ended = False
+        self._paused = False
         self._stopping = asyncio.Event()
         self._received_before = 0
 
     @property
     def state(self) -> State:
+        if self._paused:
+            return "paused"
         if self._ended:
             return "stopped" if self._stopping.is_set() else "ended"
         if self._next_attempt is not None:
@@ -134,6 +139,17 @@ class Supervisor(Generic[R]):
         """Ends the source and every wait; run() returns when what is under way has gone to the sinks."""
         self._stopping.set()
         self.stream.stop()
+
+    def pause(self) -> None:
+        """As stop(), or in the place of a run(), until resume()."""
+        self._paused = True
+        self.stop()
+
+    def resume(self) -> None:
+        """run() may be called once more, if it has been; not while it runs."""
+        self._paused = self._ended = False
+        self._error = None
+        self._stopping.clear()
 
     async def _run_once(self) -> Exception | None:
         """What made it fail; None: it came to its end."""

@@ -27,7 +27,10 @@ from processors.types import BodyId, Box, Label, Processor, Sample, TrackId
 
 
 class Plan:
-    """`journals`: a folder for what must outlive a crash; None: nothing does."""
+    """`journals`: a folder for what must outlive a crash; None: nothing does.
+
+    `shots`, `timing`: where the figures go on that a plan before this one began.
+    """
 
     def __init__(
         self,
@@ -35,13 +38,16 @@ class Plan:
         processors: BaseModel,
         models: ModelStore,
         journals: Path | None = None,
+        *,
+        shots: Counts | None = None,
+        timing: Timing | None = None,
     ) -> None:
-        self.shots = Counts()
+        self.shots = shots or Counts()
         """Of the tracks' shots that no frame waited for."""
         self.looks = LookCounts()
         self._settings = settings
         self._journals = journals
-        self.timing = Timing()
+        self.timing = timing or Timing()
         built = build(settings.chain, by_processor(processors, settings.processors), models)
         self._makes = Chain(built).makes
         timed = [self.timing.timed(name, one) for name, one in zip(settings.chain, built, strict=True)]

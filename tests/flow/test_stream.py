@@ -349,3 +349,115 @@ async def test_no_task_is_left(lane: Lane) -> None:
     with pytest.raises(SourceError):
         await stream_of(putting(3, then=SourceError()), lane, CollectingSink()).run()
     assert asyncio.all_tasks() == before
+
+
+class Marked:
+    """Work whose records tell its run's name and order: what began, each frame, what ended."""
+
+    in_order = False
+    aside = None
+
+    def __init__(self, name: str, log: list[str], work: Callable[[Frame], object] | None = None) -> None:
+        self._name = name
+        self._log = log
+        self._work = work or (lambda _: None)
+
+    def _record(self, what: str) -> list[Record]:
+        return [Record("door", f"{self._name} {what}".encode())]
+
+    def begin(self) -> list[Record]:
+        return self._record("begins")
+
+    def look(self, frame: Frame, turn: int) -> Sample:
+        self._work(frame)
+        return Sample(frame)
+
+    def tell(self, sample: Sample, *, live: bool = False) -> list[Record]:
+        return self._record(str(sample.frame.index))
+
+    def end(self) -> list[Record]:
+        return self._record("ends")
+
+    def settle(self) -> None:
+        self._log.append(self._name)
+
+
+def told(name: str, indices: range) -> list[bytes]:
+    return [f"{name} {what}".encode() for what in ("begins", *indices, "ends")]
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_change_of_the_work_goes_on_with_the_same_source(lane: Lane, live: bool) -> None:
+    settled: list[str] = []
+    sink, other = CollectingSink(), CollectingSink()
+
+    async def script(feed: Feed) -> None:
+        for index in range(20):
+            if index == 8:
+                stream.change(lambda _: Marked("new", settled), [other], WORKERS)
+            if live:
+                feed.offer(frame(index))
+                await until(lambda: stream.counts.pending == 0)
+            else:
+                await feed.put(frame(index))
+
+    source = ScriptedSource(script)
+    stream = Stream("door", source, lambda _: Marked("old", settled), lane, [sink], WORKERS)
+    await stream.run()
+    assert sink.values == told("old", range(8))
+    assert other.values == told("new", range(8, 20))
+    assert settled == ["old", "new"]
+    assert source.runs == 1
+    assert (stream.counts.received, stream.counts.acknowledged) == (20, 20)
+
+
+async def test_a_frame_that_waits_for_room_goes_to_the_work_that_it_came_for(lane: Lane) -> None:
+    gate = Gate()
+    sink = CollectingSink()
+    settled: list[str] = []
+    stream = Stream("door", putting(6), lambda _: Marked("old", settled, gate), lane, [sink], 1)
+    running = asyncio.create_task(stream.run())
+    await gate.reached_by(1)
+    await until(lambda: stream.counts.received == 3)  # one at work, one in the inbox, one that waits for room
+    stream.change(lambda _: Marked("new", settled), [sink], 1)
+    gate.opened.set()
+    await running
+    assert sink.values == told("old", range(3)) + told("new", range(3, 6))
+    assert stream.counts.acknowledged == 6
+
+
+async def test_of_several_changes_at_once_each_has_its_turn_and_a_stop_ends_all(lane: Lane) -> None:
+    settled: list[str] = []
+    sink = CollectingSink()
+    stream = Stream("door", ScriptedSource(for_ever), lambda _: Marked("0", settled), lane, [sink], WORKERS)
+    running = asyncio.create_task(stream.run())
+    await until(lambda: stream.counts.acknowledged > 3)
+    for name in ("1", "2", "3"):
+        stream.change(lambda _, name=name: Marked(name, settled), [sink], WORKERS)  # type: ignore[misc]
+    await until(lambda: b"3 begins" in sink.values)
+    stream.stop()
+    await running
+    order = [value for value in sink.values if not value.split()[1].isdigit()]
+    names = list(dict.fromkeys(value.split()[0] for value in order))
+    assert names[0] == b"0" and names[-1] == b"3"
+    assert order == [part for name in names for part in (name + b" begins", name + b" ends")]
+    counts = stream.counts
+    assert counts.pending == 0
+    assert counts.received == counts.acknowledged + counts.dropped.total()
+
+
+async def test_a_cancelled_run_drops_what_waits_for_a_change(lane: Lane) -> None:
+    gate = Gate()
+    settled: list[str] = []
+    sink = CollectingSink()
+    stream = Stream("door", offering(5), lambda _: Marked("old", settled, gate), lane, [sink], 1)
+    running = asyncio.create_task(stream.run())
+    await gate.reached_by(1)
+    stream.change(lambda _: Marked("new", settled), [sink], 1)
+    await until(lambda: stream.counts.received == 5)
+    running.cancel()
+    gate.opened.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert stream.counts.pending == 0
+    assert stream.counts.dropped[STOPPED] >= 1
