@@ -4,6 +4,7 @@ import argparse
 import importlib.metadata
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 DEFAULT_CHAIN = "face-detector,face-fitter"
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"visaged {importlib.metadata.version('visaged')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run the daemon on a configuration")
+    run = commands.add_parser("run", help="run the daemon on a configuration; SIGHUP: read its streams again")
     run.add_argument("config", type=Path, help="a YAML file; VISAGED_ variables win over it")
     run.set_defaults(run=_run)
 
@@ -158,7 +159,7 @@ def _run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     from daemon.commands.run import main
 
-    return main(config)
+    return main(config, partial(load, arguments.config))
 
 
 def _check(arguments: argparse.Namespace) -> int:

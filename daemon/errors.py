@@ -3,6 +3,10 @@
 VisagedError
 ├── ConfigError            the configuration says something that cannot be: exit status 2, nothing was started
 ├── StateInUse             another daemon has the state_dir, and did not give it up in time
+├── RegistryError          what was wanted at run time could not be kept: nothing was changed
+├── UnknownStream          no stream has this id
+├── Conflict               what was asked for does not go together with what is
+├── PreconditionFailed     it is not as the one who asked believes: nothing was changed
 ├── SourceError            a source ended or could not be opened; the supervisor tries again
 │   ├── SourceSpent        a file has been read up to what cannot be: read again, it would bring the same again
 │   ├── SourceEnded        a live source said it was over, which for a live source is a disconnect
@@ -44,6 +48,25 @@ class ConfigError(VisagedError):
 
 class StateInUse(VisagedError):
     """Another daemon keeps its state in the folder."""
+
+
+class RegistryError(VisagedError):
+    """A stream that is wanted cannot be kept."""
+
+
+class UnknownStream(VisagedError):
+    """There is no such stream."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"No stream has the id {stream[:100]}")
+
+
+class Conflict(VisagedError):
+    """It cannot be now, or not here."""
+
+
+class PreconditionFailed(VisagedError):
+    """Another has been there first."""
 
 
 class SourceError(VisagedError):

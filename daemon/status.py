@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from daemon.flow.delivery import Delivery
@@ -74,22 +73,26 @@ def _stream(supervisor: Supervisor[Stream], workers: int) -> dict[str, Any]:
     video, shots, looks = stream.video, stream.shots, stream.looks
     width, height = video.size or (None, None)
     growth = stream.counts.history.growth(SHORT_S)
-    return _supervised(supervisor, workers) | {
-        "video": {
-            "codec": video.codec,
-            "width": width,
-            "height": height,
-            "fps": None if growth is None else _rounded(growth.rate(RECEIVED)),
-            "cpu_seconds": _rounded(video.cpu_seconds),
-        },
-        "looks": {"made": dict(looks.looks), "predicted": dict(looks.predictions)},
-        "shots": {
-            "made": shots.acknowledged,
-            "waiting": shots.pending,
-            "shed": dict(shots.dropped),
-            "failed": dict(shots.failed),
-        },
-    }
+    return (
+        {"name": stream.title, "labels": dict(stream.labels)}
+        | _supervised(supervisor, workers)
+        | {
+            "video": {
+                "codec": video.codec,
+                "width": width,
+                "height": height,
+                "fps": None if growth is None else _rounded(growth.rate(RECEIVED)),
+                "cpu_seconds": _rounded(video.cpu_seconds),
+            },
+            "looks": {"made": dict(looks.looks), "predicted": dict(looks.predictions)},
+            "shots": {
+                "made": shots.acknowledged,
+                "waiting": shots.pending,
+                "shed": dict(shots.dropped),
+                "failed": dict(shots.failed),
+            },
+        }
+    )
 
 
 def _consumer(supervisor: "Supervisor[Consumer]", workers: int) -> dict[str, Any]:
@@ -170,18 +173,6 @@ def _rounded(figure: float | None) -> float | None:
 
 def _time(at: float | None) -> str | None:
     return None if at is None else rfc3339(at)
-
-
-def summary(counts: Counts, noun: str) -> str:
-    """E.g. "12 frames, 10 acknowledged, 2 dropped (stopped: 2)"."""
-    ended = {"skipped": counts.skipped, "dropped": counts.dropped, "failed": counts.failed}
-    others = [f"{reasons.total()} {how} ({_listed(reasons)})" for how, reasons in ended.items() if reasons]
-    pending = [f"{counts.pending} pending"] if counts.pending else []
-    return ", ".join([f"{counts.received} {noun}", f"{counts.acknowledged} acknowledged", *others, *pending])
-
-
-def _listed(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason}: {count}" for reason, count in reasons.items())
 
 
 def _counts(counts: Counts) -> dict[str, Any]:

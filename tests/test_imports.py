@@ -24,11 +24,12 @@ MAY_IMPORT = {
 ROOMS = {
     "__main__": "cli",
     "cli": "commands config errors sinks models",
-    "commands": "config http status kafka work flow sources wire simulator pictures prepare logs errors "
+    "commands": "config http status control kafka work flow sources wire simulator pictures prepare logs errors "
     "sinks processors models",
-    "config": "http kafka work sources errors sinks processors",
+    "config": "http control kafka work sources errors sinks processors",
     "http": "status flow wire errors processors",
     "status": "kafka flow wire",
+    "control": "work flow sources wire errors models",
     "kafka": "work flow wire pictures errors sinks processors",
     "work": "flow sources wire errors sinks processors models",
     "flow": "sources errors sinks processors models",

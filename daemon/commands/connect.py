@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from daemon.config.explain import Key, Mistake
-from daemon.config.model import Config, StreamSettings
+from daemon.config.model import Config
+from daemon.control.settings import StreamSettings
 from daemon.errors import SourceError
 from daemon.sources import make_source
 from daemon.sources.url import redacted, scheme_of

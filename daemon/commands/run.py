@@ -10,18 +10,26 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from daemon.commands.store import model_store
+from daemon.config.contradictions import contradictions_of
+from daemon.config.load import changed_keys
 from daemon.config.model import Config
-from daemon.errors import EngineStuck
+from daemon.control.build import Builder
+from daemon.control.reconciler import Reconciler
+from daemon.control.registry import FileRegistry
+from daemon.control.run_time import RunTime
+from daemon.control.wanted import Wanted
+from daemon.errors import ConfigError, EngineStuck
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine
 from daemon.flow.overview import Overview
-from daemon.flow.stream import Stream
+from daemon.flow.receipts import summary
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import Timing
 from daemon.http.metrics import Metrics
@@ -32,10 +40,11 @@ from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.logs import BoundedFormatter
 from daemon.prepare import prepare
 from daemon.sources import make_source
-from daemon.status import Status, summary
+from daemon.status import Status
 from daemon.work.plan import Plan
 from daemon.work.settings import WorkSettings
 from daemon.work.state import StateDir
+from models.errors import ModelError
 from processors.chain import Chain
 from processors.matcher import Matcher
 from processors.registry import build
@@ -54,17 +63,20 @@ ENGINE_SHARE = 0.1  # of it is for the last work of the workers
 LAST_S = 5.0  # after stop_timeout the process ends, whatever is left
 ONE_SIGNAL_S = 1.0  # in which a second signal is the first again, as of a supervisor that tells the group as well
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+REGISTRY = "streams.json"  # in state_dir
+READ_AGAIN = frozenset({"streams", "defaults"})  # of the configuration, at SIGHUP
 CLOSING_S = 4.0  # that a sink whose broker is away may take to close, when its time to write is over
 
 
-def main(config: Config) -> int:
+def main(config: Config, read: Callable[[], Config]) -> int:
     """Runs until SIGTERM or SIGINT, or until all that was to be read has been.
 
-    A second signal, more than a second after the first, ends at once.
+    A second signal, more than a second after the first, ends at once. At SIGHUP `read` is called for the configuration
+    as it is now.
     """
     prepare()
     log_to_stderr(config.log.level)
-    asyncio.run(_run_until_signal(config))
+    asyncio.run(_run_until_signal(config, read))
     return 0
 
 
@@ -76,8 +88,8 @@ def log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
-async def _run_until_signal(config: Config) -> None:
-    stop = asyncio.Event()
+async def _run_until_signal(config: Config, read: Callable[[], Config]) -> None:
+    stop, app = asyncio.Event(), App(config, read)
     stopping_since = math.inf
 
     def on_signal(number: signal.Signals) -> None:
@@ -96,12 +108,16 @@ async def _run_until_signal(config: Config) -> None:
     def heard(number: int, _: FrameType | None) -> None:
         loop.call_soon_threadsafe(on_signal, signal.Signals(number), context=context)
 
-    for number in STOPPING:
-        signal.signal(number, heard)
+    def told_to_read(_: int, __: FrameType | None) -> None:
+        loop.call_soon_threadsafe(app.read_soon, context=context)
+
+    handlers = {signal.SIGHUP: told_to_read} | dict.fromkeys(STOPPING, heard)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     try:
-        await App(config).run(stop)
+        await app.run(stop)
     finally:
-        for number in STOPPING:  # the first again must not kill the process as it ends, without a loop
+        for number in handlers:  # the first again must not kill the process as it ends, without a loop
             signal.signal(number, signal.SIG_IGN)
 
 
@@ -120,8 +136,11 @@ def _end_at_the_latest(seconds: float) -> None:
 class App:
     """The daemon of a configuration. Belongs to the event loop's thread."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, read: Callable[[], Config] | None = None) -> None:
+        """`read`: gives the configuration as it is when it is called; None: it stays as it is."""
         self._config = config
+        self._read = read
+        self._to_read = asyncio.Event()
         self._models = model_store(config)
         self._workers = config.engine.workers or os.cpu_count() or 1
         self._engine = Engine(self._workers, config.engine.hang_timeout)
@@ -137,10 +156,23 @@ class App:
             for name, sink in config.sinks.items()
         }
         self._state = None if config.state_dir is None else StateDir(config.state_dir)
-        self._supervisors: dict[str, Supervisor[Stream]] = {}
+        builder = Builder(
+            self._engine,
+            self._aside,
+            self._models,
+            config.processors,
+            self._deliveries,
+            self._folder("tracks", "streams"),
+        )
+        self._run_time = RunTime(config.defaults, partial(contradictions_of, sinks=config.sinks))
+        registry = None if config.state_dir is None else FileRegistry(config.state_dir / REGISTRY)
+        self._reconciler = Reconciler(builder, config.stop_timeout * (1 - FLUSH_SHARE))
+        self._wanted = Wanted(builder, self._reconciler, registry, self._run_time.accept, make_source, 200)
         self._consumers: dict[str, Supervisor[Consumer]] = {}
         self._http_timing = Timing()
-        self.overview = Overview(self._engine, self._supervisors, self._consumers, self._deliveries, self._http_timing)
+        self.overview = Overview(
+            self._engine, self._reconciler.supervisors, self._consumers, self._deliveries, self._http_timing
+        )
         self.status = Status(self.overview)
         self._stopping: asyncio.Event | None = None
         self._loaded = False
@@ -175,9 +207,9 @@ class App:
                 cleanup.push_async_callback(self._stop_http)
             if self._state is not None:
                 await self._state.hold(self._config.stop_timeout, stop)
-            streams = await asyncio.to_thread(self._plans, self._config.streams, "streams")
-            consumers = await asyncio.to_thread(self._plans, self._config.consumers, "consumers")
-            self._supervisors |= {name: self._supervised(name, plan) for name, plan in streams.items()}
+            consumers = await asyncio.to_thread(self._plans, self._config.consumers)
+            cleanup.push_async_callback(self._wanted.close)
+            await self._wanted.begin(self._config.streams)
             self._consumers |= {name: self._supervised_consumer(name, plan) for name, plan in consumers.items()}
             self._loaded = True
             if self.http is not None:
@@ -218,18 +250,41 @@ class App:
     async def _close_engine(self) -> None:
         await self._engine.close(self._left() + ENGINE_SHARE * self._config.stop_timeout)
 
-    def _plans(self, settings: Mapping[str, WorkSettings], kind: str) -> Mapping[str, Plan]:
-        folder = self._config.state_dir
-        journals = None if folder is None else folder / "tracks" / kind
-        processors = self._config.processors
+    def read_soon(self) -> None:
+        """The configuration, in a thread; asked for again meanwhile, once more after that."""
+        self._to_read.set()
+
+    async def _read_when_told(self, read: Callable[[], Config]) -> None:
+        while True:
+            await self._to_read.wait()
+            self._to_read.clear()
+            try:
+                await self._read_again(await asyncio.to_thread(read))
+            except (ConfigError, ModelError) as err:
+                log.error("SIGHUP: nothing was changed, as the configuration has mistakes:\n%s", err)
+
+    async def _read_again(self, config: Config) -> None:
+        """Raises ConfigError and ModelError, and has changed nothing then."""
+        for name, stream in config.streams.items():
+            if new := [sink for sink in stream.sinks or () if sink not in self._deliveries]:
+                raise ConfigError(f"streams.{name}.sinks: a new sink needs a restart: {', '.join(new)}")
+        self._run_time.defaults = config.defaults
+        await self._wanted.read_again(config.streams)
+        for key in changed_keys(self._config, config):
+            if key[0] not in READ_AGAIN:
+                log.warning("SIGHUP: %s has changed: that needs a restart", ".".join(key))
+        log.info("SIGHUP: the configuration was read again: %d streams", len(config.streams))
+
+    def _folder(self, *below: str) -> Path | None:
+        """In state_dir."""
+        return None if self._config.state_dir is None else self._config.state_dir.joinpath(*below)
+
+    def _plans(self, settings: Mapping[str, WorkSettings]) -> Mapping[str, Plan]:
+        journals, processors = self._folder("tracks", "consumers"), self._config.processors
         return {name: Plan(work, processors, self._models, journals) for name, work in settings.items()}
 
     def _sinks_of(self, settings: WorkSettings) -> Sequence[Delivery]:
         return [self._deliveries[sink] for sink in settings.sinks or self._deliveries]
-
-    def _supervised(self, name: str, plan: Plan) -> Supervisor[Stream]:
-        sinks = self._sinks_of(self._config.streams[name])
-        return Supervisor(self._stream(name, plan), partial(_obstacles, sinks))
 
     def _supervised_consumer(self, name: str, plan: Plan) -> "Supervisor[Consumer]":
         sinks, consumer = self._sinks_of(self._config.consumers[name]), self._consumer(name, plan)
@@ -238,21 +293,6 @@ class App:
             return [consumer.error] if consumer.error else _obstacles(sinks)
 
         return Supervisor(consumer, obstacles)
-
-    def _stream(self, name: str, plan: Plan) -> Stream:
-        settings = self._config.streams[name]
-        return Stream(
-            name,
-            make_source(settings, name),
-            partial(plan.work, name),
-            self._engine.lane(name, settings.weight),
-            self._sinks_of(settings),
-            settings.window or self._workers,
-            aside=self._aside,
-            shots=plan.shots,
-            looks=plan.looks,
-            timing=plan.timing,
-        )
 
     def _consumer(self, name: str, plan: Plan) -> "Consumer":
         from daemon.kafka.at_least_once import AtLeastOnce  # with aiokafka, which only those load who use it
@@ -284,18 +324,22 @@ class App:
         """Runs streams and sinks; the sinks outlive the streams, which end first at a stop."""
         async with asyncio.TaskGroup() as sinks:
             watching = [sinks.create_task(self._engine.watch()), sinks.create_task(self.overview.run())]
+            if self._read is not None:
+                watching.append(sinks.create_task(self._read_when_told(self._read)))
             writing = [sinks.create_task(delivery.run()) for delivery in self._deliveries.values()]
             async with asyncio.TaskGroup() as streams:
-                supervisors: list[Supervisor[Any]] = [*self._supervisors.values(), *self._consumers.values()]
-                running = [streams.create_task(supervisor.run()) for supervisor in supervisors]
-                await self._until_stopped(stop, running)
+                consuming = [streams.create_task(consumer.run()) for consumer in self._consumers.values()]
+                reconciling = streams.create_task(self._reconciler.run())
+                await self._until_stopped(stop, [*consuming, streams.create_task(self._reconciler.until_idle())])
                 self._deadline = time.monotonic() + self._config.stop_timeout * (1 - ENGINE_SHARE)
-                for supervisor in supervisors:
-                    supervisor.stop()
-                if running:
-                    _, late = await asyncio.wait(running, timeout=self._config.stop_timeout * (1 - FLUSH_SHARE))
-                    for task in late:
-                        task.cancel()
+                self._reconciler.stop()
+                for consumer in self._consumers.values():
+                    consumer.stop()
+                _, late = await asyncio.wait(
+                    [*consuming, reconciling], timeout=self._config.stop_timeout * (1 - FLUSH_SHARE)
+                )
+                for task in late:
+                    task.cancel()
             await asyncio.gather(self._stop_http(), self._close_sinks(writing))
             for task in watching:
                 task.cancel()
@@ -314,7 +358,7 @@ class App:
 
     def _report(self) -> None:
         """What became of everything, for those whom /status can no longer tell."""
-        supervisors: Mapping[str, Supervisor[Any]] = {**self._supervisors, **self._consumers}
+        supervisors: Mapping[str, Supervisor[Any]] = {**self._reconciler.supervisors, **self._consumers}
         streams = {name: supervisor.stream.counts for name, supervisor in supervisors.items()}
         records = {name: delivery.counts for name, delivery in self._deliveries.items()}
         for noun, counted in (("frames", streams), ("records", records)):

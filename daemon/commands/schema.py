@@ -11,7 +11,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from daemon.config.explain import bare, sections, tag_of
-from daemon.config.model import Config, StreamDefaults
+from daemon.config.model import Config
+from daemon.control.settings import StreamDefaults
 from daemon.wire.codec import encode
 from daemon.work.settings import ProcessorSettings
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from daemon.config.explain import Key, Mistake
 from daemon.config.model import Config
-from daemon.errors import ConfigError, nearest
+from daemon.control.settings import StreamSettings
+from daemon.errors import ConfigError, Problem, nearest
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from daemon.work.settings import PLACES, Often, WorkSettings, in_order_of_work, is_detector, mistakes_of_chain
@@ -24,9 +25,7 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
         yield from _mistakes_of_access(config.http)
     sinks, clusters = _names("sinks", config.sinks, wrong), _names("clusters", config.clusters, wrong)
     for name, stream in config.streams.items():
-        key = ("streams", name)
-        yield from _mistakes_of_tracking(key, stream)
-        yield from _mistakes_of_sinks(key, stream.sinks, sinks)
+        yield from _mistakes_of_stream(("streams", name), stream, sinks)
     for name, sink in config.sinks.items():
         if isinstance(sink, KafkaSettings):
             yield from _mistakes_of_cluster(("sinks", name), sink.cluster, clusters)
@@ -51,6 +50,17 @@ def _mistakes_of_access(http: HttpSettings) -> Iterator[Mistake]:
             http.tls.context()
         except ConfigError as err:
             yield ("http", "tls"), str(err)
+
+
+def contradictions_of(_: str, stream: StreamSettings, sinks: Collection[str]) -> Iterator[Problem]:
+    """Of a stream that does not come from the file; `sinks`: those that there are."""
+    for key, message in _mistakes_of_stream((), stream, sinks):
+        yield Problem(key, message[0].upper() + message[1:], "value_error")
+
+
+def _mistakes_of_stream(key: Key, stream: StreamSettings, sinks: Collection[str] | None) -> Iterator[Mistake]:
+    yield from _mistakes_of_tracking(key, stream)
+    yield from _mistakes_of_sinks(key, stream.sinks, sinks)
 
 
 def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Collection[str] | None:

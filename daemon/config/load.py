@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from configs.section import Section
 from daemon.config.contradictions import contradictions
 from daemon.config.explain import PUT_IN, Key, Mistake, explain, is_put_in, kind_of, walk
 from daemon.config.fill import filled
@@ -55,6 +56,20 @@ def _is_of_defaults(mistake: Mistake, others: Iterable[Mistake]) -> bool:
 def _shown(mistake: Mistake, put_in: Collection[Key]) -> Mistake:
     key, message = mistake
     return key, PUT_IN if len(key) > 2 and is_put_in(key, put_in) else message
+
+
+def changed_keys(before: Section, after: Section, above: Key = ()) -> Iterator[Key]:
+    """The settings that differ, each by its own key; an entry that is of one of them alone by the entry's."""
+    for name in type(before).model_fields:
+        mine, others = getattr(before, name), getattr(after, name)
+        if mine == others:
+            continue
+        if isinstance(mine, Section) and type(mine) is type(others):
+            yield from changed_keys(mine, others, (*above, name))
+        elif isinstance(mine, dict) and isinstance(others, dict):
+            yield from ((*above, name, key) for key in {**mine, **others} if mine.get(key) != others.get(key))
+        else:
+            yield (*above, name)
 
 
 def refusal(path: Path | None, mistakes: Iterable[Mistake]) -> ConfigError:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
-from pydantic import BaseModel, Field, create_model, field_validator, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -15,12 +15,10 @@ from pydantic_settings import (
 )
 
 from configs.section import Section
+from daemon.control.settings import StreamDefaults, StreamSettings, with_defaults
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import ConsumerSettings
-from daemon.sources import SOURCES
-from daemon.sources.settings import SourceSettings
-from daemon.sources.url import REMEDY, parsed
-from daemon.work.settings import ProcessorSettings, WorkSettings, by_processor
+from daemon.work.settings import ProcessorSettings, by_processor
 from sinks import SinkSettings
 from sinks.kafka_settings import KafkaCluster
 
@@ -87,46 +85,6 @@ class ModelSettings(Section):
         return self
 
 
-class StreamSettings(SourceSettings, WorkSettings):
-    @field_validator("source")
-    @classmethod
-    def _can_be_called(cls, source: str) -> str:
-        url = parsed(source)
-        if url is None:
-            return source
-        if url.scheme not in SOURCES:
-            known = ", ".join(f"{known}://" for known in SOURCES if known)
-            raise ValueError(f"expected {known} or a path, got {url.scheme}://")
-        if not url.authority:
-            raise ValueError(f"expected a host after {url.scheme}://")
-        if not url.is_right:
-            raise ValueError(f"expected a host, or a host and a port of 1 to 65535, after {url.scheme}://; {REMEDY}")
-        return source
-
-    @model_validator(mode="after")
-    def _one_login(self) -> "StreamSettings":
-        if self.username is None and self.password is None:
-            return self
-        url = parsed(self.source)
-        if url is None:
-            raise ValueError("expected username and password beside a camera's address, got them beside a path")
-        if url.login:
-            raise ValueError("expected the login in source or in username and password, got both")
-        if self.username is None:
-            raise ValueError("expected a username beside the password, got a password alone")
-        return self
-
-
-StreamDefaults: type[BaseModel] = create_model(
-    "StreamDefaults",
-    __base__=Section,
-    **{  # type: ignore[call-overload]
-        name: (field.annotation, field) for name, field in StreamSettings.model_fields.items() if name != "source"
-    },
-)
-"""All that a stream may take from `defaults`: each key but the source."""
-
-
 def name_in_variables(name: str) -> str:
     """How a name of the user's choice stands in an environment variable, in lower case."""
     return re.sub(r"[^a-z0-9]", "_", name.lower())
@@ -152,24 +110,6 @@ class _Environment(EnvSettingsSource):
         return {name if name in known else names.get(name_in_variables(name), name): of for name, of in entries.items()}
 
 
-def _with_defaults(defaults: Mapping[str, Any], stream: Any) -> Any:
-    """A stream's settings over the defaults. A source that has a login of its own, or needs none, takes none."""
-    if not isinstance(stream, dict):
-        return stream
-    url = parsed(source) if isinstance(source := stream.get("source"), str) else None
-    without = () if url and not url.login else ("username", "password")
-    return _over({key: value for key, value in defaults.items() if key not in without}, stream)
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _over(below[key], value)
-        for key, value in above.items()
-        if isinstance(value, dict) and isinstance(below.get(key), dict)
-    }
-    return {**below, **above, **both}
-
-
 class Config(Section, BaseSettings):
     """The whole configuration."""
 
@@ -188,7 +128,8 @@ class Config(Section, BaseSettings):
     http: HttpSettings | None = Field(HttpSettings(), description="The HTTP services. null: no HTTP.")
     defaults: StreamDefaults = Field(
         StreamDefaults(),
-        description="Settings of all streams: any key of a stream but `source`. A stream's own win, key by key.",
+        description="Settings of all streams: any key of a stream but `source` and `name`. A stream's own win, key by "
+        "key.",
     )
     streams: dict[str, StreamSettings] = Field(
         {}, description="Streams, by an id of your choice. The id is the key of their records."
@@ -233,7 +174,7 @@ class Config(Section, BaseSettings):
         defaults, streams = data.get("defaults"), data.get("streams")
         if not isinstance(defaults, dict) or not isinstance(streams, dict):
             return data
-        return data | {"streams": {name: _with_defaults(defaults, stream) for name, stream in streams.items()}}
+        return data | {"streams": {name: with_defaults(defaults, stream) for name, stream in streams.items()}}
 
     def processor_settings(self) -> Mapping[str, BaseModel]:
         """The processors' settings, by the names in PROCESSORS."""

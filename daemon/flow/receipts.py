@@ -114,6 +114,18 @@ class LookCounts:
             self.predictions.update(predicted)
 
 
+def summary(counts: Counts, noun: str) -> str:
+    """E.g. "12 frames, 10 acknowledged, 2 dropped (stopped: 2)"."""
+    ended = {"skipped": counts.skipped, "dropped": counts.dropped, "failed": counts.failed}
+    others = [f"{reasons.total()} {how} ({_listed(reasons)})" for how, reasons in ended.items() if reasons]
+    pending = [f"{counts.pending} pending"] if counts.pending else []
+    return ", ".join([f"{counts.received} {noun}", f"{counts.acknowledged} acknowledged", *others, *pending])
+
+
+def _listed(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason}: {count}" for reason, count in reasons.items())
+
+
 class Receipt:
     """Ends once, when each of the sinks it was handed to has answered; belongs to the event loop's thread."""
 

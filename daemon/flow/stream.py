@@ -5,7 +5,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daemon.errors import SourceError
 from daemon.flow.engine import Lane
@@ -28,6 +28,16 @@ class Video:
     """Width and height in pixels as it is shown, of the last frame."""
     cpu_seconds: float = 0.0
     """That reading and decoding have taken so far."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """Of a stream's work; they go on when it is replaced by another."""
+
+    shots: Counts = field(default_factory=Counts)
+    """Of the tracks' shots that no frame waited for."""
+    looks: LookCounts = field(default_factory=LookCounts)
+    timing: Timing = field(default_factory=Timing)
 
 
 class Stream:
@@ -97,6 +107,10 @@ class Stream:
         self._work, self._sinks, self._window = work, sinks, window
         if self._feed is not None:
             self._feed.divert()
+
+    def show(self, figures: Figures) -> None:
+        """Those of the work from now on."""
+        self.shots, self.looks, self.timing = figures.shots, figures.looks, figures.timing
 
     def pipeline(self) -> Pipeline:
         """For the frames of a run, or of a part of one."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from daemon.flow.pipeline import Work
-from daemon.flow.receipts import Counts, LookCounts
+from daemon.flow.stream import Figures
 from daemon.flow.timing import Timing
 from daemon.work.documents import Documents, TrackEvents
 from daemon.work.emission import Emission
@@ -27,10 +27,7 @@ from processors.types import BodyId, Box, Label, Processor, Sample, TrackId
 
 
 class Plan:
-    """`journals`: a folder for what must outlive a crash; None: nothing does.
-
-    `shots`, `timing`: where the figures go on that a plan before this one began.
-    """
+    """`journals`: a folder for what must outlive a crash; None: nothing does. `figures`: of a plan before this one."""
 
     def __init__(
         self,
@@ -38,16 +35,12 @@ class Plan:
         processors: BaseModel,
         models: ModelStore,
         journals: Path | None = None,
-        *,
-        shots: Counts | None = None,
-        timing: Timing | None = None,
+        figures: Figures | None = None,
     ) -> None:
-        self.shots = shots or Counts()
-        """Of the tracks' shots that no frame waited for."""
-        self.looks = LookCounts()
+        figures = figures or Figures()
+        self.shots, self.looks, self.timing = figures.shots, figures.looks, figures.timing
         self._settings = settings
         self._journals = journals
-        self.timing = timing or Timing()
         built = build(settings.chain, by_processor(processors, settings.processors), models)
         self._makes = Chain(built).makes
         timed = [self.timing.timed(name, one) for name, one in zip(settings.chain, built, strict=True)]

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.commands.run import App
+from daemon.commands.run import REGISTRY, App
 from daemon.config.model import Config
-from daemon.errors import StateInUse
+from daemon.control.registry import FileRegistry
+from daemon.errors import ConfigError, StateInUse
 from daemon.work.plan import Plan
 from daemon.work.state import StateDir
 from sinks.base import Record, SinkError
@@ -85,13 +86,13 @@ async def test_ready_is_when_the_streams_models_are_loaded_and_no_longer_when_it
 ) -> None:
     loading, loaded, stop = threading.Event(), threading.Event(), asyncio.Event()
 
-    def load(*_: object) -> Plan:
+    def load(*args: Any, **figures: Any) -> Plan:
         loading.set()
         loaded.wait()
-        return plan(*_)  # type: ignore[arg-type]
+        return plan(*args, **figures)
 
     plan = Plan
-    monkeypatch.setattr("daemon.commands.run.Plan", load)
+    monkeypatch.setattr("daemon.control.build.Plan", load)
     monkeypatch.setattr("daemon.commands.run.services", lambda _: {})
     app = App(configured(http={"port": 0}, stop_timeout=5, streams=silent))
     running = asyncio.create_task(app.run(stop))
@@ -158,3 +159,90 @@ async def test_a_consumer_without_brokers_is_told_by_readyz_where_that_is_wanted
     await running
     assert found == status
     assert ("frames" in detail) == needs
+
+
+class Read:
+    """A configuration file that changes."""
+
+    def __init__(self, config: Config) -> None:
+        self.config: Config | ConfigError = config
+        self.times = 0
+
+    def __call__(self) -> Config:
+        self.times += 1
+        time.sleep(0.02)
+        if isinstance(self.config, ConfigError):
+            raise self.config
+        return self.config
+
+
+async def test_sighup_changes_the_streams_and_names_what_needs_a_restart(
+    silent: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = silent["silent"]
+    sinks = {"sinks": {"out": {"type": "stdout"}}, "stop_timeout": 5}
+    first = configured(streams={"door": stream, "yard": stream}, **sinks)
+    read = Read(first)
+    app, stop = App(first, read), asyncio.Event()
+    running = asyncio.create_task(app.run(stop))
+    await until(lambda: running.done() or set(app.status()["streams"]) == {"door", "yard"})
+    door = app.overview.streams["door"]
+
+    read.config = ConfigError("my.yaml:3: streams.door.fps: expected a number, got text")
+    app.read_soon()
+    await until(lambda: "nothing was changed" in caplog.text)
+    assert "my.yaml:3" in caplog.text
+    other = {"sinks": {"out": {"type": "stdout"}, "new": {"type": "stdout"}}}
+    read.config = configured(streams={"gate": stream | {"sinks": ["new"]}}, **(sinks | other))
+    app.read_soon()
+    await until(lambda: "streams.gate.sinks: a new sink needs a restart: new" in caplog.text)
+    assert set(app.status()["streams"]) == {"door", "yard"}
+
+    changed = {"door": stream | {"paused": True, "labels": {"site": "depot"}}, "gate": stream}
+    read.config = configured(streams=changed, engine={"workers": 2}, **(sinks | other))
+    app.read_soon()
+    await until(lambda: set(app.status()["streams"]) == {"door", "gate"})
+    await until(lambda: app.status()["streams"]["door"]["state"] == "paused")
+    assert app.status()["streams"]["door"]["labels"] == {"site": "depot"}
+    assert app.overview.streams["door"] is door
+    told = [record.message for record in caplog.records if "needs a restart" in record.message]
+    assert "SIGHUP: engine.workers has changed: that needs a restart" in told
+    assert "SIGHUP: sinks.new has changed: that needs a restart" in told
+
+    before = read.times
+    for _ in range(500):
+        app.read_soon()
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.2)
+    assert read.times - before <= 4
+    stop.set()
+    await running
+
+
+async def test_streams_of_the_registry_run_after_a_restart_beside_the_file_s(
+    silent: dict[str, Any], tmp_path: Path
+) -> None:
+    stored = {"settings": silent["silent"], "revision": "1"}
+    await asyncio.to_thread(FileRegistry(tmp_path / REGISTRY).put, "yard", stored)
+    others = {"sinks": {"out": {"type": "stdout"}}, "state_dir": tmp_path, "stop_timeout": 5}
+    app, stop = App(configured(streams={"door": silent["silent"]}, **others)), asyncio.Event()
+    running = asyncio.create_task(app.run(stop))
+    await until(lambda: running.done() or set(app.status()["streams"]) == {"door", "yard"})
+    stop.set()
+    await running
+
+
+async def test_without_http_a_paused_stream_keeps_the_daemon_and_the_end_of_all_ends_it(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.zeros((48, 64, 3), np.uint8))
+    pictures = {"source": str(tmp_path), "chain": ["face-detector"]}
+    first = configured(streams={"a": pictures, "b": pictures | {"paused": True}}, sinks={"out": {"type": "stdout"}})
+    read = Read(first)
+    app = App(first, read)
+    running = asyncio.create_task(app.run(asyncio.Event()))
+    await until(lambda: bool(app.status()["streams"]) and app.status()["streams"]["a"]["state"] == "ended")
+    await asyncio.sleep(0.05)
+    assert not running.done()
+    read.config = configured(streams={"a": pictures, "b": pictures}, sinks={"out": {"type": "stdout"}})
+    app.read_soon()
+    await asyncio.wait_for(running, 10)
+    assert app.status()["streams"]["b"]["frames"]["acknowledged"] == 1

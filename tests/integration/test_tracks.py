@@ -144,6 +144,39 @@ async def test_a_stop_lets_all_leave(camera: Camera, tmp_path: Path) -> None:
     check_contract(documents_and_events(tmp_path)[1])
 
 
+async def test_a_change_of_the_work_and_a_pause_at_run_time_let_all_leave(camera: Camera, tmp_path: Path) -> None:
+    config = configuration(camera.url("hall"), tmp_path, ["face-detector"], state_dir=tmp_path / "state")
+    door = config["streams"]["hall"]
+    changes = iter([door | {"emit": "objects"}, door | {"emit": "objects", "paused": True}])
+
+    def read() -> Config:
+        return Config(**config | {"streams": {"hall": next(changes)}})
+
+    def open_tracks() -> set[str]:
+        events = documents_and_events(tmp_path)[1]
+        appeared, left = (
+            {event["track"]["id"] for event in events if event["event"] == what} for what in ("appeared", "left")
+        )
+        return appeared - left
+
+    def runs() -> list[str]:
+        return list(dict.fromkeys(document["stream"]["run"] for document in documents_and_events(tmp_path)[0]))
+
+    app, stop = App(Config(**config), read), asyncio.Event()
+    running = asyncio.create_task(app.run(stop))
+    await until(lambda: bool(open_tracks()))
+    app.read_soon()
+    await until(lambda: len(runs()) == 2 and bool(open_tracks()))
+    assert app.status()["streams"]["hall"]["restarts"] == 0
+    app.read_soon()
+    await until(lambda: app.status()["streams"]["hall"]["state"] == "paused" and not open_tracks())
+    await until(lambda: not list((tmp_path / "state" / "tracks").rglob("*.jsonl")))
+    check_contract(documents_and_events(tmp_path)[1])
+    stop.set()
+    await asyncio.wait_for(running, 15)
+    assert app.status()["streams"]["hall"]["frames"]["pending"] == 0
+
+
 async def test_a_lost_camera_lets_all_leave(camera: Camera, tmp_path: Path) -> None:
     app, stop = App(Config(**configuration(camera.url("hall"), tmp_path, ["face-detector"]))), asyncio.Event()
     running = asyncio.create_task(app.run(stop))

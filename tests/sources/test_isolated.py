@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from daemon.config.model import StreamSettings
+from daemon.control.settings import StreamSettings
 from daemon.errors import DamagedImage, ImageTooLarge, SourceError
 from daemon.flow.engine import Engine
 from daemon.flow.stream import Stream

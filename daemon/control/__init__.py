@@ -1,0 +1,1 @@
+"""What is wanted and what runs: the one reconciler makes them equal."""

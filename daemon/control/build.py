@@ -1,0 +1,136 @@
+"""Makes of a stream's settings what runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from daemon.control.settings import StreamSettings
+from daemon.errors import SourceError
+from daemon.flow.delivery import Delivery
+from daemon.flow.engine import Engine, Lane
+from daemon.flow.pipeline import Work
+from daemon.flow.stream import Figures, Stream
+from daemon.sources import make_source
+from daemon.sources.base import Feed, Source
+from daemon.sources.settings import SourceSettings
+from daemon.work.plan import Plan
+from models.store import ModelStore
+
+MakeSource = Callable[[StreamSettings, str], Source]
+OF_THE_SOURCE = frozenset(SourceSettings.model_fields)
+FOR_PEOPLE = frozenset({"name", "labels", "paused"})
+OF_THE_WORK = frozenset(StreamSettings.model_fields) - OF_THE_SOURCE - FOR_PEOPLE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Built:
+    """A stream that can run; one that is refused runs into the reason each time, where all can see it."""
+
+    settings: StreamSettings | None
+    """None: what is wanted is no stream's settings."""
+    make: MakeSource
+    """What made its source."""
+    source: Source
+    work: Callable[[str], Work]
+    sinks: Sequence[Delivery]
+    window: int
+    weight: float
+    figures: Figures
+    refusal: str | None = None
+    """Why it cannot run."""
+
+    @property
+    def paused(self) -> bool:
+        return self.settings is not None and self.settings.paused
+
+    def has_source_of(self, other: "Built") -> bool:
+        """Whether a run of the other can go on with this one's work."""
+        return self.make == other.make and self._same(other, OF_THE_SOURCE)
+
+    def has_work_of(self, other: "Built") -> bool:
+        return self._same(other, OF_THE_WORK)
+
+    def _same(self, other: "Built", keys: frozenset[str]) -> bool:
+        if self.settings is None or other.settings is None:
+            return False
+        mine, theirs = self.settings, other.settings
+        return all(getattr(mine, key) == getattr(theirs, key) for key in keys)
+
+
+class Builder:
+    """What all streams share."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        aside: Lane,
+        models: ModelStore,
+        processors: BaseModel,
+        deliveries: Mapping[str, Delivery],
+        journals: Path | None,
+    ) -> None:
+        """`aside`: the lane of the shots; `journals`: a folder for what must outlive a crash."""
+        self._engine = engine
+        self._aside = aside
+        self._models = models
+        self._processors = processors
+        self._deliveries = deliveries
+        self._journals = journals
+
+    def build(
+        self, name: str, settings: StreamSettings, before: Built | None = None, make: MakeSource = make_source
+    ) -> Built:
+        """Loads its models, which blocks. Raises ModelError. The figures of the one before go on."""
+        figures = _figures(before)
+        plan = Plan(settings, self._processors, self._models, self._journals, figures)
+        return Built(
+            settings,
+            make,
+            make(settings, name),
+            partial(plan.work, name),
+            [self._deliveries[sink] for sink in settings.sinks or self._deliveries],
+            settings.window or self._engine.workers,
+            settings.weight,
+            figures,
+        )
+
+    def refuse(self, settings: StreamSettings | None, reason: str, before: Built | None = None) -> Built:
+        """What stands in the place of a stream that cannot be built."""
+        refusal = _Refusal(reason)
+        return Built(settings, make_source, refusal, refusal.work, (), 1, 1.0, _figures(before), refusal=reason)
+
+    def stream(self, name: str, built: Built) -> tuple[Stream, Lane]:
+        lane = self._engine.lane(name, built.weight)
+        stream = Stream(
+            name,
+            built.source,
+            built.work,
+            lane,
+            built.sinks,
+            built.window,
+            aside=self._aside,
+            shots=built.figures.shots,
+            looks=built.figures.looks,
+            timing=built.figures.timing,
+        )
+        return stream, lane
+
+
+class _Refusal:
+    """Says why; a source and its work in one."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    async def run(self, _: Feed) -> None:
+        raise SourceError(self._reason)
+
+    def work(self, _: str) -> Work:
+        raise SourceError(self._reason)
+
+
+def _figures(before: Built | None) -> Figures:
+    return Figures() if before is None else before.figures

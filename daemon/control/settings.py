@@ -1,0 +1,91 @@
+"""Settings of a stream; imports nothing heavy, as every command reads it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, StringConstraints, create_model, field_validator, model_validator
+
+from configs.section import Section
+from daemon.sources import SOURCES
+from daemon.sources.settings import SourceSettings
+from daemon.sources.url import REMEDY, parsed
+from daemon.work.settings import WorkSettings
+
+LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,62}$")]
+LabelValue = Annotated[str, StringConstraints(max_length=128)]
+
+
+class StreamSettings(SourceSettings, WorkSettings):
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="What people call it, in any writing. It is shown in /status and goes nowhere else. null: the id.",
+    )
+    labels: dict[LabelName, LabelValue] = Field(
+        {},
+        max_length=32,
+        description="Names and values of your choice, to find streams by: {site: depot, floor: '2'}. They are shown in "
+        "/status and go nowhere else.",
+    )
+    paused: bool = Field(
+        False, description="Whether it is left alone: its source is not connected, and it is `paused` in /status."
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _can_be_called(cls, source: str) -> str:
+        url = parsed(source)
+        if url is None:
+            return source
+        if url.scheme not in SOURCES:
+            known = ", ".join(f"{known}://" for known in SOURCES if known)
+            raise ValueError(f"expected {known} or a path, got {url.scheme}://")
+        if not url.authority:
+            raise ValueError(f"expected a host after {url.scheme}://")
+        if not url.is_right:
+            raise ValueError(f"expected a host, or a host and a port of 1 to 65535, after {url.scheme}://; {REMEDY}")
+        return source
+
+    @model_validator(mode="after")
+    def _one_login(self) -> "StreamSettings":
+        if self.username is None and self.password is None:
+            return self
+        url = parsed(self.source)
+        if url is None:
+            raise ValueError("expected username and password beside a camera's address, got them beside a path")
+        if url.login:
+            raise ValueError("expected the login in source or in username and password, got both")
+        if self.username is None:
+            raise ValueError("expected a username beside the password, got a password alone")
+        return self
+
+
+StreamDefaults: type[BaseModel] = create_model(
+    "StreamDefaults",
+    __base__=Section,
+    **{  # type: ignore[call-overload]
+        name: (field.annotation, field)
+        for name, field in StreamSettings.model_fields.items()
+        if name not in ("source", "name")
+    },
+)
+"""All that a stream may take from `defaults`: each key but the source and the name."""
+
+
+def with_defaults(defaults: Mapping[str, Any], stream: Any) -> Any:
+    """A stream's settings over the defaults. A source that has a login of its own, or needs none, takes none."""
+    if not isinstance(stream, dict):
+        return stream
+    url = parsed(source) if isinstance(source := stream.get("source"), str) else None
+    without = () if url and not url.login else ("username", "password")
+    return _over({key: value for key, value in defaults.items() if key not in without}, stream)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _over(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return {**below, **above, **both}
