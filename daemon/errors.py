@@ -10,12 +10,14 @@ VisagedError
 ├── SourceError            a source ended or could not be opened; the supervisor tries again
 │   ├── SourceSpent        a file has been read up to what cannot be: read again, it would bring the same again
 │   ├── SourceEnded        a live source said it was over, which for a live source is a disconnect
-│   └── CredentialsRefused a camera takes neither user nor password: tried again seldom, as accounts are locked
+│   ├── CredentialsRefused a camera takes neither user nor password: tried again seldom, as accounts are locked
+│   └── AddressRefused     a stream that was added at run time may not call there
 ├── DeadlineExceeded       work was too late and was skipped
 ├── EngineClosed           work came after the engine had stopped
 ├── WorkerHung             work that did not end was given up, with the thread that it is in
 ├── AlwaysHangs            work on an input record that has hung so often that it is not begun again
 ├── EngineStuck            that has happened too often: the process is to be started afresh
+├── TooOften               who asks has asked too often, or for what is being done (`retry_after`, seconds)
 ├── Overloaded             as much is being worked on as is allowed
 ├── InvalidDocument        JSON that is broken, or whose members are (`problems`, each with its place)
 ├── UnreadableRecord       an input record, or a batch of them, that cannot be told apart from its neighbours
@@ -85,6 +87,10 @@ class CredentialsRefused(SourceError):
     """A camera does not let us in."""
 
 
+class AddressRefused(SourceError):
+    """An address that is not to be called."""
+
+
 class DeadlineExceeded(VisagedError):
     """The deadline passed before or while the work was done."""
 
@@ -103,6 +109,14 @@ class AlwaysHangs(VisagedError):
 
 class EngineStuck(VisagedError):
     """Too many workers have hung."""
+
+
+class TooOften(VisagedError):
+    """Asked for more than is done for one who asks."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Overloaded(VisagedError):

@@ -42,6 +42,10 @@ class Status:
             "sinks": {name: _sink(delivery) for name, delivery in overview.sinks.items()},
         }
 
+    def stream(self, name: str) -> dict[str, Any]:
+        """One row of the streams. Raises KeyError."""
+        return _stream(self._overview.streams[name], self._overview.engine.workers)
+
 
 def _engine(engine: Engine) -> dict[str, Any]:
     return {

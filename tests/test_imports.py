@@ -27,9 +27,9 @@ ROOMS = {
     "commands": "config http status control kafka work flow sources wire simulator pictures prepare logs errors "
     "sinks processors models",
     "config": "http control kafka work sources errors sinks processors",
-    "http": "status flow wire errors processors",
+    "http": "status control flow sources wire errors processors",
     "status": "kafka flow wire",
-    "control": "work flow sources wire errors models",
+    "control": "work flow sources wire errors sinks models",
     "kafka": "work flow wire pictures errors sinks processors",
     "work": "flow sources wire errors sinks processors models",
     "flow": "sources errors sinks processors models",

@@ -9,9 +9,9 @@ from daemon.config.model import Config
 from daemon.control.settings import StreamSettings
 from daemon.errors import SourceError
 from daemon.sources import make_source
-from daemon.sources.url import redacted, scheme_of
+from daemon.sources.probe import expect_video
+from daemon.sources.url import scheme_of
 from daemon.work.settings import WorkSettings
-from processors.types import Frame
 from sinks.base import SinkError
 from sinks.kafka_client import check_connection, client_arguments
 from sinks.kafka_rights import Right, refused_group, refused_topics
@@ -98,45 +98,12 @@ def _written(config: Config, key: Key, work: WorkSettings) -> Iterator[Need]:
             yield from (Need(place, cluster, topic, Right.WRITE, made) for place, topic in topics)
 
 
-class _First:
-    """A feed that waits for the first frame alone."""
-
-    def __init__(self) -> None:
-        self.came = asyncio.Event()
-
-    def offer(self, frame: Frame) -> None:
-        self.came.set()
-
-    async def put(self, frame: Frame) -> None:
-        self.came.set()
-
-    def fail(self, error: Exception) -> None: ...
-
-    def skip(self, reason: str) -> None:
-        self.came.set()
-
-    def drop(self) -> None:
-        self.came.set()
-
-    def opened(self, codec: str) -> None: ...
-
-    def waits(self, reason: str | None) -> None: ...
-
-    def spent(self, cpu_seconds: float) -> None: ...
-
-
 async def _camera(key: Key, settings: StreamSettings) -> list[Mistake]:
-    first, within = _First(), settings.open_timeout + settings.read_timeout + FURTHER_S
-    reading = asyncio.create_task(make_source(settings, key[1]).run(first))
-    coming = asyncio.create_task(first.came.wait())
-    await asyncio.wait([reading, coming], timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    within = settings.open_timeout + settings.read_timeout + FURTHER_S
     try:
-        if first.came.is_set():
-            return []
-        if not reading.done():
-            return [(key, f"{redacted(settings.source)}: no picture in {within:g} s")]
-        return [(key, str(error))] if isinstance(error := reading.exception(), SourceError) else [(key, repr(error))]
-    finally:
-        coming.cancel()
-        reading.cancel()
-        await asyncio.wait([coming, reading])
+        await expect_video(make_source(settings, key[1]), settings.source, within)
+    except SourceError as err:
+        return [(key, str(err))]
+    except Exception as err:  # noqa: BLE001  # told, as the others are still asked
+        return [(key, repr(err))]
+    return []

@@ -21,9 +21,11 @@ from daemon.config.contradictions import contradictions_of
 from daemon.config.load import changed_keys
 from daemon.config.model import Config
 from daemon.control.build import Builder
+from daemon.control.networks import Networks
 from daemon.control.reconciler import Reconciler
 from daemon.control.registry import FileRegistry
 from daemon.control.run_time import RunTime
+from daemon.control.settings import RunTimeSettings
 from daemon.control.wanted import Wanted
 from daemon.errors import ConfigError, EngineStuck
 from daemon.flow.delivery import Delivery
@@ -35,11 +37,11 @@ from daemon.flow.timing import Timing
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
+from daemon.http.streams.rest import Streams
 from daemon.http.tracing import RequestIdFilter
 from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.logs import BoundedFormatter
 from daemon.prepare import prepare
-from daemon.sources import make_source
 from daemon.status import Status
 from daemon.work.plan import Plan
 from daemon.work.settings import WorkSettings
@@ -164,10 +166,14 @@ class App:
             self._deliveries,
             self._folder("tracks", "streams"),
         )
-        self._run_time = RunTime(config.defaults, partial(contradictions_of, sinks=config.sinks))
+        at_run_time = RunTimeSettings() if config.http is None else config.http.run_time
+        self._networks = Networks(at_run_time.networks)
+        self._run_time = RunTime(
+            at_run_time, config.defaults, partial(contradictions_of, sinks=config.sinks), self._networks
+        )
         registry = None if config.state_dir is None else FileRegistry(config.state_dir / REGISTRY)
         self._reconciler = Reconciler(builder, config.stop_timeout * (1 - FLUSH_SHARE))
-        self._wanted = Wanted(builder, self._reconciler, registry, self._run_time.accept, make_source, 200)
+        self._wanted = Wanted(builder, self._reconciler, registry, self._run_time, at_run_time.max_streams)
         self._consumers: dict[str, Supervisor[Consumer]] = {}
         self._http_timing = Timing()
         self.overview = Overview(
@@ -190,6 +196,7 @@ class App:
                 why_unready=self._why_unready,
                 state_dir=config.state_dir,
             )
+            Streams(self._wanted, self._run_time, self.overview, self.status.stream).add_to(self.http.routes)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, or every stream has ended where HTTP is off. Once.
@@ -201,6 +208,7 @@ class App:
             if self._state is not None:
                 cleanup.callback(self._state.release)  # last: workers write to it
             cleanup.push_async_callback(self._close_engine)
+            cleanup.callback(self._networks.close)
             self._stopping = stop
             if self.http is not None:
                 await self.http.start()

@@ -1,15 +1,18 @@
-"""Settings of a stream; imports nothing heavy, as every command reads it."""
+"""Settings of a stream, and what may be set of one at run time; imports nothing heavy, as every command reads it."""
 
+import ipaddress
 from collections.abc import Mapping
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints, create_model, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model, field_validator, model_validator
 
 from configs.section import Section
 from daemon.sources import SOURCES
 from daemon.sources.settings import SourceSettings
 from daemon.sources.url import REMEDY, parsed
 from daemon.work.settings import WorkSettings
+from sinks.kafka_settings import TopicName
 
 LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(max_length=128)]
@@ -71,6 +74,52 @@ StreamDefaults: type[BaseModel] = create_model(
     },
 )
 """All that a stream may take from `defaults`: each key but the source and the name."""
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as err:
+        raise ValueError(f"expected a network like 192.168.0.0/16, got {text}: {err}") from None
+
+
+Network = Annotated[str, AfterValidator(_network)]
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
+
+class RunTimeSettings(Section):
+    max_streams: int = Field(
+        200,
+        ge=0,
+        description="Streams that run at the same time, those of this file included. Beyond it none is added or "
+        "resumed: status 409. 0: none can be added.",
+    )
+    schemes: tuple[Literal["rtsp", "rtsps", "http", "https"], ...] = Field(
+        ("rtsp", "rtsps", "http", "https"),
+        description="What the source of a stream that is added at run time may begin with. A path never may.",
+    )
+    networks: tuple[Network, ...] = Field(
+        PRIVATE,
+        description="Networks in which such a source may be; a name is resolved and judged at each connection. The "
+        "default is the private ones, without this machine (127.0.0.0/8). Link-local addresses, multicast and those at "
+        "which clouds tell their secrets are refused whatever stands here. With 0.0.0.0/0 whoever may add streams can "
+        "have this machine call any other address.",
+    )
+    hls: bool = Field(
+        False,
+        description="Whether such a source may be a playlist (HLS). The addresses in a playlist are not judged: "
+        "whoever writes it can have this machine call any address by HTTP.",
+    )
+    topics: dict[str, tuple[TopicName, ...]] = Field(
+        {},
+        description="The sinks that such a stream may name in `sinks`, and for each the topics that it may set: "
+        "{main: [faces, staff]}. {}: it sets neither, and its documents go to all sinks, under their own topics.",
+    )
+    secrets_dir: Path | None = Field(
+        None,
+        description="A folder of files with one secret each. Such a stream may have ${secret:NAME} as its `username` "
+        "or `password`, which stands for the content of the file NAME. null: none.",
+    )
 
 
 def with_defaults(defaults: Mapping[str, Any], stream: Any) -> Any:

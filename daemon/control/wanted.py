@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from daemon.control.build import Builder, Built, MakeSource
+from daemon.control.build import Builder, Built
 from daemon.control.reconciler import Reconciler
 from daemon.control.registry import Registry
+from daemon.control.run_time import RunTime
 from daemon.control.settings import StreamSettings
-from daemon.errors import Conflict, InvalidDocument, PreconditionFailed, Problem, UnknownStream
+from daemon.errors import Conflict, InvalidDocument, Overloaded, PreconditionFailed, Problem, UnknownStream
 from daemon.wire.codec import Members
 from models.errors import ModelError
 
@@ -56,8 +57,6 @@ class Condition:
 
 
 ANY = Condition()
-Accept = Callable[[str, Members], StreamSettings]
-"""The settings that members of this id mean. It blocks; raises InvalidDocument."""
 Edit = Callable[[Entry | None], Members]
 """What a stream's members are to be; raises InvalidDocument."""
 
@@ -73,38 +72,40 @@ class Wanted:
         builder: Builder,
         reconciler: Reconciler,
         registry: Registry | None,
-        accept: Accept,
-        make: MakeSource,
+        run_time: RunTime,
         most: int,
     ) -> None:
-        """`accept`, `make`: of streams that are added at run time; `most`: streams that run, the file's included."""
+        """`most`: streams that run, the file's included."""
         self._builder = builder
         self._reconciler = reconciler
         self._registry = registry
-        self._accept = accept
-        self._make = make
+        self._run_time = run_time
         self._most = most
         self._of_file: dict[str, Entry] = {}
         self._of_run_time: dict[str, Entry] = {}
+        self._begun = False
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
 
     @property
     def entries(self) -> Mapping[str, Entry]:
-        """By id; the file wins a clash."""
-        return {**self._of_run_time, **self._of_file}
+        """By id; the file wins a clash. Raises Overloaded before begin() has ended."""
+        if not self._begun:
+            raise Overloaded("The models of the streams are being loaded")
+        return self._all()
 
     def entry(self, stream: str) -> Entry:
-        """Raises UnknownStream."""
-        found = self._of_file.get(stream) or self._of_run_time.get(stream)
-        if found is None:
-            raise UnknownStream(stream)
-        return found
+        """Raises UnknownStream, and Overloaded as entries does."""
+        try:
+            return self.entries[stream]
+        except KeyError:
+            raise UnknownStream(stream) from None
 
     async def begin(self, of_file: Mapping[str, StreamSettings]) -> None:
         """Once, before all else. Raises ModelError for a stream of the file, and ConfigError for the registry."""
         kept = {} if self._registry is None else await asyncio.to_thread(self._registry.load)
         await self._replace(of_file, kept)
+        self._begun = True
 
     async def read_again(self, of_file: Mapping[str, StreamSettings]) -> None:
         """The file's streams are to be these. Raises ModelError, and has changed nothing then."""
@@ -134,6 +135,9 @@ class Wanted:
         """When changes that have begun are made."""
         await asyncio.gather(*self._changes, return_exceptions=True)
 
+    def _all(self) -> Mapping[str, Entry]:
+        return {**self._of_run_time, **self._of_file}
+
     async def _whole(self, change: Coroutine[Any, Any, T]) -> T:
         task = asyncio.create_task(change)
         self._changes.add(task)
@@ -144,7 +148,9 @@ class Wanted:
         async with self._changing:
             registry, before = self._expect(stream, condition)
             members = edit(before)
-            built = await asyncio.to_thread(self._buildable, stream, members, before)
+            settings = await asyncio.to_thread(self._run_time.accept, stream, members)
+            await self._run_time.judge(settings)
+            built = await asyncio.to_thread(self._buildable, stream, settings, before)
             self._expect_room(stream, built)
             entry = Entry(stream, "run-time", members, secrets.token_hex(8), built)
             await asyncio.to_thread(registry.put, stream, _stored(entry))
@@ -162,11 +168,11 @@ class Wanted:
 
     def _expect(self, stream: str, condition: Condition) -> tuple[Registry, Entry | None]:
         """That it may be changed."""
+        before = self.entries.get(stream)
         if stream in self._of_file:
             raise Conflict(f"{stream} is a stream of the configuration file: change it there, then send SIGHUP")
         if self._registry is None:
             raise Conflict(NO_STATE_DIR)
-        before = self._of_run_time.get(stream)
         condition.expect(before)
         return self._registry, before
 
@@ -175,16 +181,15 @@ class Wanted:
         if not built.paused and others >= self._most:
             raise Conflict(f"{others} streams run, at most {self._most} may (http.run_time.max_streams)")
 
-    def _buildable(self, stream: str, members: Members, before: Entry | None) -> Built:
+    def _buildable(self, stream: str, settings: StreamSettings, before: Entry | None) -> Built:
         """In a thread."""
-        settings = self._accept(stream, members)
         try:
-            return self._builder.build(stream, settings, _built(before), self._make)
+            return self._builder.build(stream, settings, _built(before), self._run_time.source)
         except ModelError as err:
             raise InvalidDocument([Problem(("chain",), str(err), "model_error")]) from err
 
     async def _replace(self, of_file: Mapping[str, StreamSettings], kept: Mapping[str, Members]) -> None:
-        before = self.entries
+        before = self._all()
         found = {
             stream: await asyncio.to_thread(self._filed, stream, settings, before.get(stream))
             for stream, settings in of_file.items()
@@ -199,7 +204,7 @@ class Wanted:
         self._reconcile(before)
 
     def _reconcile(self, before: Mapping[str, Entry]) -> None:
-        now = self.entries
+        now = self._all()
         for stream in {**before, **now}:
             entry, was = now.get(stream), before.get(stream)
             if entry is not was:
@@ -222,10 +227,10 @@ class Wanted:
                 members, revision = {}, secrets.token_hex(8)
         settings: StreamSettings | None = None
         try:
-            settings = self._accept(stream, members)
+            settings = self._run_time.accept(stream, members)
             if before is not None and before.built.refusal is None and before.built.settings == settings:
                 return before
-            built = self._builder.build(stream, settings, _built(before), self._make)
+            built = self._builder.build(stream, settings, _built(before), self._run_time.source)
         except (InvalidDocument, ModelError) as err:
             log.error("%s: cannot run, and was added at run time: %s", stream, err)
             built = self._builder.refuse(settings, str(err), _built(before))

@@ -8,8 +8,11 @@ from aiohttp.typedefs import Handler
 from daemon.http.errors import allowed
 
 ANY = "*"
-ALLOWED_HEADERS = "Authorization, X-API-Key, Content-Type, Content-Encoding, X-Request-ID, X_REQUEST_ID, traceparent"
-EXPOSED_HEADERS = "X-Request-ID, X_REQUEST_ID, traceparent, Retry-After, Allow"
+ALLOWED_HEADERS = (
+    "Authorization, X-API-Key, Content-Type, Content-Encoding, If-Match, If-None-Match, X-Request-ID, X_REQUEST_ID, "
+    "traceparent"
+)
+EXPOSED_HEADERS = "X-Request-ID, X_REQUEST_ID, traceparent, Retry-After, Allow, ETag"
 PREFLIGHT_KEPT_S = 600
 
 

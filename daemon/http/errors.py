@@ -1,6 +1,7 @@
 """Which exception is which answer: one table, read along the exception's MRO."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,18 @@ from multidict import CIMultiDict
 from daemon.errors import (
     BadBase64,
     BadImage,
+    Conflict,
     DeadlineExceeded,
     EngineClosed,
     InvalidDocument,
     LowQuality,
     MoreThanOneFace,
     Overloaded,
+    PreconditionFailed,
+    RegistryError,
     TooManyBytes,
+    TooOften,
+    UnknownStream,
     WorkerHung,
 )
 from daemon.http.access.credentials import shown_path
@@ -49,6 +55,10 @@ class UnsupportedMedia(Exception):
         self.headers = {accept: expected}
 
 
+class InvalidRequest(InvalidDocument):
+    """Mistakes beside the body: each `loc` begins with where they are, as "query"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """`detail` is for the one who asked: never of the inside of an unexpected error."""
@@ -58,8 +68,8 @@ class Refusal:
     headers: Mapping[str, str] | None = None
 
 
-def _invalid(err: InvalidDocument) -> Refusal:
-    return Refusal(422, [{"loc": ["body", *p.loc], "msg": p.msg, "type": p.type} for p in err.problems])
+def _invalid(err: InvalidDocument, *where: str) -> Refusal:
+    return Refusal(422, [{"loc": [*where, *p.loc], "msg": p.msg, "type": p.type} for p in err.problems])
 
 
 def _later(detail: str) -> Refusal:
@@ -87,10 +97,16 @@ REFUSALS: Mapping[type[BaseException], Callable[[Any], Refusal]] = {
     MoreThanOneFace: lambda err: Refusal(400, str(err)),
     TemplateError: lambda err: Refusal(400, str(err)),
     TooManyBytes: lambda err: Refusal(413, str(err)),
-    InvalidDocument: _invalid,
+    InvalidDocument: lambda err: _invalid(err, "body"),
+    InvalidRequest: _invalid,
     Unauthorized: _unauthorized,
     Forbidden: lambda err: Refusal(403, str(err)),
     TooManyRequests: lambda err: Refusal(429, str(err), {"Retry-After": str(err.retry_after)}),
+    UnknownStream: lambda err: Refusal(404, str(err)),
+    Conflict: lambda err: Refusal(409, str(err)),
+    PreconditionFailed: lambda err: Refusal(412, str(err)),
+    TooOften: lambda err: Refusal(429, str(err), {"Retry-After": str(math.ceil(err.retry_after))}),
+    RegistryError: lambda err: Refusal(507, str(err)),
     Overloaded: lambda err: _later(str(err)),
     EngineClosed: lambda _: _later("Stopping"),
     DeadlineExceeded: lambda _: Refusal(504, LATE),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from configs.section import Section
+from daemon.control.settings import RunTimeSettings
 from daemon.http.access.settings import KEY_NAME, HostName, KeySettings, TlsSettings, is_loopback
 
 LivenessModule = Literal["face-detector-liveness-estimator", "liveness-anti-spoofing", "quality-liveness-anti-spoofing"]
@@ -138,6 +139,11 @@ class HttpSettings(Section):
         default=False,
         description="Whether /readyz is 503 also while a consumer of Kafka is neither running nor standing by, as its "
         "brokers are away or refuse it. false: requests go on being sent here then.",
+    )
+    run_time: RunTimeSettings = Field(
+        default=RunTimeSettings(),
+        description="What streams may be that are added over HTTP while the daemon runs. They are kept in `state_dir`: "
+        "without one none can be added.",
     )
     cors_origins: tuple[Origin, ...] = Field(
         default=(),

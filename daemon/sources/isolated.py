@@ -31,6 +31,7 @@ from typing import get_args
 import numpy as np
 
 from daemon.errors import (
+    AddressRefused,
     CredentialsRefused,
     DamagedImage,
     ImageTooLarge,
@@ -79,7 +80,7 @@ SIZES = {Kind.OFFER: SHARED.size, Kind.PUT: SHARED.size, Kind.SPENT: SECONDS.siz
 ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
-        *(SourceError, SourceEnded, SourceSpent, CredentialsRefused),
+        *(SourceError, SourceEnded, SourceSpent, CredentialsRefused, AddressRefused),
         *(DamagedImage, UnsupportedImage, ImageTooLarge, TooMuchWork),
         *(FileNotFoundError, PermissionError, IsADirectoryError, OSError),
     )

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.errors import CredentialsRefused, SourceEnded, SourceError
+from daemon.errors import AddressRefused, CredentialsRefused, SourceEnded, SourceError
 from daemon.sources.playlist import Playlist, variant
 from daemon.sources.reading import Video
 from daemon.sources.settings import SourceSettings
@@ -34,6 +34,7 @@ PART = b"--"  # what a multipart body begins with
 MOST_HEAD = 512  # bytes
 MOST_PLAYLIST = 4 * 1024 * 1024  # bytes
 PROTOCOL_NOT_SUPPORTED = 93  # errno.EPROTONOSUPPORT: RTSP's 461 Unsupported Transport
+PLAYLIST = b"#EXTM3U"
 PAGE = (b"<!doctype html", b"<html")
 
 
@@ -123,6 +124,7 @@ def lost(err: "av.FFmpegError", video: Video, settings: SourceSettings) -> Sourc
 
 def _opened(settings: SourceSettings, like: Video | None) -> Video:
     if like is None:
+        _expect_no_redirect(settings, RTSP)
         body = _body(settings) if scheme_of(settings.source) in HTTP else b""
         jpegs, parts = JPEG in body, b"image/jpeg" in body.lower() and body.startswith(PART)
     else:
@@ -165,12 +167,30 @@ def _body(settings: SourceSettings) -> bytes:
         head += piece
         if len(head) >= MOST_HEAD or not head.startswith(PART):
             break
+    _expect_format(settings, head)
     if head.lstrip().lower().startswith(PAGE):
         raise SourceError(
             f"{redacted(settings.source)}: a web page, no video: look in the camera's manual for the path of its "
             "video, and whether it wants a user and a password"
         )
     return head
+
+
+def _expect_no_redirect(settings: SourceSettings, schemes: tuple[str, ...]) -> None:
+    """Where none may be followed. Of RTSP's FFmpeg cannot be kept: we ask first, and a camera may lie to us."""
+    if settings.ffmpeg_options.get("max_redirects") != "0" or scheme_of(settings.source) not in schemes:
+        return
+    if reason := Site(settings.address).redirect(settings.open_timeout):
+        raise AddressRefused(f"{redacted(settings.source)}: {reason}")
+
+
+def _expect_format(settings: SourceSettings, head: bytes) -> None:
+    formats = settings.ffmpeg_options.get("format_whitelist")
+    if formats is not None and "hls" not in formats.split(",") and head.lstrip().startswith(PLAYLIST):
+        raise AddressRefused(
+            f"{redacted(settings.source)}: a playlist (HLS), which streams that are added at run time may not be: what "
+            "it names is not judged (http.run_time.hls)"
+        )
 
 
 def _container(settings: SourceSettings, format_name: str | None, options: dict[str, str]) -> "InputContainer":
@@ -253,6 +273,10 @@ def _explained(err: "av.FFmpegError", settings: SourceSettings, seconds: float) 
     said = f"FFmpeg: {err.strerror}"
     if not scheme:
         return SourceError(f"{shown}: {err.strerror}")
+    try:
+        _expect_no_redirect(settings, HTTP)
+    except AddressRefused as refused:
+        return refused
     site = Site(settings.address)
     if isinstance(err, av.HTTPUnauthorizedError):
         return CredentialsRefused(f"{shown}: {_refusal(site, settings.address)}; {said}")

@@ -1,13 +1,18 @@
 """What is at a camera's address, asked without FFmpeg and without credentials, to say why it cannot be read."""
 
 import contextlib
+import re
 import socket
 import ssl
 from urllib.parse import urlsplit
 
-PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+from daemon.sources.url import PORTS, redacted
+
 MOST_READ = 16 * 1024  # bytes of an answer
 LONGEST_S = 3.0  # of what is asked after a failure
+METHODS = {"rtsp": ("OPTIONS", "DESCRIBE"), "http": ("GET",)}
+"""That FFmpeg calls first; the last one asks for the video."""
+REDIRECT = re.compile(rb"(?:RTSP|HTTP)/\d\.\d (30[0-35-8])\b")
 FFMPEG_S_DIGESTS = ("MD5", "MD5-SESS")
 UNSUPPORTED_DIGEST = "Digest with SHA-256"
 
@@ -55,6 +60,24 @@ class Site:
             return f"no video from {place} in {timeout:g} s (open_timeout)"
         return None
 
+    def redirect(self, timeout: float) -> str | None:
+        """Where it sends us instead, in words; None: it does not, or does not answer."""
+        for method in METHODS[self._scheme.removesuffix("s")]:
+            try:
+                answer = self._ask(min(timeout, LONGEST_S), method)
+            except (OSError, ValueError):
+                return None
+            if (status := REDIRECT.match(answer)) is not None:
+                break
+        else:
+            return None
+        to = re.search(rb"^location:\s*(\S+)", answer, re.IGNORECASE | re.MULTILINE)
+        shown = f" to {redacted(to[1].decode('latin-1'))[:200]}" if to else ""
+        return (
+            f"it sends us elsewhere (status {status[1].decode()}{shown}), where streams that were added at run time do "
+            "not follow: take that address as the source"
+        )
+
     def wants_unsupported_digest(self) -> bool:
         """Whether it offers no login but by digests that FFmpeg lacks."""
         try:
@@ -65,11 +88,11 @@ class Site:
         offers = [value.strip() for name, _, value in fields if name.lower() == "www-authenticate"]
         return bool(offers) and not any(_is_supported(offer) for offer in offers)
 
-    def _ask(self, timeout: float) -> bytes:
-        """The head of its answer to a request for the video; empty if it closes instead."""
+    def _ask(self, timeout: float, method: str = "") -> bytes:
+        """The head of its answer to a request, by default for the video; empty if it closes instead."""
         with socket.create_connection((self._host, self._port), timeout) as plain, self._secured(plain) as connection:
             connection.settimeout(timeout)
-            connection.sendall(self._request().encode())
+            connection.sendall(self._request(method).encode())
             answer = b""
             while b"\r\n\r\n" not in answer and len(answer) < MOST_READ and (more := connection.recv(4096)):
                 answer += more
@@ -83,12 +106,13 @@ class Site:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context.wrap_socket(connection, server_hostname=self._host)
 
-    def _request(self) -> str:
+    def _request(self, method: str) -> str:
+        method = method or METHODS[self._scheme.removesuffix("s")][-1]
         host = f"[{self._host}]" if ":" in self._host else self._host
         if self._scheme.startswith("rtsp"):
             url = f"{self._scheme}://{host}:{self._port}{self._path}"
-            return f"DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n"
-        return f"GET {self._path} HTTP/1.0\r\nHost: {host}\r\n\r\n"
+            return f"{method} {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n"
+        return f"{method} {self._path} HTTP/1.0\r\nHost: {host}\r\n\r\n"
 
 
 def _is_supported(offer: str) -> bool:

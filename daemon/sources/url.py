@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 NETWORK = frozenset({"rtsp", "rtsps", "http", "https"})
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 HIDDEN = "***"
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:(?P<port>\d{1,5}))?")
 SECRET = re.compile(
@@ -32,6 +33,28 @@ class Url(NamedTuple):
     @property
     def is_right(self) -> bool:
         return _is_host(self.authority)
+
+    @property
+    def host(self) -> str:
+        """Without the brackets of an IPv6 address; of an address that is right."""
+        return self.authority[: self._port_at].strip("[]")
+
+    @property
+    def port(self) -> int | None:
+        """The scheme's own, where there is none; None: it has none either."""
+        port = self.authority[self._port_at :].removeprefix(":")
+        return int(port) if port else PORTS.get(self.scheme)
+
+    @property
+    def _port_at(self) -> int:
+        match = HOST.fullmatch(self.authority)
+        return len(self.authority) if match is None or match["port"] is None else match.start("port") - 1
+
+    def at(self, host: str) -> str:
+        """The URL, called at another host."""
+        port = self.authority[self._port_at :]
+        login = f"{self.login}@" if self.login else ""
+        return f"{self.scheme}://{login}{f'[{host}]' if ':' in host else host}{port}{self.rest}"
 
 
 def parsed(url: str) -> Url | None:

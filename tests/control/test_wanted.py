@@ -8,10 +8,11 @@ import pytest
 
 from daemon.config.contradictions import contradictions_of
 from daemon.control.build import Builder
+from daemon.control.networks import Networks
 from daemon.control.reconciler import Reconciler
 from daemon.control.registry import FileRegistry
 from daemon.control.run_time import RunTime
-from daemon.control.settings import StreamDefaults, StreamSettings
+from daemon.control.settings import PRIVATE, RunTimeSettings, StreamDefaults, StreamSettings
 from daemon.control.wanted import Condition, Edit, Wanted
 from daemon.errors import (
     Conflict,
@@ -22,7 +23,7 @@ from daemon.errors import (
 )
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine
-from daemon.sources.base import Feed
+from daemon.sources.base import Feed, Source
 from daemon.wire.codec import Members
 from daemon.work.settings import ProcessorSettings
 from models.errors import ModelError
@@ -31,6 +32,7 @@ from sinks.stdout import StdoutSettings, StdoutSink
 from tests.waiting import until
 
 MOST = 3
+NETWORKS = Networks(PRIVATE)
 CHAIN = ["face-detector"]
 DOOR: Members = {"source": "rtsp://10.0.0.5/1", "chain": CHAIN}
 
@@ -45,6 +47,13 @@ class Silent:
         await asyncio.Event().wait()
 
 
+class Rules(RunTime):
+    """As they are, but that nothing is called."""
+
+    def source(self, settings: StreamSettings, name: str) -> Source:
+        return Silent(settings, name)
+
+
 class Bench:
     """What is wanted, over a folder that outlives it."""
 
@@ -52,9 +61,11 @@ class Bench:
         sinks = {"out": Delivery("out", StdoutSink(StdoutSettings(type="stdout")))}
         self.builder = Builder(engine, engine.lane("shots"), store, ProcessorSettings(), sinks, None)
         self.reconciler = Reconciler(self.builder, stop_timeout=1.0)
-        self.run_time = RunTime(StreamDefaults(), lambda name, stream: contradictions_of(name, stream, sinks))
+        self.run_time = Rules(
+            RunTimeSettings(), StreamDefaults(), lambda name, stream: contradictions_of(name, stream, sinks), NETWORKS
+        )
         self.registry = FileRegistry(folder / "streams.json")
-        self.wanted = Wanted(self.builder, self.reconciler, self.registry, self.run_time.accept, Silent, MOST)
+        self.wanted = Wanted(self.builder, self.reconciler, self.registry, self.run_time, MOST)
 
     @property
     def running(self) -> set[str]:
@@ -110,7 +121,7 @@ async def test_the_file_s_streams_are_changed_in_the_file(bench: Bench) -> None:
 
 
 async def test_without_a_state_dir_nothing_is_added(bench: Bench) -> None:
-    wanted = Wanted(bench.builder, bench.reconciler, None, bench.run_time.accept, Silent, MOST)
+    wanted = Wanted(bench.builder, bench.reconciler, None, bench.run_time, MOST)
     await wanted.begin(filed(yard={}))
     with pytest.raises(Conflict, match="`state_dir`"):
         await wanted.put("door", of(DOOR))
@@ -178,7 +189,7 @@ async def test_a_kept_stream_that_cannot_run_any_more_stays_and_says_why(
     await bench.wanted.begin({})
     reasons = {name: entry.built.refusal for name, entry in bench.wanted.entries.items()}
     assert reasons["door"] is None
-    assert "unknown sink gone" in (reasons["yard"] or "").lower()
+    assert "topics has none" in (reasons["yard"] or "").lower()
     assert "source" in (reasons["hall"] or "")
     assert reasons["gate"] == "yunet.onnx: not there"
     running = asyncio.create_task(bench.reconciler.run())
