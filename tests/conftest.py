@@ -40,6 +40,7 @@ SLOW = {
     "commands/demo/test_broker.py",
     "commands/test_check.py",
     "commands/test_cli.py",
+    "integration/test_churn.py",
     "integration/test_tracks.py",
     "sources/test_isolated.py",
     # Long tables with the real models; other files have one row of each service and processor.
