@@ -141,8 +141,13 @@ class Wanted:
     async def _whole(self, change: Coroutine[Any, Any, T]) -> T:
         task = asyncio.create_task(change)
         self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
+        task.add_done_callback(self._made)
         return await asyncio.shield(task)
+
+    def _made(self, change: asyncio.Task[Any]) -> None:
+        self._changes.discard(change)
+        if not change.cancelled():
+            change.exception()  # the one who asked is told, if still there
 
     async def _put(self, stream: str, edit: Edit, condition: Condition) -> tuple[Entry, bool]:
         async with self._changing:

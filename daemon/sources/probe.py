@@ -72,13 +72,19 @@ async def _end(reading: "asyncio.Task[None]") -> None:
         reading.exception()  # it has been told, or came after what was asked
 
 
+def _interval(first: Frame, second: Frame) -> float:
+    """By the camera's own clock, which is steadier than the network; snapshots have none, and come when asked for."""
+    stamped, came = second.pts - first.pts, second.captured_at - first.captured_at
+    return came if came > 2 * stamped else stamped
+
+
 class _Feed:
-    """Keeps no frame."""
+    """Keeps the first frame, whose picture is not made."""
 
     def __init__(self) -> None:
         self.came, self.first, self.second = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.probed = Probed()
-        self._came: float | None = None  # the first frame, by its own time
+        self._first: Frame | None = None
         self._between = 0
 
     def offer(self, frame: Frame) -> None:
@@ -89,13 +95,13 @@ class _Feed:
 
     def _see(self, frame: Frame) -> None:
         self.came.set()
-        if self._came is None:
-            self._came, self._between = frame.pts, 0
+        if self._first is None:
+            self._first, self._between = frame, 0
             self.probed.size = frame.width, frame.height
             self.first.set()
-        elif not self.second.is_set() and frame.pts > self._came:
-            self.probed.keyframe_interval = frame.pts - self._came
-            self.probed.fps = (self._between + 1) / self.probed.keyframe_interval
+        elif not self.second.is_set() and frame.pts > self._first.pts:
+            self.probed.keyframe_interval = interval = _interval(self._first, frame)
+            self.probed.fps = (self._between + 1) / interval
             self.second.set()
 
     def fail(self, error: Exception) -> None: ...

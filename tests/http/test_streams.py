@@ -311,6 +311,8 @@ async def test_a_camera_is_checked_before_and_beside_its_stream(serve: Serve, ca
         assert (found["ok"], found["codec"], found["width"], found["height"]) == (True, "h264", 320, 180)
         assert found["fps"] == pytest.approx(SCENE.fps, rel=0.1)
         assert found["keyframe_interval"] == pytest.approx(GOP / SCENE.fps, rel=0.1)
+        for other in ({"isolate": True}, {"transport": "udp"}):
+            assert (await call("POST", "/check", door(camera, **other))).body["ok"], other
         nobody = (await call("POST", "/streams/filed/check")).body
         assert not nobody["ok"]
         assert "nobody listens at 127.0.0.1:9" in nobody["reason"]
