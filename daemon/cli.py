@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -12,18 +13,30 @@ DEFAULT_CHAIN = "face-detector,face-fitter"
 EXIT_ERROR = 1
 EXIT_CONFIG = 2
 
+ACTIONS = {
+    "show": "settings and status of a stream, as JSON; passwords are not read back",
+    "remove": "stop a stream for good",
+    "pause": "leave its source alone",
+    "resume": "connect it again",
+    "restart": "connect its source anew",
+    "check": "what its camera sends, or why nothing comes; status 1 then",
+}
+"""Of `visaged streams`, on one stream."""
+
 EPILOG = """\
 examples:
   visaged demo                          a camera, a broker, the daemon and a consumer, on this machine
   visaged run configs/http.yaml         every HTTP service on 127.0.0.1:8080, no stream
   visaged run my.yaml                   streams and services as configured
   visaged process photo.jpg --draw out  documents of a photo on standard output, its drawing in out/
+  visaged streams list                  the streams of a daemon that runs; `set`, `pause` and `apply` change them
   visaged evaluate labelled/            the accuracy of every processor on labelled pictures
 
 exit status:
   0    it came to its end, or was told to stop
   1    it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have changed,
-       the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read whole
+       the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read whole;
+       streams: the daemon refuses or does not answer, or a check finds no picture
   2    a mistake in the command line or the configuration; nothing was started
   130, 143   a second SIGINT or SIGTERM, more than a second after the first, ended it at once
 """
@@ -148,9 +161,47 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("config", type=Path, nargs="?", help="a YAML file (default: none, VISAGED_ variables alone)")
     listed.set_defaults(run=_list_keys)
 
+    _add_streams(commands)
+
     schema = commands.add_parser("schema", help="print every key of the configuration, with its default and meaning")
     schema.set_defaults(run=_schema)
     return parser
+
+
+def _add_streams(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    streams = commands.add_parser("streams", help="see, add, change and remove the streams of a daemon that runs")
+    streams.add_argument(
+        "--url",
+        default=os.environ.get("VISAGEDCTL_URL", "http://127.0.0.1:8080"),
+        help="where it listens (default: %(default)s, or VISAGEDCTL_URL)",
+    )
+    streams.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        default=os.environ.get("VISAGEDCTL_KEY_FILE"),
+        help="a file with a key of the role control (default: VISAGEDCTL_KEY_FILE; without one no key is sent)",
+    )
+    actions = streams.add_subparsers(required=True, metavar="ACTION", dest="action")
+    of_all = actions.add_parser("list", help="id, state, origin, name and error of each")
+    of_all.add_argument("--state", action="append", default=[], help="these alone; may be given several times")
+    of_all.add_argument("--label", action="append", default=[], metavar="NAME[=VALUE]", help="with all of these alone")
+    of_all.add_argument("--json", action="store_true", help="all that is known of them, as JSON")
+    for action, meaning in ACTIONS.items():
+        actions.add_parser(action, help=meaning).add_argument("stream", metavar="ID")
+    setting = actions.add_parser("set", help="change settings of a stream, or add it: source=rtsp://... fps=5")
+    setting.add_argument("stream", metavar="ID")
+    setting.add_argument(
+        "assignments",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="JSON or text; @FILE is a file's content, null takes a key away, labels.site=depot is a key below another",
+    )
+    applying = actions.add_parser("apply", help="make the streams that were added at run time equal to a file's")
+    applying.add_argument("file", type=Path, help="YAML with `streams`, as `export` writes it")
+    applying.add_argument("--prune", action="store_true", help="also remove those that are not in it")
+    actions.add_parser("export", help="the streams that were added at run time, without passwords, for `apply`")
+    streams.set_defaults(run=_streams)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -248,6 +299,29 @@ def _list_keys(arguments: argparse.Namespace) -> int:
     from daemon.commands.keys import show
 
     return show(config)
+
+
+def _streams(arguments: argparse.Namespace) -> int:
+    from daemon.commands import streams
+
+    daemon = streams.Daemon(arguments.url, arguments.key_file)
+    match arguments.action:
+        case "list":
+            return streams.list_(daemon, arguments.state, arguments.label, json=arguments.json)
+        case "set":
+            return streams.set_(daemon, arguments.stream, arguments.assignments)
+        case "apply":
+            return streams.apply(daemon, arguments.file, prune=arguments.prune)
+        case "export":
+            return streams.export(daemon)
+        case "show":
+            return streams.show(daemon, arguments.stream)
+        case "remove":
+            return streams.remove(daemon, arguments.stream)
+        case "check":
+            return streams.check(daemon, arguments.stream)
+        case action:
+            return streams.act(daemon, arguments.stream, action)
 
 
 def _schema(arguments: argparse.Namespace) -> int:

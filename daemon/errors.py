@@ -7,6 +7,7 @@ VisagedError
 ├── UnknownStream          no stream has this id
 ├── Conflict               what was asked for does not go together with what is
 ├── PreconditionFailed     it is not as the one who asked believes: nothing was changed
+├── RequestRefused         a daemon that was asked over HTTP refuses, or does not answer
 ├── SourceError            a source ended or could not be opened; the supervisor tries again
 │   ├── SourceSpent        a file has been read up to what cannot be: read again, it would bring the same again
 │   ├── SourceEnded        a live source said it was over, which for a live source is a disconnect
@@ -69,6 +70,10 @@ class Conflict(VisagedError):
 
 class PreconditionFailed(VisagedError):
     """Another has been there first."""
+
+
+class RequestRefused(VisagedError):
+    """A daemon does not do what it was asked."""
 
 
 class SourceError(VisagedError):

@@ -58,6 +58,14 @@ def _shown(mistake: Mistake, put_in: Collection[Key]) -> Mistake:
     return key, PUT_IN if len(key) > 2 and is_put_in(key, put_in) else message
 
 
+def read_streams(path: Path) -> Mapping[str, Any]:
+    """The `streams` of a YAML file as they stand there, which a daemon is to check. Raises ConfigError."""
+    streams = _read_yaml(path)[0].get("streams")
+    if not isinstance(streams, dict) or not all(isinstance(one, dict) for one in streams.values()):
+        raise ConfigError(f"{path}: expected `streams` with settings by id")
+    return {str(name): settings for name, settings in streams.items()}
+
+
 def changed_keys(before: Section, after: Section, above: Key = ()) -> Iterator[Key]:
     """The settings that differ, each by its own key; an entry that is of one of them alone by the entry's."""
     for name in type(before).model_fields:

@@ -26,8 +26,8 @@ def parse(data: bytes) -> Any:
     return value
 
 
-def encode(value: object) -> bytes:
-    return pydantic_core.to_json(value)
+def encode(value: object, indent: int | None = None) -> bytes:
+    return pydantic_core.to_json(value, indent=indent)
 
 
 def _infinite(value: dict[str, Any] | list[Any]) -> tuple[str | int, ...] | None:
