@@ -52,18 +52,20 @@ class Bench:
         self.builder = builder
         self.reconciler = Reconciler(builder, stop_timeout=1.0)
 
-    def built(self, scripted: ScriptedSource, mark: str = "", **settings: Any) -> Built:
+    def built(self, scripted: ScriptedSource, mark: str = "", **others: Any) -> Built:
+        settings = StreamSettings(**({"source": "rtsp://10.0.0.5/1"} | others))
+
         def record(sample: Sample, run: str) -> Record:
             return Record("door", f"{mark}{sample.frame.index}".encode())
 
         return Built(
-            StreamSettings(**({"source": "rtsp://10.0.0.5/1"} | settings)),
+            settings,
             make_source,
             scripted,
             lambda run: Untracked(Work(), Emission(record, "every", run)),
             [self.delivery],
             1,
-            1.0,
+            settings.weight,
             Figures(),
         )
 
@@ -149,6 +151,7 @@ async def test_a_change_of_the_work_does_not_touch_the_source(bench: Bench) -> N
     bench.reconciler.want("door", bench.built(never, "new ", emit="objects", weight=2.0))
     await until(lambda: any(value.startswith(b"new") for value in bench.sink.values))
     assert (source.runs, never.runs) == (1, 0)
+    assert bench.reconciler._kept["door"].lane.weight == 2.0
     indices = [int(value.split()[1]) for value in bench.sink.values]
     assert indices == list(range(len(indices)))
 

@@ -156,6 +156,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"window": 100_000}, "less_than_equal"),
     ({"open_timeout": 1e9}, "less_than_equal"),
     ({"chain": ["no-such"]}, "value_error"),
+    ({"tracking": {"per": {"age-estimator": "frame"}}}, "value_error"),
+    ({"labels": {"a b": "c"}}, "string_pattern_mismatch"),
     ({"fps": "many"}, "float_parsing"),
     ({"x-mine": 1}, "extra_forbidden"),
     ({"password": "***", "username": "u"}, "hidden"),
