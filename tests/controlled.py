@@ -75,10 +75,12 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
     monkeypatch.setattr("daemon.commands.run.services", lambda _: {})
 
     @contextlib.asynccontextmanager
-    async def serving(run_time: dict[str, Any] | None = None, **others: Any) -> AsyncIterator[Client]:
+    async def serving(
+        run_time: dict[str, Any] | None = None, keys: dict[str, Any] | None = None, **others: Any
+    ) -> AsyncIterator[Client]:
         at_run_time = {"networks": ["127.0.0.0/8"]} | (run_time or {})
         config: dict[str, Any] = {
-            "http": {"port": 0, "run_time": at_run_time},
+            "http": {"port": 0, "run_time": at_run_time, "keys": keys or {}},
             "engine": {"workers": 1},
             "sinks": {"out": {"type": "file", "path": tmp_path / "out.jsonl"}},
             "streams": {"filed": {"source": FILED, "chain": CHAIN, "password": "hunter2", "username": "viewer"}},

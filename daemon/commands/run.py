@@ -37,6 +37,7 @@ from daemon.flow.timing import Timing
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
+from daemon.http.settings import HttpSettings
 from daemon.http.streams.rest import Streams
 from daemon.http.tracing import RequestIdFilter
 from daemon.kafka.settings import EXACTLY_ONCE
@@ -66,7 +67,15 @@ LAST_S = 5.0  # after stop_timeout the process ends, whatever is left
 ONE_SIGNAL_S = 1.0  # in which a second signal is the first again, as of a supervisor that tells the group as well
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 REGISTRY = "streams.json"  # in state_dir
-READ_AGAIN = frozenset({"streams", "defaults"})  # of the configuration, at SIGHUP
+READ_AGAIN = (
+    ("streams",),
+    ("defaults",),
+    ("http", "keys"),
+    ("http", "hosts"),
+    ("http", "tls", "certificate"),
+    ("http", "tls", "key"),
+)
+"""Of the configuration, at SIGHUP."""
 CLOSING_S = 4.0  # that a sink whose broker is away may take to close, when its time to write is over
 
 
@@ -277,11 +286,16 @@ class App:
             if new := [sink for sink in stream.sinks or () if sink not in self._deliveries]:
                 raise ConfigError(f"streams.{name}.sinks: a new sink needs a restart: {', '.join(new)}")
         self._run_time.defaults = config.defaults
-        await self._wanted.read_again(config.streams)
+        await self._wanted.read_again(config.streams, partial(self._reconfigure_http, config.http))
         for key in changed_keys(self._config, config):
-            if key[0] not in READ_AGAIN:
+            if not any(key[: len(read)] == read for read in READ_AGAIN):
                 log.warning("SIGHUP: %s has changed: that needs a restart", ".".join(key))
         log.info("SIGHUP: the configuration was read again: %d streams", len(config.streams))
+
+    async def _reconfigure_http(self, settings: HttpSettings | None) -> None:
+        """Raises ConfigError, and has changed nothing then."""
+        if self.http is not None and settings is not None:
+            await self.http.reconfigure(settings)
 
     def _folder(self, *below: str) -> Path | None:
         """In state_dir."""

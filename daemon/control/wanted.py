@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -107,10 +107,14 @@ class Wanted:
         await self._replace(of_file, kept)
         self._begun = True
 
-    async def read_again(self, of_file: Mapping[str, StreamSettings]) -> None:
-        """The file's streams are to be these. Raises ModelError, and has changed nothing then."""
+    async def read_again(self, of_file: Mapping[str, StreamSettings], also: Callable[[], Awaitable[None]]) -> None:
+        """The file's streams are to be these. `also`: what else is read again, once it is known that they can be.
+
+        Raises ModelError, and what `also` raises, and has changed nothing then.
+        """
         async with self._changing:
-            await self._replace(of_file, {stream: _stored(entry) for stream, entry in self._of_run_time.items()})
+            kept = {stream: _stored(entry) for stream, entry in self._of_run_time.items()}
+            await self._replace(of_file, kept, also)
 
     async def put(self, stream: str, edit: Edit, condition: Condition = ANY) -> tuple[Entry, bool]:
         """Adds a stream, or gives it other settings; whether it is new.
@@ -193,7 +197,12 @@ class Wanted:
         except ModelError as err:
             raise InvalidDocument([Problem(("chain",), str(err), "model_error")]) from err
 
-    async def _replace(self, of_file: Mapping[str, StreamSettings], kept: Mapping[str, Members]) -> None:
+    async def _replace(
+        self,
+        of_file: Mapping[str, StreamSettings],
+        kept: Mapping[str, Members],
+        also: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         before = self._all()
         found = {
             stream: await asyncio.to_thread(self._filed, stream, settings, before.get(stream))
@@ -203,6 +212,8 @@ class Wanted:
             stream: await asyncio.to_thread(self._kept, stream, stored, self._of_run_time.get(stream))
             for stream, stored in kept.items()
         }
+        if also is not None:
+            await also()
         for stream in found.keys() & again.keys() - self._of_file.keys():
             log.warning("%s: the file has a stream of this id: the one that was added at run time waits", stream)
         self._of_file, self._of_run_time = found, again

@@ -18,6 +18,8 @@ from daemon.commands.run import REGISTRY, App
 from daemon.config.model import Config
 from daemon.control.registry import FileRegistry
 from daemon.errors import ConfigError, StateInUse
+from daemon.http.access.keys import digest, new_key
+from daemon.http.settings import HttpSettings
 from daemon.work.plan import Plan
 from daemon.work.state import StateDir
 from sinks.base import Record, SinkError
@@ -215,6 +217,52 @@ async def test_sighup_changes_the_streams_and_names_what_needs_a_restart(
         await asyncio.sleep(0)
     await asyncio.sleep(0.2)
     assert read.times - before <= 4
+    stop.set()
+    await running
+
+
+async def test_sighup_changes_keys_or_nothing(
+    silent: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("daemon.commands.run.services", lambda _: {})
+    old, new = new_key(), new_key()
+
+    def with_key(key: str, **http: Any) -> Config:
+        keys = {"grafana": {"sha256": digest(key), "roles": ["metrics"]}}
+        streams = silent | ({"another": silent["silent"]} if key == new else {})
+        return configured(
+            http={"port": 0, "keys": keys} | http, streams=streams, sinks={"out": {"type": "stdout"}}, stop_timeout=5
+        )
+
+    async def answers(key: str) -> int:
+        assert app.http is not None
+        headers = {"Authorization": f"Bearer {key}"}
+        async with aiohttp.ClientSession(app.http.url) as client, client.get("/status", headers=headers) as response:
+            return response.status
+
+    read = Read(with_key(old))
+    app, stop = App(with_key(old), read), asyncio.Event()
+    running = asyncio.create_task(app.run(stop))
+    await until(lambda: running.done() or bool(app.status()["streams"]))
+    assert (await answers(old), await answers(new)) == (200, 401)
+    assert app.http is not None
+    reconfigure = app.http.reconfigure
+
+    async def refuse(settings: HttpSettings) -> None:
+        raise ConfigError("http.tls: cannot read it")
+
+    monkeypatch.setattr(app.http, "reconfigure", refuse)
+    read.config = with_key(new)
+    app.read_soon()
+    await until(lambda: "nothing was changed" in caplog.text)
+    assert set(app.status()["streams"]) == {"silent"}
+    monkeypatch.setattr(app.http, "reconfigure", reconfigure)
+    read.config = with_key(new, max_concurrent=7)
+    app.read_soon()
+    await until(lambda: set(app.status()["streams"]) == {"silent", "another"})
+    assert (await answers(old), await answers(new)) == (401, 200)
+    told = [record.message for record in caplog.records if "needs a restart" in record.message]
+    assert told == ["SIGHUP: http.max_concurrent has changed: that needs a restart"]
     stop.set()
     await running
 

@@ -15,6 +15,7 @@ from daemon.control.run_time import RunTime
 from daemon.control.settings import PRIVATE, RunTimeSettings, StreamDefaults, StreamSettings
 from daemon.control.wanted import Condition, Edit, Wanted
 from daemon.errors import (
+    ConfigError,
     Conflict,
     InvalidDocument,
     PreconditionFailed,
@@ -92,6 +93,10 @@ def of(members: Members) -> Edit:
     return lambda _: members
 
 
+async def nothing() -> None:
+    """What else is read again."""
+
+
 def filed(**streams: Any) -> dict[str, StreamSettings]:
     return {name: StreamSettings(**(DOOR | settings)) for name, settings in streams.items()}
 
@@ -131,18 +136,18 @@ async def test_without_a_state_dir_nothing_is_added(bench: Bench) -> None:
 async def test_the_file_wins_a_clash_and_the_other_waits(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     await bench.wanted.begin({})
     await bench.wanted.put("door", of(DOOR))
-    await bench.wanted.read_again(filed(door={"source": "rtsp://10.0.0.9/1"}))
+    await bench.wanted.read_again(filed(door={"source": "rtsp://10.0.0.9/1"}), nothing)
     assert "the file has a stream of this id" in caplog.text
     assert bench.wanted.entry("door").members["source"] == "rtsp://10.0.0.9/1"
     assert set(await bench.kept()) == {"door"}
-    await bench.wanted.read_again({})
+    await bench.wanted.read_again({}, nothing)
     assert bench.wanted.entry("door").members == DOOR
 
 
 async def test_a_file_that_is_read_again_changes_what_has_changed_alone(bench: Bench) -> None:
     await bench.wanted.begin(filed(door={}, yard={}, hall={}))
     before = bench.wanted.entries
-    await bench.wanted.read_again(filed(door={}, yard={"emit": "objects"}, gate={}))
+    await bench.wanted.read_again(filed(door={}, yard={"emit": "objects"}, gate={}), nothing)
     now = bench.wanted.entries
     assert now["door"] is before["door"]
     assert now["yard"].revision != before["yard"].revision
@@ -154,9 +159,19 @@ async def test_a_file_whose_models_do_not_load_changes_nothing(bench: Bench, mon
     before = bench.wanted.entries
     fail_of(monkeypatch, "gate")
     with pytest.raises(ModelError):
-        await bench.wanted.read_again(filed(door={"emit": "objects"}, gate={}))
+        await bench.wanted.read_again(filed(door={"emit": "objects"}, gate={}), nothing)
     assert bench.wanted.entries == before
     assert bench.running == {"door", "yard"}
+
+
+async def test_what_is_refused_elsewhere_changes_no_stream(bench: Bench) -> None:
+    async def refuse() -> None:
+        raise ConfigError("http.keys: expected a key")
+
+    await bench.wanted.begin(filed(door={}))
+    with pytest.raises(ConfigError):
+        await bench.wanted.read_again(filed(yard={}), refuse)
+    assert set(bench.wanted.entries) == bench.running == {"door"}
 
 
 def fail_of(monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
@@ -197,7 +212,7 @@ async def test_a_kept_stream_that_cannot_run_any_more_stays_and_says_why(
     bench.reconciler.stop()
     await running
     monkeypatch.undo()
-    await bench.wanted.read_again({})
+    await bench.wanted.read_again({}, nothing)
     assert bench.wanted.entry("gate").built.refusal is None
     assert set(await bench.kept()) == {"door", "yard", "hall", "gate"}
 

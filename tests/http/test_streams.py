@@ -16,8 +16,10 @@ from aiohttp.test_utils import TestServer
 from daemon.commands.run import REGISTRY
 from daemon.control import checks
 from daemon.control.registry import FileRegistry
+from daemon.http.access.keys import new_key
 from daemon.simulator.camera import Camera
 from tests.controlled import CHAIN, GOP, SCENE, Serve, camera, clip, door, serve
+from tests.http.access.calls import settings_of
 from tests.waiting import until
 
 __all__ = ["camera", "clip", "serve"]  # fixtures are found by their names here
@@ -220,6 +222,35 @@ async def test_conditions_and_the_limit(serve: Serve) -> None:
         assert (await call("PUT", "/streams/yard", sent | {"paused": True})).status == 201
         assert (await call("POST", "/streams/yard/resume")).status == 409
         assert (await call("PATCH", "/streams/none", {"fps": 1})).status == 404
+
+
+async def test_a_key_changes_the_streams_that_it_is_for_and_is_named(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    door, watcher = new_key(), new_key()
+    keys = {
+        "reception": settings_of(door, ["control"], streams=["door*"]),
+        "watcher": settings_of(watcher, ["watch", "metrics"]),
+    }
+    sent = {"source": "rtsp://127.0.0.1:9/1", "chain": CHAIN, "paused": True}
+    async with serve(keys=keys) as call:
+
+        async def status(key: str | None, method: str, path: str, body: Any = None) -> int:
+            headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+            return (await call(method, path, body, **headers)).status
+
+        assert await status(None, "PUT", "/streams/door", sent) == 401
+        assert await status(watcher, "PUT", "/streams/door", sent) == 403
+        assert await status(watcher, "GET", "/streams") == 403
+        assert await status(door, "PUT", "/streams/yard", sent) == 403
+        assert await status(door, "GET", "/streams/filed") == 403
+        assert await status(door, "PUT", "/streams/door-1", sent) == 201
+        listed = await call("GET", "/streams", Authorization=f"Bearer {door}")
+        assert [one["id"] for one in listed.body["streams"]] == ["door-1"]
+        assert await status(door, "DELETE", "/streams/door-1") == 204
+    told = [record.message for record in caplog.records if record.name == "daemon.http.access.caller"]
+    assert told == ["stream door-1: added, by key reception", "stream door-1: removed, by key reception"]
 
 
 async def test_a_camera_is_checked_before_and_beside_its_stream(serve: Serve, camera: Camera) -> None:

@@ -120,10 +120,10 @@ class Streams:
 
     async def _check_stream(self, request: web.Request) -> web.Response:
         entry = self._wanted.entry(_id(request))
-        stream = self._overview.streams[entry.stream].stream
-        if self._state(entry) in RUNS and stream.video.size is not None:
-            growth = self._row(entry.stream)["video"]
-            probed = Probed(stream.video.codec, stream.video.size, growth["fps"])
+        supervisor = self._overview.streams[entry.stream]
+        video = supervisor.stream.video
+        if supervisor.state in RUNS and video.size is not None:
+            probed = Probed(video.codec, video.size, self._row(entry.stream)["video"]["fps"])
             return json_response(_found(probed) | {"from": "stream"})
         settings = entry.built.settings
         if settings is None:
@@ -156,9 +156,6 @@ class Streams:
             "state": supervisor.state,
             "error": entry.built.refusal or supervisor.error,
         }
-
-    def _state(self, entry: Entry) -> str:
-        return self._overview.streams[entry.stream].state
 
 
 def _id(request: web.Request) -> str:

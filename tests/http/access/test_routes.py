@@ -2,12 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import aiohttp
 
+from daemon.control.networks import Networks
+from daemon.control.run_time import RunTime
+from daemon.control.settings import RunTimeSettings, StreamDefaults
+from daemon.control.wanted import Wanted
 from daemon.http.access.routes import PROBE
 from daemon.http.access.settings import ROLES
 from daemon.http.server import PREFIXES, HttpServer
+from daemon.http.streams.rest import Streams
 from tests.http.access.calls import KEYS, SETTINGS, Headers, bearer, status
 from tests.http.conftest import Served
 from tests.http.test_connections import gate
@@ -18,6 +24,13 @@ NONE = "none"
 ASKED: dict[str, Headers] = {role: bearer(key) for role, key in KEYS.items()} | {NONE: {}}
 REFUSED = (401, 403)
 PROBES = {"/healthz", "/readyz"}
+
+
+def with_streams(server: HttpServer) -> None:
+    """Those of the streams too, of which none are loaded yet."""
+    run_time = RunTime(RunTimeSettings(), StreamDefaults(), lambda *_: (), Networks(()))
+    none: Any = None
+    Streams(Wanted(none, none, None, run_time, 0), run_time, none, none).add_to(server.routes)
 
 
 def routes_of(server: HttpServer) -> Iterator[tuple[str, str]]:
@@ -58,7 +71,7 @@ def table(rows: dict[str, tuple[str, ...]]) -> str:
 async def test_the_page_has_every_path_against_every_role_and_none(serve: Served) -> None:
     """Where it fails, the page gets the table that is expected here."""
     rows: dict[str, tuple[str, ...]] = {}
-    async with serve(keys=SETTINGS, chain_of=lambda _: gate()) as (server, client):
+    async with serve(keys=SETTINGS, chain_of=lambda _: gate(), also=with_streams) as (server, client):
         for method, path in routes_of(server):
             roles = await let_in(client, method, path)
             assert rows.setdefault(in_short(method, path), roles) == roles, path
@@ -66,14 +79,14 @@ async def test_the_page_has_every_path_against_every_role_and_none(serve: Served
 
 
 async def test_every_route_says_what_it_needs(serve: Served) -> None:
-    async with serve(chain_of=lambda _: gate()) as (server, _):
+    async with serve(chain_of=lambda _: gate(), also=with_streams) as (server, _):
         assert set(server.routes.router.routes()) == set(server.routes.needs)
         probes = {route.resource for route, need in server.routes.needs.items() if need == PROBE}
         assert {resource.canonical for resource in probes if resource} == PROBES
 
 
 async def test_without_keys_a_foreign_page_gets_probes_alone(serve: Served) -> None:
-    async with serve(chain_of=lambda _: gate()) as (server, client):
+    async with serve(chain_of=lambda _: gate(), also=with_streams) as (server, client):
         for method, path in routes_of(server):
             code = await status(client, path, {"Host": "evil.example"}, method)
             assert code == (200 if path in PROBES else 403), path
