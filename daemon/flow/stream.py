@@ -98,8 +98,8 @@ class Stream:
             raise error
 
     def stop(self) -> None:
-        """Ends the source; run() returns when what is under way has gone to the sinks."""
-        if self._reading is not None:
+        """Ends the source; run() returns when what is under way has gone to the sinks. May be called again."""
+        if self._reading is not None and not self._reading.cancelling():  # cancelled twice, a reader is left behind
             self._reading.cancel()
 
     def change(self, work: Callable[[str], Work], sinks: Sequence[Outgoing], window: int) -> None:

@@ -461,3 +461,23 @@ async def test_a_cancelled_run_drops_what_waits_for_a_change(lane: Lane) -> None
         await running
     assert stream.counts.pending == 0
     assert stream.counts.dropped[STOPPED] >= 1
+
+
+async def test_a_stop_that_is_asked_for_twice_still_waits_for_the_source(lane: Lane) -> None:
+    ended: list[bool] = []
+
+    async def slow(feed: Feed) -> None:
+        try:
+            await for_ever(feed)
+        finally:
+            await asyncio.sleep(0.05)  # as a thread that is still in FFmpeg
+            ended.append(True)
+
+    stream = stream_of(ScriptedSource(slow), lane, CollectingSink())
+    running = asyncio.create_task(stream.run())
+    await until(lambda: stream.counts.received > 0)
+    for _ in range(3):
+        stream.stop()
+        await asyncio.sleep(0.005)
+    await running
+    assert ended == [True]
