@@ -29,7 +29,7 @@ KEYS = frozenset(
     (
         *("name", "labels", "paused"),
         *("source", "username", "password", "transport", "open_timeout", "read_timeout", "first_picture_timeout"),
-        *("ffmpeg_options", "fps", "keyframes_only", "hardware", "motion", "isolate"),
+        *("ffmpeg_options", "fps", "keyframes_only", "hardware", "motion", "mounted", "isolate"),
         *("chain", "processors", "regions", "tracking", "sinks", "topic", "emit", "image", "weight", "window"),
     )
 )
