@@ -35,6 +35,7 @@ STREAMS = 8
 CLIENTS = 3
 CHAIN = ["face-detector"]
 SETTLED_S = 60.0
+LONGEST_PAUSE_S = 0.3
 POOLS = ("asyncio_", "resolver")
 
 
@@ -84,7 +85,7 @@ async def churn(camera: Camera, folder: Path, changes: int, seed: int = 0) -> Ch
     async with aiohttp.ClientSession(app.http.url, connector=connector) as client:
         await _one(client, random.Random(seed), camera, "warm", churned)  # noqa: S311
         await _remove_all(client, app)
-        before = _now()
+        before, dropped = _now(), steady.dropped.total()
         began = time.monotonic()
         choose = random.Random(seed)  # noqa: S311
         todo = iter(range(changes))
@@ -92,6 +93,7 @@ async def churn(camera: Camera, folder: Path, changes: int, seed: int = 0) -> Ch
         async def change() -> None:
             for _ in todo:
                 await _one(client, choose, camera, f"s{choose.randrange(STREAMS)}", churned)
+                await asyncio.sleep(choose.random() * LONGEST_PAUSE_S)  # some streams connect meanwhile, some do not
 
         await asyncio.gather(*(change() for _ in range(CLIENTS)))
         churned.seconds = time.monotonic() - began
@@ -100,9 +102,9 @@ async def churn(camera: Camera, folder: Path, changes: int, seed: int = 0) -> Ch
         acknowledged = steady.acknowledged
         await until(lambda: steady.acknowledged > acknowledged + 5)
         churned.left = await _left(before)
+        churned.dropped = steady.dropped.total() - dropped
     stop.set()
     await running
-    churned.dropped = steady.dropped.total()
     churned.holes = await asyncio.to_thread(_holes, app, folder / "out.jsonl")
     return churned
 
