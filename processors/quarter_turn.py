@@ -69,11 +69,30 @@ class QuarterTurns:
         self._session = None if model is None else models.session(model)
 
     def __call__(self, pyramid: Pyramid, obj: Object) -> int:
-        quarters = known(obj)
-        if quarters is None:
-            quarters = 0 if self._session is None or _is_clear(obj) else _found(self._session, pyramid, obj)
-        obj.put(QuarterTurn(quarters))
-        return quarters
+        found = self.find(pyramid, obj)
+        found.lay_on(obj)
+        return found.quarters
+
+    def find(self, pyramid: Pyramid, obj: Object) -> "Turn":
+        """Leaves the object as it is, for who can tell better whether to believe it."""
+        if (quarters := known(obj)) is not None:
+            return Turn(quarters)
+        return UPRIGHT if self._session is None or _is_clear(obj) else _found(self._session, pyramid, obj)
+
+
+class Turn(NamedTuple):
+    """What was found out. `points_xy`: where the five points are, if that is elsewhere than the object says."""
+
+    quarters: int
+    points_xy: Floats | None = None
+
+    def lay_on(self, obj: Object) -> None:
+        obj.put(QuarterTurn(self.quarters))
+        if self.points_xy is not None:
+            obj.put(FivePoints(self.points_xy))
+
+
+UPRIGHT = Turn(0)
 
 
 def known(obj: Object) -> int | None:
@@ -95,17 +114,16 @@ def _is_clear(obj: Object) -> bool:
     return bottom - top < LOWEST or (Confidence in obj and obj[Confidence].value >= SURE)
 
 
-def _found(session: Session, pyramid: Pyramid, obj: Object) -> int:
+def _found(session: Session, pyramid: Pyramid, obj: Object) -> Turn:
     best = _look(session, pyramid, obj.box_xyxy, 0)
     if best.score >= SURE:
-        return 0
+        return UPRIGHT
     for turns in (QUARTERS, BETWEEN):
         if best.score < SURE:
             best = _better(best, (_look(session, pyramid, obj.box_xyxy, degrees) for degrees in turns))
     if best.points_xy is None or (best.degrees == 0 and FivePoints in obj):
-        return 0
-    obj.put(FivePoints(best.points_xy))
-    return nearest(best.points_xy)
+        return UPRIGHT
+    return Turn(nearest(best.points_xy), best.points_xy)
 
 
 def _better(look: Look, others: Iterable[Look]) -> Look:

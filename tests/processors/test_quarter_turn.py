@@ -12,11 +12,12 @@ from models.store import ModelStore
 from processors.age import Age
 from processors.chain import Chain
 from processors.emotion import Emotions
+from processors.face_fitter import FaceFitter
 from processors.gender import Gender
 from processors.liveness import Liveness
 from processors.mask import Mask
 from processors.quality import Quality
-from processors.quarter_turn import LOWEST, SURE, QuarterTurn, QuarterTurns, nearest
+from processors.quarter_turn import LOWEST, SURE, QuarterTurn, QuarterTurns, Turn, nearest
 from processors.registry import build_chain
 from processors.template_extractor import Template
 from processors.templates import DIMENSIONS
@@ -241,3 +242,19 @@ def test_points_tell_the_nearest_quarter(degrees: float, quarters: int) -> None:
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     assert nearest(upright @ np.array([(cos, sin), (-sin, cos)]) + 100) == quarters
     assert nearest(np.full((5, 2), 7.0)) == 0
+
+
+@every_portrait
+def test_the_mesh_has_the_last_word(
+    store: ModelStore, upright: Faces, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = upright[name]
+    seen = Object("face", face.box_xyxy)
+    seen.put(points := face[FivePoints])
+    wrong = Turn(2, points.points_xy[[4, 3, 2, 1, 0]])
+    monkeypatch.setattr(QuarterTurns, "find", lambda *_: wrong)
+    sample = Sample(Frame.of(portrait(name)), [seen])
+    FaceFitter(FaceFitter.Settings(), store)([sample])
+    assert seen[QuarterTurn].quarters == 0
+    assert seen[FivePoints] is points
+    assert off(seen[Pose].roll, face[Pose].roll) < 3
