@@ -9,15 +9,15 @@ from daemon.http.errors import allowed
 
 ANY = "*"
 ALLOWED_HEADERS = (
-    "Authorization, X-API-Key, Content-Type, Content-Encoding, If-Match, If-None-Match, X-Request-ID, X_REQUEST_ID, "
-    "traceparent"
+    "Authorization, X-API-Key, Content-Type, Content-Encoding, If-Match, If-None-Match, Last-Event-ID, X-Request-ID, "
+    "X_REQUEST_ID, traceparent"
 )
 EXPOSED_HEADERS = "X-Request-ID, X_REQUEST_ID, traceparent, Retry-After, Allow, ETag"
 PREFLIGHT_KEPT_S = 600
 
 
 class Cors:
-    """A middleware that allows origins that are configured."""
+    """Allows origins that are configured."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origins)
@@ -25,22 +25,21 @@ class Cors:
     def allows(self, origin: str | None) -> bool:
         return ANY in self._origins or origin in self._origins
 
-    @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await handler(request)
+    async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """A signal of the application: an answer that goes on for long is on its way before its handler returns."""
         if not self._origins:
-            return response
+            return
         if ANY not in self._origins:
             response.headers.add("Vary", "Origin")
         origin = request.headers.get("Origin")
-        if origin is not None and self.allows(origin):
-            response.headers["Access-Control-Allow-Origin"] = ANY if ANY in self._origins else origin
-            response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-            if "Access-Control-Request-Method" in request.headers and "Allow" in response.headers:
-                response.headers["Access-Control-Allow-Methods"] = response.headers["Allow"]
-                response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
-                response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_KEPT_S)
-        return response
+        if origin is None or not self.allows(origin):
+            return
+        response.headers["Access-Control-Allow-Origin"] = ANY if ANY in self._origins else origin
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        if "Access-Control-Request-Method" in request.headers and "Allow" in response.headers:
+            response.headers["Access-Control-Allow-Methods"] = response.headers["Allow"]
+            response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+            response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_KEPT_S)
 
 
 @web.middleware

@@ -23,7 +23,7 @@ from daemon.http.errors import NO_CAPACITY, json_response, refuses
 from daemon.http.services.catalogue import Detection, Service
 from daemon.http.services.endpoints import Answer, ChainOf, MatcherOf, answers
 from daemon.http.settings import HttpSettings
-from daemon.http.tracing import traces
+from daemon.http.tracing import bear_trace, traces
 from daemon.wire.v1 import V1
 from daemon.wire.v2 import V2
 
@@ -120,9 +120,8 @@ class HttpServer:
         return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
     def _app(self) -> web.Application:
-        middlewares = [traces, self._cors.middleware, refuses, self._guard.middleware, answers_options]
-        app = web.Application(middlewares=middlewares)
-        app.on_response_prepare.append(_keep_private)
+        app = web.Application(middlewares=[traces, refuses, self._guard.middleware, answers_options])
+        app.on_response_prepare.extend([bear_trace, self._cors.on_prepare, _keep_private])
         return app
 
     def _add_routes(self) -> None:

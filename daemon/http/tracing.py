@@ -4,7 +4,9 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from contextvars import ContextVar
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -19,6 +21,9 @@ REQUEST_ID = re.compile(r"[!-~]{1,128}")
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """What machines ask every few seconds: their lines would bury all others."""
+
+TRACE: Final = web.RequestKey("trace", Mapping[str, str])
+"""Headers that the answer bears."""
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +52,10 @@ async def traces(request: web.Request, handler: Handler) -> web.StreamResponse:
     if TRACEPARENT.fullmatch(traceparent):
         headers["traceparent"] = traceparent
     _traceparent.set(headers.get("traceparent", "-"))
+    request[TRACE] = headers
     status: int | str = "client gone"
     try:
         response = await handler(request)
-        response.headers.update(headers)
         status = response.status
     finally:
         path, caller = shown_path(request.rel_url), request.get(CALLER)
@@ -58,3 +63,8 @@ async def traces(request: web.Request, handler: Handler) -> web.StreamResponse:
         level = logging.DEBUG if path in PROBES else logging.INFO
         log.log(level, "%s %s %s %.3f s%s", request.method, path, status, time.monotonic() - began, by)
     return response
+
+
+async def bear_trace(request: web.Request, response: web.StreamResponse) -> None:
+    """A signal of the application: an answer that goes on for long is on its way before its handler returns."""
+    response.headers.update(request.get(TRACE, {}))
