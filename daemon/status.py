@@ -36,7 +36,11 @@ class Status:
             "uptime": round(time.monotonic() - self._began, 3),
             "resident_bytes": overview.resident_bytes,
             "engine": _engine(overview.engine),
-            "http": {"processors": _processors(overview.http, workers)},
+            "http": {
+                "processors": _processors(overview.http, workers),
+                "watching": dict(overview.watches.watching),
+                "refused": overview.watches.refused,
+            },
             "streams": {name: _stream(supervisor, workers) for name, supervisor in overview.streams.items()},
             "consumers": {name: _consumer(supervisor, workers) for name, supervisor in overview.consumers.items()},
             "sinks": {name: _sink(delivery) for name, delivery in overview.sinks.items()},
@@ -95,6 +99,7 @@ def _stream(supervisor: Supervisor[Stream], workers: int) -> dict[str, Any]:
                 "shed": dict(shots.dropped),
                 "failed": dict(shots.failed),
             },
+            "events_lost": 0 if stream.watched is None else stream.watched.lost,
         }
     )
 

@@ -225,6 +225,22 @@ class Frame:
             self._load = None  # gives the decoder's buffer back
         return self._pyramid
 
+    def as_it_came(self) -> "Frame":
+        """The same picture, which is converted for itself: this one's image can go. This one where it has its image."""
+        if self._load is None:
+            return self
+        return Frame(
+            self._load,
+            width=self.width,
+            height=self.height,
+            source=self.source,
+            index=self.index,
+            pts=self.pts,
+            captured_at=self.captured_at,
+            id=self.id,
+            trace=self.trace,
+        )
+
     def within(self, window: Window) -> "Frame":
         """The frame with a copy of a window alone of its picture, so that the rest can go."""
         pixels = self.image[window.rows, window.columns].copy()

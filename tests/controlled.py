@@ -47,8 +47,10 @@ class Answer(NamedTuple):
 class Client:
     """Sends JSON as it stands."""
 
-    def __init__(self, session: aiohttp.ClientSession, app: App) -> None:
+    def __init__(self, session: aiohttp.ClientSession, app: App, out: Path) -> None:
         self.app = app
+        self.out = out
+        """The file of its documents."""
         self._session = session
 
     async def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
@@ -93,7 +95,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
         assert app.http is not None
         try:
             async with aiohttp.ClientSession(f"{app.http.url}/") as session:
-                yield Client(session, app)
+                yield Client(session, app, tmp_path / "out.jsonl")
         finally:
             stop.set()
             await running

@@ -34,10 +34,12 @@ from daemon.flow.overview import Overview
 from daemon.flow.receipts import summary
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import Timing
+from daemon.flow.watched import Watches
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
 from daemon.http.settings import HttpSettings
+from daemon.http.streams.events import Events
 from daemon.http.streams.rest import Streams
 from daemon.http.tracing import RequestIdFilter
 from daemon.kafka.settings import EXACTLY_ONCE
@@ -167,6 +169,7 @@ class App:
             for name, sink in config.sinks.items()
         }
         self._state = None if config.state_dir is None else StateDir(config.state_dir)
+        self._watches = Watches()
         builder = Builder(
             self._engine,
             self._aside,
@@ -174,6 +177,7 @@ class App:
             config.processors,
             self._deliveries,
             self._folder("tracks", "streams"),
+            None if config.http is None else self._watches,
         )
         at_run_time = RunTimeSettings() if config.http is None else config.http.run_time
         self._networks = Networks(at_run_time.networks)
@@ -186,7 +190,12 @@ class App:
         self._consumers: dict[str, Supervisor[Consumer]] = {}
         self._http_timing = Timing()
         self.overview = Overview(
-            self._engine, self._reconciler.supervisors, self._consumers, self._deliveries, self._http_timing
+            self._engine,
+            self._reconciler.supervisors,
+            self._consumers,
+            self._deliveries,
+            self._http_timing,
+            self._watches,
         )
         self.status = Status(self.overview)
         self._stopping: asyncio.Event | None = None
@@ -204,8 +213,10 @@ class App:
                 metrics=Metrics(self.overview).answer,
                 why_unready=self._why_unready,
                 state_dir=config.state_dir,
+                watches=self._watches,
             )
             Streams(self._wanted, self._run_time, self.overview, self.status.stream).add_to(self.http.routes)
+            Events(self._watches, self._wanted.entry, self.http.long_answers).add_to(self.http.routes)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, or every stream has ended where HTTP is off. Once.
@@ -353,6 +364,8 @@ class App:
                 consuming = [streams.create_task(consumer.run()) for consumer in self._consumers.values()]
                 reconciling = streams.create_task(self._reconciler.run())
                 await self._until_stopped(stop, [*consuming, streams.create_task(self._reconciler.until_idle())])
+                if self.http is not None:
+                    self.http.long_answers.close()
                 self._deadline = time.monotonic() + self._config.stop_timeout * (1 - ENGINE_SHARE)
                 self._reconciler.stop()
                 for consumer in self._consumers.values():

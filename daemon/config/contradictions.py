@@ -25,7 +25,7 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
         yield from _mistakes_of_access(config.http)
     sinks, clusters = _names("sinks", config.sinks, wrong), _names("clusters", config.clusters, wrong)
     for name, stream in config.streams.items():
-        yield from _mistakes_of_stream(("streams", name), stream, sinks)
+        yield from _mistakes_of_stream(("streams", name), stream, sinks, watched=config.http is not None)
     for name, sink in config.sinks.items():
         if isinstance(sink, KafkaSettings):
             yield from _mistakes_of_cluster(("sinks", name), sink.cluster, clusters)
@@ -54,13 +54,16 @@ def _mistakes_of_access(http: HttpSettings) -> Iterator[Mistake]:
 
 def contradictions_of(_: str, stream: StreamSettings, sinks: Collection[str]) -> Iterator[Problem]:
     """Of a stream that does not come from the file; `sinks`: those that there are."""
-    for key, message in _mistakes_of_stream((), stream, sinks):
+    for key, message in _mistakes_of_stream((), stream, sinks, watched=True):
         yield Problem(key, message[0].upper() + message[1:], "value_error")
 
 
-def _mistakes_of_stream(key: Key, stream: StreamSettings, sinks: Collection[str] | None) -> Iterator[Mistake]:
+def _mistakes_of_stream(
+    key: Key, stream: StreamSettings, sinks: Collection[str] | None, *, watched: bool
+) -> Iterator[Mistake]:
+    """`watched`: over HTTP, so that it may do without a sink."""
     yield from _mistakes_of_tracking(key, stream)
-    yield from _mistakes_of_sinks(key, stream.sinks, sinks)
+    yield from _mistakes_of_sinks(key, stream.sinks, sinks, may_have_none=watched)
 
 
 def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Collection[str] | None:
@@ -92,12 +95,13 @@ def _mistake_of_often(work: WorkSettings, name: str, how: Often) -> str | None:
     return None
 
 
-def _mistakes_of_sinks(key: Key, sinks: Sequence[str] | None, known: Collection[str] | None) -> Iterator[Mistake]:
+def _mistakes_of_sinks(
+    key: Key, sinks: Sequence[str] | None, known: Collection[str] | None, *, may_have_none: bool = False
+) -> Iterator[Mistake]:
     if known is None:
         return
-    if not known:
-        yield key, "expected a sink to send its documents to, got no sinks"
-        return
+    if not (may_have_none or (known if sinks is None else sinks)):
+        yield key if sinks is None else (*key, "sinks"), "expected a sink to send its documents to, got no sinks"
     for sink in sinks or ():
         if sink not in known:
             yield (*key, "sinks"), f"unknown sink {sink}" + nearest(sink, known)

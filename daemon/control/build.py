@@ -13,6 +13,7 @@ from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine, Lane
 from daemon.flow.pipeline import Work
 from daemon.flow.stream import Figures, Stream
+from daemon.flow.watched import Watches
 from daemon.sources import make_source
 from daemon.sources.base import Feed, Source
 from daemon.sources.settings import SourceSettings
@@ -71,14 +72,19 @@ class Builder:
         processors: BaseModel,
         deliveries: Mapping[str, Delivery],
         journals: Path | None,
+        watches: Watches | None = None,
     ) -> None:
-        """`aside`: the lane of the shots; `journals`: a folder for what must outlive a crash."""
+        """`aside`: the lane of the shots; `journals`: a folder for what must outlive a crash.
+
+        `watches`: for those who watch streams; None: nobody can.
+        """
         self._engine = engine
         self._aside = aside
         self._models = models
         self._processors = processors
         self._deliveries = deliveries
         self._journals = journals
+        self._watches = watches
 
     def build(
         self, name: str, settings: StreamSettings, before: Built | None = None, make: MakeSource = make_source
@@ -91,7 +97,7 @@ class Builder:
             make,
             make(settings, name),
             partial(plan.work, name),
-            [self._deliveries[sink] for sink in settings.sinks or self._deliveries],
+            [self._deliveries[sink] for sink in (self._deliveries if settings.sinks is None else settings.sinks)],
             settings.window or self._engine.workers,
             settings.weight,
             figures,
@@ -115,6 +121,7 @@ class Builder:
             shots=built.figures.shots,
             looks=built.figures.looks,
             timing=built.figures.timing,
+            watched=None if self._watches is None else self._watches.join(name),
         )
         return stream, lane
 

@@ -72,6 +72,7 @@ class Reconciler:
             await kept.run(group, self._changed)
         finally:
             kept.lane.close()
+            kept.stream.leave()
         if not self._stopping.is_set():  # else it is still to be seen how it ended
             del self._kept[kept.name], self.supervisors[kept.name]
             log.info("%s: removed: %s", kept.name, summary(kept.stream.counts, "frames"))

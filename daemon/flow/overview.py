@@ -13,6 +13,7 @@ from daemon.flow.receipts import Counts
 from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import Timing
+from daemon.flow.watched import Watches
 
 
 class Overview:
@@ -25,6 +26,7 @@ class Overview:
         consumers: Mapping[str, Supervisor[Any]],
         sinks: Mapping[str, Delivery],
         http: Timing,
+        watches: Watches,
     ) -> None:
         self.engine = engine
         self.streams = streams
@@ -32,6 +34,7 @@ class Overview:
         self.sinks = sinks
         self.http = http
         """Of the requests' processors."""
+        self.watches = watches
         self.resident_bytes: int | None = None
         """Memory of this process; None: it has not been looked at, or the system does not say."""
 

@@ -23,6 +23,7 @@ from daemon.flow.engine import Lane
 from daemon.flow.queues import BoundedQueue, QueueClosed
 from daemon.flow.receipts import Counts, Receipt
 from daemon.flow.timing import Timing
+from daemon.flow.watched import Watched
 from processors.types import Frame, Sample
 from sinks.base import Record
 
@@ -93,6 +94,8 @@ class Job:
     turn: int
     passage: Passage
     begun: bool = False
+    look: tuple[Frame, Sample] | None = None
+    """The frame as it came, and what was found; None: nothing yet, or it cannot be watched."""
     result: "asyncio.Future[Sample | Sequence[Record]]" = field(init=False)
 
 
@@ -110,15 +113,18 @@ class Pipeline:
         inbox: int = 1,
         aside: Lane | None = None,
         timing: Timing | None = None,
+        watched: Watched | None = None,
     ) -> None:
         """At most `window` frames are with the engine or done and not handed over, and `inbox` wait for that.
 
-        `aside`: the lane of the work that no frame waits for; None: frames wait for all of it.
+        `aside`: the lane of the work that no frame waits for; None: frames wait for all of it. `watched` gets the
+        records too, before the sinks, and the looks.
         """
         self.name = name
         self._work = work
         self._lane = lane
-        self._sinks = sinks
+        self._watched = watched
+        self._sinks = sinks if watched is None else [watched, *sinks]
         self._window = window
         self._timing = timing or Timing()
         self._inbox = BoundedQueue[Passage](inbox, self._make_way)
@@ -231,8 +237,12 @@ class Pipeline:
         with self._beginning:
             job.begun = True
         self._timing.wait.observe(time.monotonic() - job.passage.receipt.opened_at)
+        frame = job.passage.frame
+        as_it_came = None if self._watched is None else frame.as_it_came()
         with self._timing.look.timing():
-            sample = self._work.look(job.passage.frame, job.turn)
+            sample = self._work.look(frame, job.turn)
+        if as_it_came is not None:
+            job.look = as_it_came, sample
         return sample if self._work.in_order else self._tell(sample, job.passage)
 
     def _tell(self, sample: Sample, passage: Passage) -> Sequence[Record]:
@@ -274,6 +284,9 @@ class Pipeline:
             passage.receipt.fail(type(err).__name__)
             self.report(f"frame {passage.frame.index}", err)
         else:
+            if self._watched is not None and job.look is not None:
+                as_it_came, sample = job.look
+                self._watched.show(Sample(as_it_came, sample.objects))
             await self._hand_over(passage, told)
 
     async def _hand_over(self, passage: Passage, records: Sequence[Record]) -> None:

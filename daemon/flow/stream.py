@@ -12,6 +12,7 @@ from daemon.flow.engine import Lane
 from daemon.flow.pipeline import OVERLOAD, Outgoing, Pipeline, Work
 from daemon.flow.receipts import Counts, LookCounts
 from daemon.flow.timing import Timing
+from daemon.flow.watched import Watched
 from daemon.sources.base import Source, Waits
 from processors.types import Frame
 
@@ -60,8 +61,12 @@ class Stream:
         shots: Counts | None = None,
         looks: LookCounts | None = None,
         timing: Timing | None = None,
+        watched: Watched | None = None,
     ) -> None:
-        """`aside`: the lane of the work that no frame waits for, which `shots` counts."""
+        """`aside`: the lane of the work that no frame waits for, which `shots` counts.
+
+        `watched`: for those who watch it; None: nobody can.
+        """
         self.name = name
         self.counts = Counts()
         self.shots = shots or Counts()
@@ -75,6 +80,7 @@ class Stream:
         self.labels: Mapping[str, str] = {}
         self.source = source
         """Of the next run."""
+        self.watched = watched
         self._sinks = sinks
         self._aside = aside
         self._work = work
@@ -102,6 +108,11 @@ class Stream:
         if self._reading is not None and not self._reading.cancelling():  # cancelled twice, a reader is left behind
             self._reading.cancel()
 
+    def leave(self) -> None:
+        """It will not run again: those who watch it are told."""
+        if self.watched is not None:
+            self.watched.leave()
+
     def change(self, work: Callable[[str], Work], sinks: Sequence[Outgoing], window: int) -> None:
         """What is done with the frames that come from now on, and where it goes. The source notices nothing."""
         self._work, self._sinks, self._window = work, sinks, window
@@ -115,7 +126,16 @@ class Stream:
     def pipeline(self) -> Pipeline:
         """For the frames of a run, or of a part of one."""
         work = self._work(uuid.uuid4().hex)
-        return Pipeline(self.name, work, self._lane, self._sinks, self._window, aside=self._aside, timing=self.timing)
+        return Pipeline(
+            self.name,
+            work,
+            self._lane,
+            self._sinks,
+            self._window,
+            aside=self._aside,
+            timing=self.timing,
+            watched=self.watched,
+        )
 
     async def _read(self, feed: "_Feed") -> SourceError | None:
         # An error is returned: raised, it would make the group cancel the frames that are under way.

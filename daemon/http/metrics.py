@@ -71,6 +71,10 @@ def collect(overview: Overview) -> Iterator[Metric]:
     yield _counter("visaged_workers_abandoned", "Threads given up with a job.", (), [((), engine.abandoned)])
     requests = [((name,), spent) for name, spent in overview.http.spent.items()]
     yield from _processors("visaged_http", ("processor",), requests)
+    watching = [((what,), number) for what, number in overview.watches.watching.items()]
+    yield _gauge("visaged_subscribers", "Clients that watch streams, by what they watch.", ("watch",), watching)
+    text = "Clients for which there was no room (http.max_subscribers)."
+    yield _counter("visaged_subscribers_refused", text, (), [((), overview.watches.refused)])
     yield from _supervised("stream", overview.streams, {key: one.state for key, one in overview.streams.items()})
     yield from _streams({name: one.stream for name, one in overview.streams.items()})
     states = {key: consumer_state(one) for key, one in overview.consumers.items()}
@@ -201,6 +205,9 @@ def _streams(of: Mapping[str, Stream]) -> Iterator[Metric]:
     yield _by_reason("visaged_stream_shots_shed", text, label, of, lambda one: one.shots.dropped)
     text = "Shots of tracks that broke."
     yield _by_reason("visaged_stream_shots_failed", text, label, of, lambda one: one.shots.failed)
+    watched = {name: stream.watched for name, stream in of.items() if stream.watched is not None}
+    text = "Events that subscribers lost, as they read too slowly."
+    yield _counter("visaged_stream_events_lost", text, labels, _each(watched, lambda one: one.lost))
     videos = {name: stream.video for name, stream in of.items()}
     info = [((name, video.codec or "", *map(str, video.size)), 1.0) for name, video in videos.items() if video.size]
     yield _gauge("visaged_stream_video_info", "What the source brings.", (label, "codec", "width", "height"), info)

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from daemon.errors import ConfigError, DeadlineExceeded, Overloaded
 from daemon.flow.engine import Engine
+from daemon.flow.watched import Watches
 from daemon.http.access.guard import Guard
 from daemon.http.access.login import Login
 from daemon.http.access.routes import NO_KEY, PROBE, Need, Routes
@@ -20,6 +21,7 @@ from daemon.http.bodies import Bodies, Body
 from daemon.http.connections import Connections, held
 from daemon.http.cors import Cors, answers_options
 from daemon.http.errors import NO_CAPACITY, json_response, refuses
+from daemon.http.long_answers import LongAnswers
 from daemon.http.services.catalogue import Detection, Service
 from daemon.http.services.endpoints import Answer, ChainOf, MatcherOf, answers
 from daemon.http.settings import HttpSettings
@@ -52,11 +54,13 @@ class HttpServer:
         metrics: Handler,
         why_unready: Callable[[], str | None] = lambda: None,
         state_dir: Path | None = None,
+        watches: Watches | None = None,
     ) -> None:
         """`chain_of` makes a chain from names, and `matcher_of` the matcher, both in a thread during start().
 
         `status` is what /status shows, `metrics` answers /metrics; `why_unready`, in words, what keeps /readyz from
-        saying that all is ready. Sessions outlive a restart where there is a `state_dir`.
+        saying that all is ready. Sessions outlive a restart where there is a `state_dir`. `watches` has the figures of
+        those who watch.
         """
         self._settings = settings
         self._services = services
@@ -70,6 +74,7 @@ class HttpServer:
         self._bodies = Bodies(settings)
         self._lane = engine.lane("http", share=settings.share)
         self._state_dir = state_dir
+        self.long_answers = LongAnswers(watches or Watches(), settings.max_subscribers, settings.deadline)
         self._cors = Cors(settings.cors_origins)
         self._guard = Guard(settings, self._cors)
         app = self._app()
@@ -92,7 +97,8 @@ class HttpServer:
             raise
 
     async def stop(self) -> None:
-        """Takes no more requests and gives those under way `stop_timeout` to end."""
+        """Takes no more requests and gives those under way `stop_timeout` to end; long answers end at once."""
+        self.long_answers.close()
         await self._stop_serving()
         self._lane.close()
 

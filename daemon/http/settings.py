@@ -80,6 +80,12 @@ class HttpSettings(Section):
         description="Requests that are worked on at the same time. Further ones are answered with status 503 at once. "
         "A request whose body is still on its way does not count.",
     )
+    max_subscribers: int = Field(
+        default=100,
+        ge=0,
+        description="Answers that go on, as events and video of streams, at the same time; each holds a connection. "
+        "Further ones are answered with status 503 at once. 0: none.",
+    )
     max_bodies_bytes: int = Field(
         default=400_000_000,
         ge=1,

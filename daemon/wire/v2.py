@@ -10,7 +10,7 @@ from pydantic import Field, create_model
 
 from daemon.wire import members, v1
 from daemon.wire.blob import ArrayBlob, ImageBlob, encode_base64
-from daemon.wire.codec import Members, encode
+from daemon.wire.codec import Members, encode, parse
 from daemon.wire.version import (
     Angles,
     Coordinate,
@@ -228,6 +228,16 @@ def stream_document(
 
 def _jpeg(picture: bytes) -> Members:
     return image(encode_base64(picture))
+
+
+def without_templates(document: bytes) -> bytes:
+    """A stream's document or a track's event without the templates in it; as it is where it has none."""
+    if b'"template"' not in document:
+        return document
+    members = parse(document)
+    for obj in (*members.get("objects", ()), members.get("object", {})):
+        obj.pop("template", None)
+    return encode(members)
 
 
 def track_object(obj: Object, size: Size, emits: Set[type]) -> Members:

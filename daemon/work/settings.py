@@ -126,7 +126,9 @@ class WorkSettings(Section):
         None, description="Track faces and bodies from frame to frame. null: no tracking."
     )
     sinks: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Names of the sinks that get the documents, as a list. null: all sinks."
+        None,
+        description="Names of the sinks that get the documents, as a list. null: all sinks. A stream, not a consumer, "
+        "may have none ([]): those who watch it over HTTP see it all the same.",
     )
     topic: TopicName | None = Field(
         None, description="The topic of the documents in sinks of type kafka. null: the topic of the sink."

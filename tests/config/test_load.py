@@ -562,9 +562,17 @@ class TestMistakes:
         found = mistakes(load_text, STDOUT + f"streams:\n  door: {{source: a.mp4, regions: {{{regions}}}}}")
         assert found == [f"my.yaml:5: streams.door.regions.{line}" for line in expected]
 
-    def test_a_stream_without_a_sink(self, load_text: Load) -> None:
-        (mistake,) = mistakes(load_text, "streams: {door: {source: a.mp4}}")
-        assert mistake == "my.yaml:1: streams.door: expected a sink to send its documents to, got no sinks"
+    @pytest.mark.parametrize(("sinks", "key"), [("", "door"), (", sinks: []", "door.sinks")])
+    def test_a_stream_without_a_sink_is_watched_over_http(self, load_text: Load, sinks: str, key: str) -> None:
+        streams = f"streams: {{door: {{source: a.mp4{sinks}}}}}\n"
+        assert load_text(streams).streams["door"].source == "a.mp4"
+        (mistake,) = mistakes(load_text, streams + "http: null")
+        assert mistake == f"my.yaml:1: streams.{key}: expected a sink to send its documents to, got no sinks"
+
+    def test_a_stream_may_have_none_of_the_sinks_and_none_that_is_not_there(self, load_text: Load) -> None:
+        assert load_text(STDOUT + "streams: {door: {source: a.mp4, sinks: []}}").streams["door"].sinks == ()
+        (mistake,) = mistakes(load_text, "streams: {door: {source: a.mp4, sinks: [main]}}")
+        assert mistake == "my.yaml:1: streams.door.sinks: unknown sink main"
 
     @pytest.mark.parametrize(
         ("clusters", "consumer", "expected"),
@@ -578,6 +586,11 @@ class TestMistakes:
             ("{a: {bootstrap_servers: 'b:1'}}", "topics: [in], cluster: c", "cluster: unknown cluster c; expected"),
             ("{a: {bootstrap_servers: 'b:1'}}", "topics: [a b]", "topics.0: string should match pattern"),
             ("{a: {bootstrap_servers: 'b:1'}}", "topics: []", "topics: expected 1 or more, got 0"),
+            (
+                "{a: {bootstrap_servers: 'b:1'}}",
+                "topics: [in], sinks: []",
+                "sinks: expected a sink to send its documents to",
+            ),
             ("{a: {bootstrap_servers: 'b:1'}}", "topics: [in], sinks: [ouf]", "sinks: unknown sink ouf; did you"),
             ("{a: {bootstrap_servers: 'b:1'}}", "topics: [in], chain: [face-fitter]", "chain: face-fitter needs"),
             (

@@ -19,6 +19,7 @@ from daemon.flow.starvation import MOST_FAILED, reason_to_starve
 from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import Timing
+from daemon.flow.watched import Watches
 from daemon.sources.base import Feed
 from daemon.work.emission import Emission
 from daemon.work.untracked import Untracked
@@ -166,7 +167,7 @@ class Rig:
             1,
         )
         self.door = Supervisor(self.stream, lambda: [why] if (why := self.delivery.obstacle) else [])
-        self.overview = Overview(self.engine, {"door": self.door}, {}, {"out": self.delivery}, Timing())
+        self.overview = Overview(self.engine, {"door": self.door}, {}, {"out": self.delivery}, Timing(), Watches())
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Supervisor[Stream]]:

@@ -10,9 +10,11 @@ from daemon.control.networks import Networks
 from daemon.control.run_time import RunTime
 from daemon.control.settings import RunTimeSettings, StreamDefaults
 from daemon.control.wanted import Wanted
+from daemon.flow.watched import Watches
 from daemon.http.access.routes import PROBE
 from daemon.http.access.settings import ROLES
 from daemon.http.server import PREFIXES, HttpServer
+from daemon.http.streams.events import Events
 from daemon.http.streams.rest import Streams
 from tests.http.access.calls import KEYS, SETTINGS, Headers, bearer, status
 from tests.http.conftest import Served
@@ -30,7 +32,9 @@ def with_streams(server: HttpServer) -> None:
     """Those of the streams too, of which none are loaded yet."""
     run_time = RunTime(RunTimeSettings(), StreamDefaults(), lambda *_: (), Networks(()))
     none: Any = None
-    Streams(Wanted(none, none, None, run_time, 0), run_time, none, none).add_to(server.routes)
+    wanted, watches = Wanted(none, none, None, run_time, 0), Watches()
+    Streams(wanted, run_time, none, none).add_to(server.routes)
+    Events(watches, wanted.entry, server.long_answers).add_to(server.routes)
 
 
 def routes_of(server: HttpServer) -> Iterator[tuple[str, str]]:
