@@ -27,7 +27,7 @@ ROOMS = {
     "commands": "config http status control kafka work flow sources wire simulator pictures prepare logs errors "
     "sinks processors models",
     "config": "http control kafka work sources errors sinks processors",
-    "http": "status control flow sources wire errors processors",
+    "http": "status control flow sources wire pictures errors processors",
     "status": "kafka flow wire",
     "control": "work flow sources wire errors sinks models",
     "kafka": "work flow wire pictures errors sinks processors",

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from daemon.commands.draw import drawn
 from daemon.commands.drawn_video import DrawnVideo
 from daemon.commands.store import model_store
 from daemon.config.model import Config
 from daemon.errors import ConfigError, SourceError, VisagedError
+from daemon.pictures.draw import drawn
 from daemon.prepare import prepare
 from daemon.sources.base import Waits
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in

@@ -40,7 +40,9 @@ from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
 from daemon.http.settings import HttpSettings
 from daemon.http.streams.events import Events
+from daemon.http.streams.pictures import Pictures, Snapshots
 from daemon.http.streams.rest import Streams
+from daemon.http.streams.video import Video
 from daemon.http.tracing import RequestIdFilter
 from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.logs import BoundedFormatter
@@ -216,7 +218,10 @@ class App:
                 watches=self._watches,
             )
             Streams(self._wanted, self._run_time, self.overview, self.status.stream).add_to(self.http.routes)
-            Events(self._watches, self._wanted.entry, self.http.long_answers).add_to(self.http.routes)
+            expect, pictures, long_answers = self._wanted.entry, Pictures(self.http.lane), self.http.long_answers
+            Events(self._watches, expect, long_answers).add_to(self.http.routes)
+            Snapshots(self._watches, expect, pictures, self.http.place).add_to(self.http.routes)
+            Video(self._watches, expect, pictures, long_answers).add_to(self.http.routes)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, or every stream has ended where HTTP is off. Once.

@@ -9,6 +9,7 @@ sequence, so that one number says where a subscriber of many streams has been.
 import asyncio
 import heapq
 import itertools
+import threading
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -48,6 +49,8 @@ class Look:
 
     sample: Sample
     """Its frame is as it came: the picture is made when it is asked for."""
+    converting: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the picture is made."""
     pictures: "dict[object, asyncio.Future[bytes]]" = field(default_factory=dict)
     """Made of it, or being made, each once."""
 

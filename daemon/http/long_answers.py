@@ -26,6 +26,7 @@ class LongAnswer:
 
     def __init__(self, request: web.Request, response: web.StreamResponse, deadline: float) -> None:
         self.request = request
+        self.clock = asyncio.get_running_loop().time
         self._response = response
         self._deadline = deadline
 

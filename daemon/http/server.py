@@ -1,9 +1,10 @@
 """Serves the services over HTTP."""
 
 import asyncio
+import contextlib
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -72,7 +73,8 @@ class HttpServer:
         self._answers: Mapping[Key, Answer] | None = None
         self._free = asyncio.Semaphore(settings.max_concurrent)
         self._bodies = Bodies(settings)
-        self._lane = engine.lane("http", share=settings.share)
+        self.lane = engine.lane("http", share=settings.share)
+        """Of all that is worked on for requests."""
         self._state_dir = state_dir
         self.long_answers = LongAnswers(watches or Watches(), settings.max_subscribers, settings.deadline)
         self._cors = Cors(settings.cors_origins)
@@ -100,7 +102,7 @@ class HttpServer:
         """Takes no more requests and gives those under way `stop_timeout` to end; long answers end at once."""
         self.long_answers.close()
         await self._stop_serving()
-        self._lane.close()
+        self.lane.close()
 
     async def reconfigure(self, settings: HttpSettings) -> None:
         """Takes other keys, hosts and certificates; whatever else differs needs a restart.
@@ -113,6 +115,16 @@ class HttpServer:
         self._guard.reconfigure(settings)
         if self._settings.tls is not None and context is not None:
             self._connections.tls = context
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """One of the `max_concurrent`, until the deadline. Raises Overloaded and DeadlineExceeded."""
+        self._expect_capacity()
+        try:
+            async with asyncio.timeout(self._settings.deadline), self._free:
+                yield
+        except TimeoutError as err:
+            raise DeadlineExceeded("the deadline passed before the answer was there") from err
 
     @property
     def port(self) -> int:
@@ -196,7 +208,7 @@ class HttpServer:
                 body = await receive(request, held(request).enter_context(self._bodies.one()))
                 self._expect_capacity()
                 async with self._free:
-                    document = await self._lane.submit(answer, body, deadline=deadline)
+                    document = await self.lane.submit(answer, body, deadline=deadline)
         except TimeoutError as err:
             raise DeadlineExceeded("the deadline passed before the answer was there") from err
         return web.Response(body=document, content_type="application/json")

@@ -1,6 +1,5 @@
 """What streams see, as server-sent events (WHATWG HTML, section 9.2): docs/subscribers.md."""
 
-import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Mapping
@@ -83,15 +82,14 @@ class Events:
     async def _write(self, answer: LongAnswer, subscription: Subscription, after: int, gap: Reason | None) -> None:
         """Until the stream is no more, or the key."""
         await answer.write(self._opening(after, gap))
-        clock = asyncio.get_running_loop().time
-        comment_at = clock() + COMMENT_S
+        comment_at = answer.clock() + COMMENT_S
         while may(answer.request, "watch", subscription.stream) and not subscription.ended:
             if data := self._next(answer.request, subscription):
                 await answer.write(data)
-            if clock() >= comment_at:
+            if answer.clock() >= comment_at:
                 await answer.write(COMMENT)
                 subscription.meet_all(self._watches.sequence)
-                comment_at = clock() + COMMENT_S
+                comment_at = answer.clock() + COMMENT_S
             await until(subscription.changed, comment_at)
         await answer.write(self._next(answer.request, subscription))
 

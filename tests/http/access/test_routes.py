@@ -15,7 +15,9 @@ from daemon.http.access.routes import PROBE
 from daemon.http.access.settings import ROLES
 from daemon.http.server import PREFIXES, HttpServer
 from daemon.http.streams.events import Events
+from daemon.http.streams.pictures import Pictures, Snapshots
 from daemon.http.streams.rest import Streams
+from daemon.http.streams.video import Video
 from tests.http.access.calls import KEYS, SETTINGS, Headers, bearer, status
 from tests.http.conftest import Served
 from tests.http.test_connections import gate
@@ -35,6 +37,9 @@ def with_streams(server: HttpServer) -> None:
     wanted, watches = Wanted(none, none, None, run_time, 0), Watches()
     Streams(wanted, run_time, none, none).add_to(server.routes)
     Events(watches, wanted.entry, server.long_answers).add_to(server.routes)
+    pictures = Pictures(server.lane)
+    Snapshots(watches, wanted.entry, pictures, server.place).add_to(server.routes)
+    Video(watches, wanted.entry, pictures, server.long_answers).add_to(server.routes)
 
 
 def routes_of(server: HttpServer) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from daemon.commands.draw import AXES, POINT, drawn, rotation
+from daemon.pictures.draw import AXES, POINT, drawn, rotation
 from models.store import ModelStore
 from processors.face_fitter import pose, weighted
 from processors.types import Confidence, Frame, Image, Landmarks, Object, Pose, Sample
