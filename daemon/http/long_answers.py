@@ -14,6 +14,7 @@ from aiohttp import web
 
 from daemon.errors import Overloaded
 from daemon.flow.watched import Watches
+from daemon.http.access.credentials import shown_path
 
 SEND_BUFFER_BYTES: Final = 131_072
 """Of the kernel, for each: with its own, of megabytes, a client that does not read would not be noticed for minutes."""
@@ -60,7 +61,9 @@ class LongAnswers:
         self._closed = False
 
     def close(self) -> None:
-        """Ends all of them now, and takes no more."""
+        """Ends all of them now, and takes no more. May be called again."""
+        if self._closed:
+            return
         self._closed = True
         for end in self._ends:
             end.reschedule(0)
@@ -95,7 +98,7 @@ class LongAnswers:
             pass  # the client is gone
         except Exception as err:  # it is too late for another status
             if not end.expired():
-                log.error("%s: what is watched broke off: %r", request.path, err, exc_info=err)
+                log.error("%s: what is watched broke off: %r", shown_path(request.rel_url), err, exc_info=err)
             if not end.expired() or request.protocol.writing_paused:
                 answer.abort()
         return response

@@ -380,6 +380,23 @@ async def test_the_page_s_client_in_python_goes_on_where_it_was(serve: Serve) ->
                 assert ast.literal_eval((await out.readline()).decode()) == {"number": number + 1}
 
 
+async def test_a_page_with_a_session_reads_as_browsers_ask(serve: Serve) -> None:
+    async with serve(**guarded(wall=settings_of(KEY, ["watch"]))) as call:
+        assert call.app.http is not None
+        url = call.app.http.url
+        own = {"Sec-Fetch-Site": "same-origin", "Origin": url}
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as page:
+            async with page.post(f"{url}/session", json={"key": KEY}, headers=own) as begun:
+                assert begun.status == 200
+            asked = {"Accept": "text/event-stream", "Cache-Control": "no-cache", "Sec-Fetch-Site": "same-origin"}
+            async with page.get(f"{url}/streams/filed/events", headers=asked) as response:
+                assert response.status == 200
+                tell(watched(call), {"number": 0})
+                assert (await Reader(response).next()).data == {"number": 0}  # type: ignore[union-attr]
+                async with page.delete(f"{url}/session", headers=own) as ended:
+                    assert ended.status == 204
+
+
 async def test_curl_shows_events(serve: Serve) -> None:
     async with serve(**guarded(wall=settings_of(KEY, ["watch"]))) as call:
         assert call.app.http is not None

@@ -1,0 +1,206 @@
+"""Subscribers of one stream: python -m tests.benchmarks.subscribers [--subscribers 50] [--seconds 60] [--rounds 2]
+
+A camera (720p, three people, `fps: 5`) is watched by nobody and by so many, in turns. Prints the daemon's CPU, as a
+percentage of a core, and the stream's p95 from capture to acknowledgement. One subscriber reads nothing while it is
+there, and then all. Ends with status 1 where watching costs more than 2 % of a core, or where a subscriber missed
+something that it was not told of, or got something twice.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import psutil
+
+from daemon.simulator.clip import make_clip
+from tests.benchmarks.cameras import camera_of
+
+CHAIN = ["face-detector", "face-fitter"]
+FPS = 5
+MOST_PERCENT = 2.0
+WARM_UP_S = 10.0
+
+
+@dataclass(slots=True)
+class Subscriber:
+    """What one has got."""
+
+    last: int | None = None
+    """Of the sequence."""
+    last_id: str = ""
+    events: int = 0
+    bytes: int = 0
+    told: list[Any] = field(default_factory=list)
+    """Gaps."""
+    wrong: list[str] = field(default_factory=list)
+    """What was missed without a word, or came twice."""
+
+    async def read(self, response: aiohttp.ClientResponse) -> None:
+        """Until the answer ends."""
+        gap, event = False, ""
+        with contextlib.suppress(aiohttp.ClientError):
+            while line := (await response.content.readline()).decode():
+                name, _, value = line.rstrip("\n").partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "id":
+                    self.last_id = value
+                elif name == "data" and event == "gap":
+                    gap = True
+                    self.told.append(json.loads(value))
+                elif name == "data":
+                    self._take(int(self.last_id.rpartition("-")[2]), after_gap=gap)
+                    self.bytes += len(line)
+                    gap = False
+
+    def _take(self, sequence: int, *, after_gap: bool) -> None:
+        if self.last is not None and not after_gap and sequence != self.last + 1:
+            self.wrong.append(f"{sequence} after {self.last}")
+        self.last = sequence
+        self.events += 1
+
+
+class Phase(NamedTuple):
+    percent: float
+    """Of a core, that the daemon has used."""
+    p95: float
+    """Seconds."""
+
+
+class Bench:
+    """A daemon that runs, and who asks it."""
+
+    def __init__(self, process: psutil.Process, session: aiohttp.ClientSession, url: str) -> None:
+        self._process = process
+        self._session = session
+        self._url = url
+
+    async def status(self) -> Any:
+        async with self._session.get(f"{self._url}/status") as response:
+            return await response.json()
+
+    async def phase(self, seconds: float) -> Phase:
+        before, began = self._used(), time.monotonic()
+        await asyncio.sleep(seconds)
+        used = self._used() - before
+        took = time.monotonic() - began
+        row = (await self.status())["streams"]["cam"]
+        return Phase(100 * used / took, row["latency"]["p95"])
+
+    def _used(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+    @contextlib.asynccontextmanager
+    async def subscribed(self, subscribers: list[Subscriber], stuck: Subscriber) -> AsyncIterator[None]:
+        """All of them read, but one, which reads when the others have done."""
+        async with self._events(stuck) as response:
+            response.content._protocol.pause_reading()
+            async with asyncio.TaskGroup() as group:
+                reading = [group.create_task(self._read(one)) for one in subscribers]
+                yield
+                for task in reading:
+                    task.cancel()
+            response.content._protocol.resume_reading()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await stuck.read(response)
+        async with self._events(stuck) as response:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await stuck.read(response)
+
+    async def _read(self, subscriber: Subscriber) -> None:
+        async with self._events(subscriber) as response:
+            await subscriber.read(response)
+
+    @contextlib.asynccontextmanager
+    async def _events(self, subscriber: Subscriber) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {"Last-Event-ID": subscriber.last_id} if subscriber.last_id else None
+        async with self._session.get(f"{self._url}/streams/cam/events", headers=headers) as response:
+            assert response.status == 200, await response.text()
+            yield response
+
+
+@contextlib.asynccontextmanager
+async def bench(url: str, folder: Path) -> AsyncIterator[Bench]:
+    config = {
+        "streams": {"cam": {"source": url, "chain": CHAIN, "fps": FPS}},
+        "sinks": {"out": {"type": "file", "path": str(folder / "out.jsonl"), "linger": 0.0}},
+        "http": {"port": 18080},
+        "log": {"level": "error"},
+    }
+    path = folder / "subscribers.yaml"
+    path.write_text(json.dumps(config))
+    command = [sys.executable, "-m", "daemon", "run", str(path)]
+    with subprocess.Popen(command) as process:  # noqa: ASYNC220  # it is there at once
+        try:
+            timeout = aiohttp.ClientTimeout(total=None)
+            async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
+                bench = Bench(psutil.Process(process.pid), session, "http://127.0.0.1:18080")
+                while True:
+                    with contextlib.suppress(aiohttp.ClientError):
+                        if (await bench.status())["streams"].get("cam", {}).get("last_document"):
+                            break
+                    assert process.poll() is None
+                    await asyncio.sleep(0.2)
+                await asyncio.sleep(WARM_UP_S)
+                yield bench
+        finally:
+            process.terminate()
+
+
+async def measure(url: str, folder: Path, count: int, seconds: float, rounds: int) -> bool:
+    """Whether all is as it is to be."""
+    alone: list[Phase] = []
+    watched: list[Phase] = []
+    all_of_them: list[Subscriber] = []
+    async with bench(url, folder) as running:
+        for _ in range(rounds):
+            alone.append(await running.phase(seconds))
+            subscribers, stuck = [Subscriber() for _ in range(count - 1)], Subscriber()
+            async with running.subscribed(subscribers, stuck):
+                watched.append(await running.phase(seconds))
+            all_of_them += [*subscribers, stuck]
+            told = f"{stuck.events} events and was told {stuck.told or 'of no gap'}"
+            print(f"  the one that did not read then got {told}", flush=True)
+    for name, phases in (("alone", alone), (f"{count} subscribers", watched)):
+        shown = ", ".join(f"{phase.percent:.1f} % {1000 * phase.p95:.0f} ms" for phase in phases)
+        print(f"  {name:16} CPU of a core and p95: {shown}")
+    costs = statistics.mean(phase.percent for phase in watched) - statistics.mean(phase.percent for phase in alone)
+    events = sum(subscriber.events for subscriber in all_of_them)
+    size = sum(subscriber.bytes for subscriber in all_of_them) / max(events, 1)
+    wrong = [what for subscriber in all_of_them for what in subscriber.wrong]
+    print(
+        f"  watching costs {costs:.2f} % of a core; {events} events of {size:.0f} bytes, {len(wrong)} missed or doubled"
+    )
+    return costs < MOST_PERCENT and not wrong and events > 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--subscribers", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "faces.mp4"
+        make_clip(clip)
+        with camera_of(clip) as url:
+            well = asyncio.run(measure(url, Path(folder), given.subscribers, given.seconds, given.rounds))
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
