@@ -2,7 +2,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import numpy as np
 import pytest
@@ -11,10 +11,11 @@ from daemon.errors import DamagedImage, SourceEnded, SourceError
 from daemon.flow.engine import Engine, Lane
 from daemon.flow.pipeline import OVERLOAD, STOPPED
 from daemon.flow.stream import Stream
+from daemon.flow.watched import Subscription, Watched, Watches
 from daemon.sources.base import Feed, Source
 from daemon.work.emission import Emission
 from daemon.work.untracked import Untracked
-from processors.types import Frame, Image, Sample
+from processors.types import Frame, Image, Object, Sample
 from sinks.base import Record
 from tests.fakes import CollectingSink, ScriptedSource, Work, frame
 from tests.waiting import until
@@ -44,11 +45,12 @@ def stream_of(
     *sinks: CollectingSink,
     work: Callable[[Frame], object] | None = None,
     window: int = WORKERS,
+    watched: Watched | None = None,
 ) -> Stream:
     def make_work(run: str) -> Untracked:
         return Untracked(Work(work), Emission(index_of, "every", run))
 
-    return Stream("door", source, make_work, lane, sinks, window)
+    return Stream("door", source, make_work, lane, sinks, window, watched=watched)
 
 
 def values(indices: range) -> list[bytes]:
@@ -481,3 +483,59 @@ async def test_a_stop_that_is_asked_for_twice_still_waits_for_the_source(lane: L
         await asyncio.sleep(0.005)
     await running
     assert ended == [True]
+
+
+async def test_who_watches_gets_all_records_also_where_there_is_no_sink(lane: Lane) -> None:
+    watches = Watches()
+    door = watches.join("door")
+    subscription = Subscription(watches, door)
+    stream = stream_of(putting(20), lane, watched=door)
+    await stream.run()
+    assert (stream.counts.received, stream.counts.acknowledged) == (20, 20)
+    assert [event.value for event in subscription.take()[1]] == values(range(20))
+    stream.leave()
+    assert subscription.ended
+
+
+async def test_who_watches_waits_for_no_sink(lane: Lane) -> None:
+    watches = Watches()
+    door, sink = watches.join("door"), CollectingSink()
+    sink.open.clear()
+    stream = stream_of(putting(3), lane, sink, watched=door)
+    running = asyncio.create_task(stream.run())
+    await until(lambda: watches.sequence == 1)
+    assert stream.counts.acknowledged == 0
+    sink.open.set()
+    await running
+    assert sink.values == values(range(3))
+
+
+async def test_the_last_look_has_the_frame_as_it_came_and_what_was_found_on_it(lane: Lane) -> None:
+    converted: list[int] = []
+
+    def coming(index: int) -> Frame:
+        def load() -> Image:
+            converted.append(index)
+            return np.full((2, 2, 3), index, np.uint8)
+
+        return Frame(load, width=2, height=2, index=index)
+
+    async def script(feed: Feed) -> None:
+        for index in range(5):
+            await feed.put(coming(index))
+
+    class Finder(Work):
+        def __call__(self, samples: Sequence[Sample]) -> None:
+            for sample in samples:
+                sample.objects = [Object("face", np.full(4, sample.frame.image[0, 0, 0], float))]
+
+    watches = Watches()
+    door = watches.join("door")
+    make_work = lambda run: Untracked(Finder(), Emission(index_of, "objects", run))  # noqa: E731
+    await Stream("door", ScriptedSource(script), make_work, lane, (), WORKERS, watched=door).run()
+    look = door.look
+    assert look is not None
+    assert sorted(converted) == list(range(5))  # once each, for the work
+    assert look.sample.objects[0].box_xyxy[0] == 4
+    assert (look.sample.frame.index, look.sample.frame.image[0, 0, 0]) == (4, 4)
+    assert sorted(converted) == [0, 1, 2, 3, 4, 4]

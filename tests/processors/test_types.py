@@ -81,6 +81,24 @@ def test_a_frame_is_loaded_on_first_use_alone_and_then_lets_go_of_its_loader() -
     assert loader() is None  # and with it the decoder's buffer
 
 
+def test_a_frame_as_it_came_is_converted_for_itself_and_not_before() -> None:
+    loads = []
+
+    def load() -> Image:
+        loads.append("again")
+        return picture()
+
+    frame = Frame(load, width=3, height=2, source="door", index=7, pts=0.5, captured_at=9.0, id="x", trace=("a", "b"))
+    as_it_came = frame.as_it_came()
+    assert frame.image is not None
+    assert loads == ["again"]
+    np.testing.assert_array_equal(as_it_came.image, frame.image)
+    assert loads == ["again", "again"]
+    for name in ("width", "height", "source", "index", "pts", "captured_at", "id", "trace"):
+        assert getattr(as_it_came, name) == getattr(frame, name)
+    assert frame.as_it_came() is frame  # it has its image
+
+
 def test_a_frame_keeps_its_halves() -> None:
     frame = Frame.of(noise(8, 12))
     assert frame.pyramid.image is frame.image

@@ -5,8 +5,9 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from daemon.wire.v2 import StreamInfo, rfc3339, stream_document, track_event, track_object
+from daemon.wire.v2 import StreamInfo, rfc3339, stream_document, track_event, track_object, without_templates
 from daemon.wire.version import Size
+from processors.template_extractor import Template
 from processors.types import BodyId, Box, Confidence, FaceMesh, Frame, Object, Sample, TrackId
 
 FACE = Object("face", np.array([1.0, 2.0, 3.0, 4.0]))
@@ -84,3 +85,24 @@ def test_the_time_is_rfc_3339_in_utc(captured_at: float) -> None:
     text = rfc3339(captured_at)
     assert text.endswith("Z")
     assert datetime.fromisoformat(text).timestamp() == pytest.approx(captured_at, abs=1e-6)
+
+
+def test_templates_are_left_out_and_nothing_else() -> None:
+    known = Object("face", FACE.box_xyxy)
+    known.put(Confidence(0.1 + 0.2))  # which has as many digits as there can be
+    plain = [Sample(SAMPLE.frame, [known, BODY])]
+    known_too = known.copy()
+    known_too.put(Template(b"template"))
+    with_template = Sample(SAMPLE.frame, [known_too, BODY])
+    emits = EMITS | {Template}
+    told = stream_document(with_template, emits, INFO)
+    assert b"_face_template_extractor" in told
+    assert without_templates(told) == stream_document(plain[0], emits, INFO)
+    event = {"event": "left", "object": track_object(known_too, Size(10, 10), emits)}
+    bare = {"event": "left", "object": track_object(known, Size(10, 10), emits)}
+    assert without_templates(track_event(event, b"jpeg")) == track_event(bare, b"jpeg")
+
+
+def test_what_has_no_template_stays_the_same_bytes() -> None:
+    document = b'{ "objects": [] }'
+    assert without_templates(document) is document
