@@ -22,7 +22,7 @@ from sinks.base import Record
 
 WINDOW_EVENTS = 1000
 WINDOW_BYTES = 1_000_000
-"""Of a ring, at most; the last one is kept whatever its size."""
+"""Of a ring, at most; the last one is kept whatever its size. What subscribers are sent of it comes on top."""
 MOST_BYTES = 100_000
 """Of a record; a larger one is kept without its pictures."""
 BATCH_BYTES = 65_536

@@ -108,7 +108,7 @@ class LongAnswers:
             raise Overloaded("Stopping")
         if len(self._ends) >= self._most:
             self._watches.refused += 1
-            raise Overloaded(f"{self._most} watch, the limit (http.max_subscribers)")
+            raise Overloaded(f"{self._most} watch, the limit (http.max_subscribers, half of http.max_connections)")
 
 
 def _bound_send_buffer(request: web.Request) -> None:

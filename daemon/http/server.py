@@ -76,7 +76,8 @@ class HttpServer:
         self.lane = engine.lane("http", share=settings.share)
         """Of all that is worked on for requests."""
         self._state_dir = state_dir
-        self.long_answers = LongAnswers(watches or Watches(), settings.max_subscribers, settings.deadline)
+        most = min(settings.max_subscribers, settings.max_connections // 2)
+        self.long_answers = LongAnswers(watches or Watches(), most, settings.deadline)
         self._cors = Cors(settings.cors_origins)
         self._guard = Guard(settings, self._cors)
         app = self._app()

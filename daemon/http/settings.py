@@ -83,8 +83,8 @@ class HttpSettings(Section):
     max_subscribers: int = Field(
         default=100,
         ge=0,
-        description="Answers that go on, as events and video of streams, at the same time; each holds a connection. "
-        "Further ones are answered with status 503 at once. 0: none.",
+        description="Answers that go on, as events and video of streams, at the same time, but never more than half of "
+        "`max_connections`, as each holds one. Further ones are answered with status 503 at once. 0: none.",
     )
     max_bodies_bytes: int = Field(
         default=400_000_000,

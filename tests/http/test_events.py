@@ -260,7 +260,7 @@ async def test_beyond_the_limit_it_is_503_and_requests_have_places_of_their_own(
     async with serve(http=http) as call, reading(call, "/events"), reading(call, "/events"):
         codes = await asyncio.gather(*(call("GET", "/events") for _ in range(50)))
         assert {(answer.status, answer.body["detail"]) for answer in codes} == {
-            (503, "2 watch, the limit (http.max_subscribers)")
+            (503, "2 watch, the limit (http.max_subscribers, half of http.max_connections)")
         }
         assert (await call("HEAD", "/events")).status == 200  # holds nothing
         assert call.app.status()["http"]["watching"] == {"events": 2}
@@ -268,6 +268,16 @@ async def test_beyond_the_limit_it_is_503_and_requests_have_places_of_their_own(
         tell(watched(call), {"number": 0})
         assert (await call("GET", "/healthz")).status == 200
     assert call.app._watches.watching["events"] == 0
+
+
+async def test_half_of_the_connections_are_for_requests(serve: Serve) -> None:
+    async with (
+        serve(http={"port": 0, "max_connections": 4}) as call,
+        reading(call, "/events"),
+        reading(call, "/events"),
+    ):
+        assert (await call("GET", "/events")).status == 503
+        assert (await call("GET", "/healthz")).status == 200
 
 
 async def test_who_leaves_gives_the_place_back(serve: Serve) -> None:
