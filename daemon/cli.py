@@ -189,6 +189,9 @@ def _add_streams(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     of_all.add_argument("--json", action="store_true", help="all that is known of them, as JSON")
     for action, meaning in ACTIONS.items():
         actions.add_parser(action, help=meaning).add_argument("stream", metavar="ID")
+    watching = actions.add_parser("watch", help="what is seen, a line of JSON each; with a key of the role watch")
+    watching.add_argument("stream", metavar="ID", nargs="?", help="(default: all that the key is for)")
+    watching.add_argument("--types", metavar="TYPE,...", help="these alone: frame, track")
     setting = actions.add_parser("set", help="change settings of a stream, or add it: source=rtsp://... fps=5")
     setting.add_argument("stream", metavar="ID")
     setting.add_argument(
@@ -310,6 +313,8 @@ def _streams(arguments: argparse.Namespace) -> int:
             return streams.list_(daemon, arguments.state, arguments.label, json=arguments.json)
         case "set":
             return streams.set_(daemon, arguments.stream, arguments.assignments)
+        case "watch":
+            return streams.watch(daemon, arguments.stream, arguments.types)
         case "apply":
             return streams.apply(daemon, arguments.file, prune=arguments.prune)
         case "export":

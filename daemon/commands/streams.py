@@ -1,9 +1,12 @@
 """`visaged streams`: asks a daemon that runs, over HTTP, to add, change and remove streams (docs/control.md)."""
 
+import contextlib
 import http.client
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import SERVICE_UNAVAILABLE
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -16,6 +19,9 @@ from daemon.errors import ConfigError, InvalidDocument, RequestRefused
 from daemon.wire.codec import Members, encode, parse
 
 TIMEOUT_S = 60.0
+SILENT_S = 30.0  # twice the time after which a daemon sends a comment
+RETRY_S = 2.0
+GAP = "gap"
 PAGE = 1000
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -36,6 +42,17 @@ class Answer:
     etag: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A server-sent event."""
+
+    id: str | None
+    """The last that came."""
+    type: str
+    data: str | None
+    """None: it brings an id alone."""
+
+
 class Daemon:
     """One that runs, by its URL."""
 
@@ -53,12 +70,9 @@ class Daemon:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None:
             sent.setdefault("Content-Type", JSON)
-        if self._key is not None:
-            sent["Authorization"] = f"Bearer {self._key}"
         data = None if body is None else encode(body)
-        request = Request(f"{self._url}{path}", data, sent, method=method)  # noqa: S310  # http(s), by the constructor
         try:
-            with self._opener.open(request, timeout=TIMEOUT_S) as response:
+            with self._opener.open(self._request(method, path, data, sent), timeout=TIMEOUT_S) as response:
                 return _answer(response.status, response.read(), response.headers.get("ETag"))
         except HTTPError as err:
             answer = _answer(err.code, err.read(), None)
@@ -70,6 +84,32 @@ class Daemon:
             raise RequestRefused(f"{self._url}: no answer: {reason}: does a daemon listen there?") from err
         except InvalidDocument as err:
             raise RequestRefused(f"{self._url}: expected JSON as an answer: is it visaged?") from err
+
+    def events(self, path: str) -> "Iterator[Event]":
+        """Server-sent events; cut off, it goes on where it was. Raises RequestRefused where it may not, or no more."""
+        last_id: str | None = None
+        while True:
+            sent = {} if last_id is None else {"Last-Event-ID": last_id}
+            try:
+                with self._opener.open(self._request("GET", path, None, sent), timeout=SILENT_S) as response:
+                    for event in _events(response):
+                        last_id = event.id or last_id
+                        if event.data is not None:
+                            yield event
+            except HTTPError as err:
+                told = _told(_answer(err.code, err.read(), None).body)
+                if err.code != SERVICE_UNAVAILABLE or last_id is None:  # else it is being started anew
+                    raise RequestRefused(f"{self._url}: {err.code}: {told}") from None
+            except (OSError, http.client.HTTPException) as err:
+                if last_id is None:  # it has never answered
+                    raise RequestRefused(f"{self._url}: no answer: {err}: does a daemon listen there?") from err
+            time.sleep(RETRY_S)
+
+    def _request(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> Request:
+        key = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
+        return Request(  # noqa: S310  # http(s), by the constructor
+            f"{self._url}{path}", data, {**headers, **key}, method=method
+        )
 
     def stream(self, stream: str, method: str = "GET", path: str = "", body: Any = None, **headers: str) -> Answer:
         """Raises RequestRefused, also where there is none."""
@@ -139,6 +179,18 @@ def check(daemon: Daemon, stream: str) -> int:
     return 0 if found["ok"] else 1
 
 
+def watch(daemon: Daemon, stream: str | None, types: str | None) -> int:
+    """What is seen, a line each, until it is interrupted, or the stream is removed (RequestRefused)."""
+    path = "/events" if stream is None else f"{_path(stream)}/events"
+    query = "" if types is None else f"?{urlencode({'types': types})}"
+    with contextlib.suppress(KeyboardInterrupt):
+        for event in daemon.events(f"{path}{query}"):
+            out, text = (sys.stderr, f"gap: {event.data}") if event.type == GAP else (sys.stdout, event.data)
+            out.write(f"{text}\n")
+            out.flush()
+    return 0
+
+
 def export(daemon: Daemon) -> int:
     """What was added at run time, as `apply` takes it; passwords are not read back."""
     _say({"streams": {one["id"]: one["settings"] for one in daemon.streams() if one["origin"] == "run-time"}})
@@ -161,6 +213,23 @@ def apply(daemon: Daemon, path: Path, *, prune: bool) -> int:
             daemon.stream(stream, "DELETE")
             sys.stdout.write(f"{stream}: removed\n")
     return 0
+
+
+def _events(lines: Iterable[bytes]) -> Iterator[Event]:
+    """As daemon/http/streams/events.py writes them: each has one line of data at most."""
+    last_id, kind, data = None, "message", None
+    for line in lines:
+        name, _, value = line.decode().rstrip("\r\n").partition(": ")
+        match name:
+            case "id":
+                last_id = value
+            case "event":
+                kind = value
+            case "data":
+                data = value
+            case "":
+                yield Event(last_id, kind, data)
+                kind, data = "message", None
 
 
 def _path(stream: str) -> str:

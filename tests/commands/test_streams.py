@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import queue
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,7 +11,11 @@ from typing import Any
 import pytest
 
 from daemon.cli import main
+from daemon.commands import streams as module
+from daemon.errors import RequestRefused
+from daemon.flow.receipts import Counts
 from daemon.simulator.camera import Camera
+from sinks.base import Record
 from tests.controlled import CHAIN, Client, Serve, camera, clip, door, serve
 from tests.waiting import until
 
@@ -121,3 +126,40 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
         port: Any = server.getsockname()[1]
     assert main(["streams", "--url", f"http://127.0.0.1:{port}", "list"]) == 1
     assert "does a daemon listen there?" in capsys.readouterr().err
+
+
+async def test_what_a_stream_sees_is_printed_and_goes_on_where_it_was(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.1)
+    async with serve() as client:
+        assert client.app.http is not None
+        watches, long_answers = client.app._watches, client.app.http.long_answers
+        out: queue.Queue[str] = queue.Queue()
+
+        def print_(daemon: module.Daemon) -> None:
+            with pytest.raises(RequestRefused, match="404: No stream has the id filed"):
+                for event in daemon.events("/streams/filed/events?types=track"):
+                    out.put(f"{event.type} {event.data}")
+
+        printing = asyncio.create_task(asyncio.to_thread(print_, module.Daemon(client.app.http.url, None)))
+        for number in range(4):
+            await until(lambda: watches.watching["events"] == 1)
+            long_answers.close()
+            await until(lambda: watches.watching["events"] == 0)
+            watched = watches.watched("filed")
+            record = Record("filed", b"%d" % number, (("schema_id", b"visaged.track"),))
+            watched.offer(record, Counts().open())
+            long_answers._closed = False
+            assert await asyncio.to_thread(out.get, timeout=10) == f"track {number}"
+        client.app._wanted._of_file.clear()
+        watched.leave()
+        await printing
+
+
+async def test_a_watch_that_never_begins_says_why(serve: Serve, visaged: Visaged) -> None:
+    async with serve() as client:
+        assert (await visaged(client, "watch", "nobody"))[0] == 1
+        status, _, err = await visaged(client, "watch", "filed", "--types", "frames")
+        assert status == 1
+        assert "types: Expected of frame and track" in err
