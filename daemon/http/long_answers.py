@@ -8,9 +8,10 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
+from aiohttp.http import StreamWriter
 
 from daemon.errors import Overloaded
 from daemon.flow.watched import Watches
@@ -25,18 +26,20 @@ log = logging.getLogger(__name__)
 class LongAnswer:
     """What its writer has of one."""
 
-    def __init__(self, request: web.Request, response: web.StreamResponse, deadline: float) -> None:
+    def __init__(self, request: web.Request, deadline: float) -> None:
         self.request = request
         self.clock = asyncio.get_running_loop().time
-        self._response = response
         self._deadline = deadline
 
     async def write(self, data: bytes) -> None:
         """Waits until the client has read most of it. Raises ConnectionError where it does not."""
+        writer = cast(StreamWriter, self.request.writer)
+        await writer.write(data, drain=False)
+        if not self.request.protocol.writing_paused:
+            return
         try:
             async with asyncio.timeout(self._deadline):
-                await self._response.write(data)
-                await self.request.writer.drain()
+                await writer.drain()
         except TimeoutError:
             log.info("%s does not read what it watches: the connection is closed", self.request.remote)
             self.abort()
@@ -88,7 +91,7 @@ class LongAnswers:
         self, request: web.Request, headers: Mapping[str, str], write: Write, end: asyncio.Timeout
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers)
-        answer = LongAnswer(request, response, self._deadline)
+        answer = LongAnswer(request, self._deadline)
         try:
             async with end:
                 _bound_send_buffer(request)
