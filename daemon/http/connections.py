@@ -285,6 +285,8 @@ class Connections:
             except web.HTTPException as err:
                 answer = refusal(err)
                 response = json_response({"detail": answer.detail}, answer.status, answer.headers)
+            except ConnectionError:  # the client left before it could be told to continue
+                return web.Response()
             await self._send(request, response)
         return response
 

@@ -6,6 +6,7 @@ import errno
 import logging
 import resource
 import socket
+import struct
 from collections.abc import Iterator
 
 import aiohttp
@@ -265,3 +266,17 @@ async def test_a_name_of_several_addresses_is_listened_on_at_all() -> None:
     await listening.listen()
     assert listening.port > 0
     await listening.close()
+
+
+async def test_who_leaves_before_it_is_told_to_continue_leaves_no_traceback(
+    serve: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    asking = HEAD + b"Expect: 100-continue\r\nContent-Length: 10\r\n\r\n"
+    async with serve(chain_of=lambda _: gate()) as (server, client):
+        for _ in range(50):
+            with socket.create_connection(("127.0.0.1", server.port)) as gone:
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets at its close
+                gone.sendall(asking)
+            await asyncio.sleep(0)
+        assert (await client.get("/healthz")).status == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
