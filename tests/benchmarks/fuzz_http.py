@@ -266,10 +266,10 @@ def main(bodies: int, seed: int, minutes: float) -> int:
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(Path(folder))
+        fuzzer, crowd = Fuzzer(seed), Crowd(daemon.port, seed)
+        crowding = threading.Thread(target=crowd.run)
         try:
             daemon.wait()
-            fuzzer, crowd = Fuzzer(seed), Crowd(daemon.port, seed)
-            crowding = threading.Thread(target=crowd.run)
             ends_at = time.monotonic() + minutes * 60
             if minutes:
                 crowding.start()
@@ -284,12 +284,12 @@ def main(bodies: int, seed: int, minutes: float) -> int:
                     failures.append(f"after body {number} a good request got {answered}")
                 if number % (bodies // 10) == 0:
                     memory.append(daemon.megabytes)
-            if minutes:
-                crowd.stopped.set()
-                crowding.join()
             if daemon.process.poll() is not None:
                 failures.append(f"the daemon ended with {daemon.process.returncode}")
         finally:
+            crowd.stopped.set()
+            if crowding.is_alive():
+                crowding.join()
             daemon.process.send_signal(signal.SIGTERM)
             daemon.process.wait(30)
         lines = daemon.log.read_text(errors="replace").splitlines()
