@@ -36,17 +36,33 @@ FILES = {
     "integration/test_told.py": CAMERAS,
 }
 SLOW = {
-    # Processes of their own.
+    # Processes of their own, and servers that are slow on purpose.
     "commands/demo/test_broker.py",
     "commands/test_check.py",
     "commands/test_cli.py",
+    "commands/test_run.py",
+    "commands/test_streams.py",
+    "flow/test_hung.py",
+    "flow/test_starvation.py",
+    "http/test_events.py",
+    "http/test_streams.py",
+    "http/test_video.py",
     "integration/test_churn.py",
     "integration/test_tracks.py",
+    "sources/test_http.py",
     "sources/test_isolated.py",
+    "sources/test_open.py",
+    "test_extending.py",
+    "test_prepare.py",
     # Long tables with the real models; other files have one row of each service and processor.
+    "commands/evaluate/test_run.py",
     "http/test_estimators.py",
     "http/test_hardly_seen.py",
+    "models/test_auto.py",
+    "models/test_openvino.py",
+    "processors/quality/test_defects.py",
     "processors/quality/test_estimator.py",
+    "processors/test_quarter_turn.py",
 }
 
 
