@@ -227,10 +227,18 @@ class Frame:
 
     def as_it_came(self) -> "Frame":
         """The same picture, which is converted for itself: this one's image can go. This one where it has its image."""
-        if self._load is None:
-            return self
+        return self if self._load is None else self._with(self._load)
+
+    def within(self, window: Window) -> "Frame":
+        """The frame with a copy of a window alone of its picture, so that the rest can go."""
+        pixels = self.image[window.rows, window.columns].copy()
+        part = self._with(lambda: pixels)
+        part._pyramid, part._load = Pyramid(pixels, window, (self.width, self.height)), None
+        return part
+
+    def _with(self, load: Callable[[], Image]) -> "Frame":
         return Frame(
-            self._load,
+            load,
             width=self.width,
             height=self.height,
             source=self.source,
@@ -240,22 +248,6 @@ class Frame:
             id=self.id,
             trace=self.trace,
         )
-
-    def within(self, window: Window) -> "Frame":
-        """The frame with a copy of a window alone of its picture, so that the rest can go."""
-        pixels = self.image[window.rows, window.columns].copy()
-        part = Frame(
-            lambda: pixels,
-            width=self.width,
-            height=self.height,
-            source=self.source,
-            index=self.index,
-            pts=self.pts,
-            captured_at=self.captured_at,
-            id=self.id,
-        )
-        part._pyramid, part._load = Pyramid(pixels, window, (self.width, self.height)), None
-        return part
 
 
 class Object(Results):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from daemon.errors import ConfigError, InvalidDocument, RegistryError
 from daemon.wire.codec import Members, encode, parse
+from daemon.work.state import private
 
 FORMAT = 1
 
@@ -54,7 +55,7 @@ class FileRegistry:
     def _write(self, entries: Mapping[str, Members]) -> None:
         new = self._path.with_suffix(".new")
         try:
-            with open(new, "wb", opener=_private) as file:
+            with open(new, "wb", opener=private) as file:
                 file.write(encode({"format": FORMAT, "streams": entries}))
                 file.flush()
                 os.fsync(file.fileno())
@@ -66,10 +67,6 @@ class FileRegistry:
 
 
 REMEDY = "move it away to start without the streams that were added at run time"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _sync(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """A file of the tracks of a stream that have appeared and not left. It survives a crash."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from daemon.errors import InvalidDocument
 from daemon.wire.codec import Members, encode, parse
 from daemon.wire.v2 import rfc3339
+from daemon.work.state import private
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Journal:
 
     def _append(self, entry: Entry) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._path, "ab", opener=_private) as file:
+        with open(self._path, "ab", opener=private) as file:
             file.write(_line(entry))
             length = file.tell()
         if length > self._longest:
@@ -87,7 +87,7 @@ class Journal:
             self._path.unlink(missing_ok=True)
             return
         new = self._path.with_suffix(".new")
-        with open(new, "wb", opener=_private) as file:
+        with open(new, "wb", opener=private) as file:
             file.writelines(map(_line, self._entries.values()))
         new.replace(self._path)
 
@@ -98,10 +98,6 @@ class Journal:
             if not self._broken:
                 log.error("%s: %s: after a crash, tracks of this run may never leave", self._path, err.strerror)
             self._broken = True
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)  # templates are in it
 
 
 def _entry(line: bytes) -> Entry | None:

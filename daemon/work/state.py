@@ -66,3 +66,8 @@ class StateDir:
             if holder := self._file.read_text(errors="replace").strip():
                 return f"in use by {holder[:200]}"
         return held.strerror or "in use"
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for open(): what is made can be read by its owner alone, as templates and passwords are kept here."""
+    return os.open(path, flags, 0o600)

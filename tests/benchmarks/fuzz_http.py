@@ -282,7 +282,7 @@ def main(bodies: int, seed: int, minutes: float) -> int:
                     failures.append(f"body {number}: {status} for {request[:60]!r}...")
                 if number % 25 == 0 and (answered := status_of(daemon.port, good)) != 200:
                     failures.append(f"after body {number} a good request got {answered}")
-                if number % (bodies // 10) == 0:
+                if number % max(bodies // 10, 1) == 0:
                     memory.append(daemon.megabytes)
             if daemon.process.poll() is not None:
                 failures.append(f"the daemon ended with {daemon.process.returncode}")

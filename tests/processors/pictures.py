@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 import daemon.simulator
-from processors.types import Floats, Image
+from processors.chain import Chain
+from processors.types import Floats, Frame, Image, Object, Sample
 
 PORTRAITS = ("astronaut", "biden", "obama")
 """Public domain (NOTICE); one face each, at most 11 degrees from level and frontal."""
@@ -126,3 +127,11 @@ def _draw_triangle(canvas: Image, picture: Image, before_xy: Floats, after_xy: F
     inside = np.zeros(size[::-1], np.uint8)
     cv2.fillConvexPoly(inside, np.rint(after_xy - low).astype(np.int32), 1)
     canvas[low[1] : high[1], low[0] : high[0]][inside > 0] = drawn[inside > 0]
+
+
+def the_face(chain: Chain, picture: Image) -> Object:
+    """The one that it finds."""
+    sample = Sample(Frame.of(picture))
+    chain([sample])
+    (face,) = sample.objects
+    return face

@@ -21,7 +21,17 @@ from processors.types import (
     Pose,
     Sample,
 )
-from tests.processors.pictures import PORTRAITS, mirrored, moved, portrait, rolled, scaled, turned, turned_points
+from tests.processors.pictures import (
+    PORTRAITS,
+    mirrored,
+    moved,
+    portrait,
+    rolled,
+    scaled,
+    the_face,
+    turned,
+    turned_points,
+)
 
 every_portrait = pytest.mark.parametrize("name", PORTRAITS)
 
@@ -34,13 +44,6 @@ def chain(store: ModelStore) -> Chain:
 @pytest.fixture(scope="module")
 def fitter(store: ModelStore) -> FaceFitter:
     return FaceFitter(FaceFitter.Settings.model_validate({}), store)
-
-
-def the_face(chain: Chain, picture: Image) -> Object:
-    sample = Sample(Frame.of(picture))
-    chain([sample])
-    (face,) = sample.objects
-    return face
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from processors.registry import build_chain
 from processors.template_extractor import Template
 from processors.templates import DIMENSIONS
 from processors.types import Confidence, FivePoints, Floats, Frame, Image, Landmarks, Object, Pose, Pyramid, Sample
-from tests.processors.pictures import PORTRAITS, portrait, scaled
+from tests.processors.pictures import PORTRAITS, portrait, scaled, the_face
 
 MODEL = "yunet_2023mar_dyn"
 EVERYTHING = (
@@ -56,13 +56,6 @@ def alike(a: Object, b: Object) -> float:
     """The cosine of two templates."""
     first, second = (np.frombuffer(obj[Template].blob[-DIMENSIONS:], np.int8).astype(float) for obj in (a, b))
     return float(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
-
-
-def the_face(chain: Chain, picture: Image) -> Object:
-    sample = Sample(Frame.of(picture))
-    chain([sample])
-    (face,) = sample.objects
-    return face
 
 
 @pytest.fixture(scope="module")

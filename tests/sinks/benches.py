@@ -1,9 +1,11 @@
 """What the sinks' common tests need of each sink: one of its own, what a reader sees of it, and ways to break it."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +16,17 @@ from sinks.kafka_settings import KafkaCluster, KafkaSettings, NewTopic
 from sinks.stdout import StdoutSettings, StdoutSink
 from tests.brokers import Proxy, new_topic, records_of
 from tests.worked import text_of
+
+
+@contextlib.contextmanager
+def full_from(size: int) -> Iterator[None]:
+    """As on a full disk: no file of this process gets larger."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class Bench(Protocol):

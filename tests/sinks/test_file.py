@@ -3,7 +3,6 @@ import errno
 import fcntl
 import os
 import random
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import pytest
 
 from sinks.base import Record, SinkError, SinkInUse
 from sinks.file import FileSettings, FileSink
-from tests.sinks.benches import FileBench
+from tests.sinks.benches import FileBench, full_from
 
 
 def sink(path: Path, *, sync: bool = False) -> FileSink:
@@ -36,20 +35,17 @@ async def test_neither_repeats_nor_reorders_when_the_disk_is_full_again_and_agai
     file = file_bench.sink()
     await file.open()
     left = [Record("door", b"%d" % number) for number in range(2000)]
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     failures = 0
     while left:
         batch = left[: chance.randrange(1, 200)]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bench.path.stat().st_size + chance.randrange(400), hard))
         try:
-            await file.write(batch)
+            with full_from(file_bench.path.stat().st_size + chance.randrange(400)):
+                await file.write(batch)
         except SinkError as err:
             failures += 1
             unwritten = list(err.unwritten)
         else:
             unwritten = []
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         left = unwritten + left[len(batch) :]
     await file.close()
     assert failures > 10
@@ -126,13 +122,8 @@ async def test_on_a_disk_that_fills_up_a_batch_goes_in_parts(file_bench: FileBen
     file = file_bench.sink()
     await file.open()
     records = [Record("door", b"%d" % number * 100) for number in range(5)]
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (350, hard))
-    try:
-        with pytest.raises(SinkError, match="File too large") as caught:
-            await file.write(records)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_from(350), pytest.raises(SinkError, match="File too large") as caught:
+        await file.write(records)
     assert caught.value.retriable
     assert list(caught.value.unwritten) == records[3:]
     assert await file_bench.values() == [record.value for record in records[:3]]

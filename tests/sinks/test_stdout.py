@@ -1,6 +1,5 @@
 import asyncio
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ import pytest
 
 from sinks.base import Record, SinkError
 from sinks.stdout import StdoutSettings, StdoutSink
-from tests.sinks.benches import StdoutBench
+from tests.sinks.benches import StdoutBench, full_from
 
 PROGRAM = """
 import asyncio
@@ -86,16 +85,11 @@ async def test_a_file_on_a_full_disk_gets_each_document_whole_and_once(tmp_path:
     """Standard output may be a file."""
     path = tmp_path / "out.jsonl"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     sink = StdoutSink(StdoutSettings(type="stdout"), fd)
     await sink.open()
     records = [Record("door", b"%d" % number * 100) for number in range(3)]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
-    try:
-        with pytest.raises(SinkError, match="File too large") as caught:
-            await sink.write(records)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_from(150), pytest.raises(SinkError, match="File too large") as caught:
+        await sink.write(records)
     assert caught.value.retriable
     assert list(caught.value.unwritten) == records[1:]
     await sink.write(caught.value.unwritten)

@@ -28,17 +28,6 @@ BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/201001
 Client = aiohttp.ClientSession
 
 
-@pytest.fixture
-async def guarded(serve: Served) -> AsyncIterator[tuple[HttpServer, Client]]:
-    async with serve(chain_of=lambda _: gate(), keys=SETTINGS) as served:
-        yield served
-
-
-@pytest.fixture
-def client(guarded: tuple[HttpServer, Client]) -> Client:
-    return guarded[1]
-
-
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [

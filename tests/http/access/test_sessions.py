@@ -26,17 +26,6 @@ OURS = {"Sec-Fetch-Site": "same-origin"}
 Client = aiohttp.ClientSession
 
 
-@pytest.fixture
-async def guarded(serve: Served) -> AsyncIterator[tuple[HttpServer, Client]]:
-    async with serve(chain_of=lambda _: gate(), keys=SETTINGS) as served:
-        yield served
-
-
-@pytest.fixture
-def client(guarded: tuple[HttpServer, Client]) -> Client:
-    return guarded[1]
-
-
 async def begun(client: Client, key: str) -> Headers:
     """The header that a browser sends from then on."""
     code, _, headers = await asked(client, "POST", "/session", json={"key": key})
