@@ -312,6 +312,8 @@ async def _start_producer(
         unknown = isinstance(err, kafka_errors.UnknownTopicOrPartitionError)
         missing = unknown and await is_missing(producer, settings.topic, cluster.request_timeout)
         await end_producer(producer)
+        if missing and settings.create_topic:  # another broker made it: this one will know of it soon
+            raise SinkError(f"topic {settings.topic} is made, but not known yet", retriable=True) from err
         if missing:
             raise SinkError(_missing(settings.topic), retriable=False) from err
         if isinstance(err, TimeoutError):

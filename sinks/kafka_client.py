@@ -38,6 +38,7 @@ REMEDIES: Mapping[type[BaseException], str] = {
     kafka_errors.TransactionalIdAuthorizationFailed: "not allowed transactions: this user needs WRITE and DESCRIBE on "
     "transactional ids that begin with visaged-",
     kafka_errors.ClusterAuthorizationFailedError: "not allowed at the cluster: this user needs IDEMPOTENT_WRITE on it",
+    kafka_errors.NotControllerError: "the brokers have no controller yet: they are just starting",
     kafka_errors.InconsistentGroupProtocolError: "the group has members of another protocol, perhaps another "
     "application's: choose another `group`",
     kafka_errors.InvalidSessionTimeoutError: "`session_timeout` is less or more than the brokers take "
@@ -145,6 +146,8 @@ async def create_topic(name: str, new: NewTopic, cluster: KafkaCluster, argument
     try:
         async with asyncio.timeout(cluster.request_timeout):
             await admin.start()
+            if admin._client.cluster.controller is None:  # a broker that has just started names none yet
+                raise kafka_errors.NotControllerError()
             answer = await admin.create_topics([AdminTopic(name, new.partitions, new.replication_factor)])
     except (KafkaError, TimeoutError) as err:
         raise SinkError(f"topic {name}: {words(err)}", retriable=True) from err

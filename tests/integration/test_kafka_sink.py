@@ -140,10 +140,11 @@ async def test_a_machine_whose_clock_is_ahead_writes_all_the_same(
 
 async def test_a_record_arrives_with_key_headers_and_timestamp(reach: Reach) -> None:
     settings = kafka_settings(reach.servers)
+    yesterday = round(time.time()) - 24 * 3600 + 0.25  # brokers delete what is older than their retention
     async with opened(settings) as sink:
-        await sink.write([Record("door", b"{}", (("ce_type", b"visaged.frame"),), timestamp=1_700_000_000.25)])
+        await sink.write([Record("door", b"{}", (("ce_type", b"visaged.frame"),), timestamp=yesterday)])
     (message,) = await records_of(reach.servers, settings.topic)
-    assert (message.key, message.value, message.timestamp) == (b"door", b"{}", 1_700_000_000_250)
+    assert (message.key, message.value, message.timestamp) == (b"door", b"{}", yesterday * 1000)
     assert message.headers == (("ce_type", b"visaged.frame"),)
 
 
@@ -299,6 +300,31 @@ async def test_what_fails_for_an_unknown_reason_is_in_doubt(embedded: str, monke
 
 
 # Topics
+
+
+async def test_a_broker_that_has_just_started_may_have_no_controller_yet(
+    embedded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as starting:
+        none = property(lambda cluster: None, lambda cluster, controller: None)
+        starting.setattr("aiokafka.cluster.ClusterMetadata.controller", none, raising=False)
+        error = await refusal(kafka_settings(embedded))
+    assert error.retriable
+    assert "no controller yet" in str(error)
+
+
+async def test_a_topic_just_made_may_not_be_known_to_all_brokers_yet(
+    apache_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def made_elsewhere(*_: object) -> None: ...
+
+    settings = kafka_settings(apache_kafka.address(), request_timeout=1.0)
+    with monkeypatch.context() as lagging:
+        lagging.setattr("sinks.kafka.create_topic", made_elsewhere)
+        error = await refusal(settings)
+    assert error.retriable
+    async with opened(settings) as sink:
+        await sink.write([record(1)])
 
 
 async def test_a_missing_topic_is_an_error_that_says_what_to_do(apache_kafka: ApacheKafka) -> None:

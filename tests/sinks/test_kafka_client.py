@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 ROOT = Path(__file__).parents[2]
 HOME = "sinks/kafka_client.py"
@@ -16,7 +17,7 @@ PRIVATE = {
     "_batch_ttl": "of a message accumulator: seconds after which it gives a batch up",
     "_coordinator": "of a consumer: whose tasks end with it, which has the group's refusals and commits with metadata",
     "_fetcher": "of a consumer: whose tasks end with it",
-    "_client": "of a consumer: whose connections are cut (a producer's is public)",
+    "_client": "of a consumer: whose connections are cut (a producer's is public); of an admin client: its controller",
     "_conns": "of a client: its connections",
     "_writer": "of a connection: its transport, which is cut",
 }
@@ -61,7 +62,7 @@ async def test_they_are_there(embedded: str) -> None:
             "_batch_ttl": [producer._message_accumulator],
             "_coordinator": [consumer],
             "_fetcher": [consumer],
-            "_client": [consumer],
+            "_client": [consumer, AIOKafkaAdminClient()],
             "_conns": [producer.client, consumer._client],
             "_writer": connections,
         }
