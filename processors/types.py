@@ -361,6 +361,13 @@ class BodyId:
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """The names of the stream's zones that the object is in."""
+
+    names: tuple[str, ...]
+
+
 LANDMARK_NAMES = (
     "left_eye_brow_left",
     "left_eye_brow_up",

@@ -39,6 +39,10 @@ REQUIRED = {
     "key": "/etc/visaged/privkey.pem",
     "sha256": "0" * 64,
     "roles": ["metrics"],
+    "name": "entrance",
+    "polygon": [[0.2, 0.5], [0.8, 0.5], [0.9, 1], [0.1, 1]],
+    "points": [[0, 0.6], [1, 0.6]],
+    "directions": ["in", "out"],
 }
 """Examples for what has no default."""
 
@@ -70,6 +74,10 @@ def _key(name: str, field: FieldInfo) -> Iterator[str]:
         return
     yield from _comment(f"{field.description or ''}\n{_choices(field)}")
     below = sections(field.annotation)
+    if get_origin(field.annotation) is tuple and (items := sections(get_args(field.annotation)[0])):
+        yield f"#{name}:"
+        yield from (f"#  {line}" for line in _item(items[0]))
+        return
     if below == [StreamDefaults]:
         yield f"{name}: {{}}"  # its keys stand below
         return
@@ -82,6 +90,15 @@ def _key(name: str, field: FieldInfo) -> Iterator[str]:
     sign = "#" if field.default is None else ""
     yield f"{sign}{name}:"
     yield from (f"{sign}  {line}" for line in _keys(below[0]))
+
+
+def _item(section: type[BaseModel]) -> Iterator[str]:
+    """An entry of a list; its first key, which has no section below it, bears the dash."""
+    *comment, first = _key(*next(iter(section.model_fields.items())))
+    yield from comment
+    yield f"- {first}"
+    for name, field in list(section.model_fields.items())[1:]:
+        yield from (f"  {line}" for line in _key(name, field))
 
 
 def _choices(field: FieldInfo) -> str:

@@ -9,7 +9,16 @@ from daemon.control.settings import StreamSettings
 from daemon.errors import ConfigError, Problem, nearest
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
-from daemon.work.settings import PLACES, Often, WorkSettings, in_order_of_work, is_detector, mistakes_of_chain
+from daemon.work.places.settings import PlaceSettings, classes_of
+from daemon.work.settings import (
+    IN_PIXELS,
+    Often,
+    WorkSettings,
+    found_by,
+    in_order_of_work,
+    is_detector,
+    mistakes_of_chain,
+)
 from processors.registry import PROCESSORS
 from sinks.file import FileSettings
 from sinks.kafka_settings import KafkaSettings, cluster_of
@@ -63,6 +72,7 @@ def _mistakes_of_stream(
 ) -> Iterator[Mistake]:
     """`watched`: over HTTP, so that it may do without a sink."""
     yield from _mistakes_of_tracking(key, stream)
+    yield from _mistakes_of_places(key, stream)
     yield from _mistakes_of_sinks(key, stream.sinks, sinks, may_have_none=watched)
 
 
@@ -83,6 +93,27 @@ def _mistakes_of_tracking(key: Key, work: WorkSettings) -> Iterator[Mistake]:
         yield (*key, "tracking", "per"), f"where what runs more often goes first, {mistake}"
 
 
+def _mistakes_of_places(key: Key, stream: StreamSettings) -> Iterator[Mistake]:
+    """Who was where before is known of tracks alone."""
+    if stream.lines and stream.tracking is None:
+        yield (*key, "lines"), "expected tracking beside lines, got none: who crosses a line is known of tracks alone"
+    has_events = stream.tracking is not None and stream.tracking.events is not None
+    for index, zone in enumerate(stream.zones):
+        if zone.loitering is not None and not has_events:
+            yield (*key, "zones", str(index), "loitering"), "expected tracking.events beside loitering, got none"
+    for section, places in {"zones": stream.zones, "lines": stream.lines}.items():
+        for index, place in enumerate(places):
+            for label in _not_found(place, stream.chain):
+                message = f"expected a class that a detector of the chain finds, got {label}"
+                yield (*key, section, str(index), "classes"), message
+
+
+def _not_found(place: PlaceSettings, chain: Sequence[str]) -> Sequence[str]:
+    """The classes that nobody in the chain looks for; none of a chain that is wrong itself."""
+    found = found_by(chain)
+    return [label for label in classes_of(place, found) if found and label not in found]
+
+
 def _mistake_of_often(work: WorkSettings, name: str, how: Often) -> str | None:
     if name not in work.chain:
         return f"{name} is not in the chain" + nearest(name, work.chain)
@@ -90,7 +121,7 @@ def _mistake_of_often(work: WorkSettings, name: str, how: Often) -> str | None:
         return f"expected {name} per frame, auto or number of frames, got track: it finds what makes the tracks"
     if not is_detector(name) and how == "auto":
         return f"expected auto for a detector, got it for {name}"
-    if PROCESSORS[name].makes & PLACES and isinstance(how, int):
+    if PROCESSORS[name].makes & IN_PIXELS and isinstance(how, int):
         return f"expected {name} per frame or track, got {how}: what it finds is elsewhere on the next frame"
     return None
 

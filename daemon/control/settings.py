@@ -11,6 +11,7 @@ from configs.section import Section
 from daemon.sources import SOURCES
 from daemon.sources.settings import SourceSettings
 from daemon.sources.url import REMEDY, parsed
+from daemon.work.places.settings import Lines, Zones
 from daemon.work.settings import WorkSettings
 from sinks.kafka_settings import TopicName
 
@@ -33,6 +34,16 @@ class StreamSettings(SourceSettings, WorkSettings):
     )
     paused: bool = Field(
         False, description="Whether it is left alone: its source is not connected, and it is `paused` in /status."
+    )
+    zones: Zones = Field(
+        (),
+        description="Zones of the picture: who is in them is on the documents, and with tracking.events there are "
+        "events of who has entered and left: docs/places.md. []: none.",
+    )
+    lines: Lines = Field(
+        (),
+        description="Lines across the picture: with tracking, who has crossed them is counted by direction, and with "
+        "tracking.events there are events: docs/places.md. []: none.",
     )
 
     @field_validator("source")

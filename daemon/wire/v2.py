@@ -33,13 +33,14 @@ from processors.mask import Mask
 from processors.quality import Quality
 from processors.template_extractor import Template
 from processors.tracker import Predicted
-from processors.types import LANDMARK_NAMES, BodyId, Box, Confidence, Landmarks, Object, Pose, Sample, TrackId
+from processors.types import LANDMARK_NAMES, BodyId, Box, Confidence, Landmarks, Object, Pose, Sample, TrackId, Zones
 
 IMAGE: Final = "_image"
 TEMPLATE: Final = "_face_template_extractor_1000_12"
 FRAME_SCHEMA = ("visaged.frame", "2.0")
 TRACK_SCHEMA = ("visaged.track", "2.0")
-"""Of a stream's documents and of its tracks' events: id and version."""
+PLACE_SCHEMA = ("visaged.place", "2.0")
+"""Of a stream's documents, of its tracks' events, and of those of its zones and lines: id and version."""
 
 
 def keypoints(obj: Object, size: Size) -> Members:
@@ -93,6 +94,7 @@ MEMBERS: Mapping[type, Write] = {
     Template: template,
     TrackId: lambda obj, _: {"track_id": obj[TrackId].value},
     BodyId: lambda obj, _: {"body_id": obj[BodyId].value},
+    Zones: lambda obj, _: {"zones": list(obj[Zones].names)},
     Predicted: lambda *_: {"predicted": True},
 }
 
@@ -206,6 +208,28 @@ class StreamInfo:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How many are and were in a stream's zones, and have crossed its lines."""
+
+    now: Mapping[tuple[str, str], int]
+    """By zone and class."""
+    entered: Mapping[tuple[str, str], int]
+    """Since the start, by zone and class. Where there is no tracking it is empty."""
+    crossed: Mapping[tuple[str, str, str], int]
+    """Since the start, by line, direction and class."""
+
+    def members(self) -> Members:
+        zones: dict[str, dict[str, dict[str, int]]] = {}
+        for name, counts in (("now", self.now), ("entered", self.entered)):
+            for (zone, label), number in counts.items():
+                zones.setdefault(zone, {}).setdefault(name, {})[label] = number
+        lines: dict[str, dict[str, dict[str, int]]] = {}
+        for (line, direction, label), number in self.crossed.items():
+            lines.setdefault(line, {}).setdefault(direction, {})[label] = number
+        return {"zones": zones, "lines": lines}
+
+
 def rfc3339(seconds: float) -> str:
     """Unix seconds as UTC with microseconds: 2026-11-25T00:39:47.232882Z."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -218,12 +242,16 @@ def stream_document(
     picture: bytes | None = None,
     crops: Sequence[bytes] | None = None,
 ) -> bytes:
-    """A frame of a stream, with JPEGs of all of it or of each of its objects where they are given."""
+    """A frame of a stream, with JPEGs of all of it or of each of its objects where they are given.
+
+    Where there are zones or lines, the sample has Places.
+    """
     objects = written(V2, sample, sample.objects, emits)
     if crops is not None:
         objects = [obj | _jpeg(crop) for obj, crop in zip(objects, crops, strict=True)]
     whole = _jpeg(picture) if picture is not None else {}
-    return encode({**whole, "objects": objects, "stream": stream.members()})
+    places = {"places": sample[Places].members()} if Places in sample else {}
+    return encode({**whole, "objects": objects, **places, "stream": stream.members()})
 
 
 def _jpeg(picture: bytes) -> Members:

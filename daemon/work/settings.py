@@ -11,7 +11,7 @@ from daemon.errors import nearest
 from daemon.sources.settings import RegionSettings
 from processors.registry import PROCESSORS, key_of, needed_before
 from processors.tracker import TrackerSettings
-from processors.types import Box, FaceMesh, Landmarks
+from processors.types import Box, FaceMesh, Label, Landmarks
 from sinks.kafka_settings import TopicName
 
 
@@ -170,8 +170,8 @@ ONCE_A_TRACK = frozenset(
     }
 )
 """Processors that run on the best shots by default: their result stays the same for a person, or is expensive."""
-PLACES = frozenset({FaceMesh, Landmarks})
-"""Results in pixels: they are wrong on any other frame, so that what needs them must run on the same ones."""
+IN_PIXELS = frozenset({FaceMesh, Landmarks})
+"""Results that are wrong on any other frame, so that what needs them must run on the same ones."""
 
 
 def often(settings: WorkSettings, name: str) -> Often:
@@ -190,3 +190,8 @@ def in_order_of_work(settings: WorkSettings) -> list[str]:
 def is_detector(name: str) -> bool:
     """What is found by it begins each look, however rare they are."""
     return Box in PROCESSORS[name].makes
+
+
+def found_by(chain: Sequence[str]) -> frozenset[Label]:
+    """The classes that a chain finds."""
+    return frozenset(PROCESSORS[name].applies_to for name in chain if name in PROCESSORS and is_detector(name))

@@ -75,6 +75,7 @@ def test_the_whole_file_loads_uncommented(tmp_path: Path) -> None:
     assert {section: list(getattr(config, section)) for section in NAMES} == NAMES
     stream, consumer, cluster = config.streams["entrance"], config.consumers["pictures"], config.clusters["main"]
     assert (stream.motion, stream.regions) == (MotionSettings(), RegionSettings())
+    assert [place.name for place in (*stream.zones, *stream.lines)] == ["entrance", "entrance"]
     assert stream.tracking == consumer.tracking == TrackingSettings(events=EventSettings())
     assert cluster.sasl is not None
     assert cluster.tls == KafkaTls()

@@ -162,4 +162,4 @@ async def test_a_watch_that_never_begins_says_why(serve: Serve, visaged: Visaged
         assert (await visaged(client, "watch", "nobody"))[0] == 1
         status, _, err = await visaged(client, "watch", "filed", "--types", "frames")
         assert status == 1
-        assert "types: Expected of frame and track" in err
+        assert "types: Expected of frame, track, place" in err

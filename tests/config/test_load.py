@@ -562,6 +562,52 @@ class TestMistakes:
         found = mistakes(load_text, STDOUT + f"streams:\n  door: {{source: a.mp4, regions: {{{regions}}}}}")
         assert found == [f"my.yaml:5: streams.door.regions.{line}" for line in expected]
 
+    @pytest.mark.parametrize(
+        ("places", "expected"),
+        [
+            (
+                "zones: [{name: a, polygon: [[0, 0], [1, 1]]}]",
+                "zones.0.polygon: expected 3 or more, got 2",
+            ),
+            ("zones: [{polygon: [[0, 0], [1, 0], [0, 1]]}]", "zones.0.name: expected a value, got nothing"),
+            (
+                "zones: [{name: 'a,b', polygon: [[0, 0], [1, 0], [0, 1]]}]",
+                "zones.0.name: expected a name without commas, control characters and blanks at its ends, got 'a,b'",
+            ),
+            (
+                "zones: [{name: a, polygon: [[0, 0], [1, 0], [0, 1]]}, {name: a, polygon: [[0, 0], [1, 0], [0, 1]]}]",
+                "zones: expected names of their own, got a more than once",
+            ),
+            (
+                "zones: [{name: a, polygon: [[0, 0], [1, 0], [0, 1]], classes: [face, body]}]",
+                "zones.0.classes: expected a class that a detector of the chain finds, got body",
+            ),
+            (
+                "zones: [{name: a, polygon: [[0, 0], [1, 0], [0, 1]], loitering: 5}]",
+                "zones.0.loitering: expected tracking.events beside loitering, got none",
+            ),
+            (
+                "lines: [{name: a, points: [[0, 0], [1, 0]], directions: [in, out]}]",
+                "lines: expected tracking beside lines, got none: who crosses a line is known of tracks alone",
+            ),
+            (
+                "tracking: {}, lines: [{name: a, points: [[0, 0]], directions: [in, out]}]",
+                "lines.0.points: expected 2 or more, got 1",
+            ),
+            (
+                "tracking: {}, lines: [{name: a, points: [[0, 0], [1, 0], [1, 0]], directions: [in, out]}]",
+                "lines.0.points: expected points that differ from those before them, got the same point twice in a row",
+            ),
+            (
+                "tracking: {}, lines: [{name: a, points: [[0, 0], [1, 0]], directions: [in, in]}]",
+                "lines.0.directions: expected two names, got the same twice",
+            ),
+        ],
+    )
+    def test_places(self, load_text: Load, places: str, expected: str) -> None:
+        found = mistakes(load_text, STDOUT + f"streams:\n  door: {{source: a.mp4, {places}}}")
+        assert found == [f"my.yaml:5: streams.door.{expected}"]
+
     @pytest.mark.parametrize(("sinks", "key"), [("", "door"), (", sinks: []", "door.sinks")])
     def test_a_stream_without_a_sink_is_watched_over_http(self, load_text: Load, sinks: str, key: str) -> None:
         streams = f"streams: {{door: {{source: a.mp4{sinks}}}}}\n"

@@ -19,7 +19,19 @@ from processors.matcher import Verification
 from processors.quality import Quality
 from processors.template_extractor import Template
 from processors.tracker import Predicted
-from processors.types import LANDMARK_NAMES, BodyId, Box, Confidence, Frame, Landmarks, Object, Pose, Sample, TrackId
+from processors.types import (
+    LANDMARK_NAMES,
+    BodyId,
+    Box,
+    Confidence,
+    Frame,
+    Landmarks,
+    Object,
+    Pose,
+    Sample,
+    TrackId,
+    Zones,
+)
 
 POINTS = np.arange(42, dtype=np.float64).reshape(21, 2)
 FACE = Object("face", np.array([-10.0, 20.0, 50.0, 140.0]))
@@ -174,7 +186,7 @@ SEVEN = [{"confidence": p, "emotion": name} for p, name in zip(PROBABILITIES, EM
 def test_each_result_in_both_versions(result: object, v1: str, v2: str) -> None:
     assert written_by(V1, result) == v1
     assert written_by(V2, result) == v2
-    assert V1.members.keys() == V2.members.keys() - {TrackId, BodyId, Predicted}  # which streams alone have
+    assert V1.members.keys() == V2.members.keys() - {TrackId, BodyId, Predicted, Zones}  # which streams alone have
 
 
 def test_liveness_of_v1_in_a_document_of_v2() -> None:

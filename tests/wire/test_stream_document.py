@@ -5,10 +5,10 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from daemon.wire.v2 import StreamInfo, rfc3339, stream_document, track_event, track_object, without_templates
+from daemon.wire.v2 import Places, StreamInfo, rfc3339, stream_document, track_event, track_object, without_templates
 from daemon.wire.version import Size
 from processors.template_extractor import Template
-from processors.types import BodyId, Box, Confidence, FaceMesh, Frame, Object, Sample, TrackId
+from processors.types import BodyId, Box, Confidence, FaceMesh, Frame, Object, Sample, TrackId, Zones
 
 FACE = Object("face", np.array([1.0, 2.0, 3.0, 4.0]))
 FACE.put(Confidence(0.5))
@@ -60,6 +60,21 @@ def test_tracks_of_objects() -> None:
         {"id": 0, "class": "face", "track_id": "run-2", "body_id": "run-1"},
         {"id": 1, "class": "body", "track_id": "run-1"},
     ]
+
+
+def test_zones_of_objects_and_the_counts_of_places() -> None:
+    inside, outside = FACE.copy(), BODY.copy()
+    inside.put(Zones(("till", "hall")))
+    outside.put(Zones(()))
+    sample = Sample(SAMPLE.frame, [inside, outside])
+    now = {("till", "face"): 1, ("till", "body"): 0, ("hall", "face"): 2}
+    sample.put(Places(now, {("till", "face"): 5}, {("door", "in", "body"): 3, ("door", "out", "body"): 0}))
+    document = json.loads(stream_document(sample, frozenset({Zones}), INFO))
+    assert [obj["zones"] for obj in document["objects"]] == [["till", "hall"], []]
+    assert document["places"] == {
+        "zones": {"till": {"now": {"face": 1, "body": 0}, "entered": {"face": 5}}, "hall": {"now": {"face": 2}}},
+        "lines": {"door": {"in": {"body": 3}, "out": {"body": 0}}},
+    }
 
 
 def test_the_object_of_a_track_has_no_id_as_it_is_alone() -> None:

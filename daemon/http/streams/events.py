@@ -15,12 +15,12 @@ from daemon.http.access.routes import Need, Routes
 from daemon.http.errors import InvalidRequest
 from daemon.http.long_answers import LongAnswer, LongAnswers, until
 from daemon.wire.codec import encode
-from daemon.wire.v2 import FRAME_SCHEMA, TRACK_SCHEMA, without_templates
+from daemon.wire.v2 import FRAME_SCHEMA, PLACE_SCHEMA, TRACK_SCHEMA, without_templates
 
 WATCH: Final = Need(("watch",))
 WATCH_ONE: Final = Need(("watch",), stream="id")
 
-TYPES: Final[Mapping[str, str]] = {FRAME_SCHEMA[0]: "frame", TRACK_SCHEMA[0]: "track"}
+TYPES: Final[Mapping[str, str]] = {FRAME_SCHEMA[0]: "frame", TRACK_SCHEMA[0]: "track", PLACE_SCHEMA[0]: "place"}
 """What an event is called, by the schema of its document."""
 HEADERS: Final = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 """nginx would keep events back until it has a buffer of them."""
@@ -138,6 +138,6 @@ def _types(request: web.Request) -> frozenset[str]:
         return frozenset(TYPES.values())
     types = frozenset(given.split(","))
     if not types <= set(TYPES.values()):
-        expected = " and ".join(TYPES.values())
+        expected = ", ".join(TYPES.values())
         raise InvalidRequest([Problem(("query", "types"), f"Expected of {expected}, with commas", "enum")])
     return types
