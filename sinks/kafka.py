@@ -26,6 +26,7 @@ from sinks.kafka_client import (
     end_producer,
     is_missing,
     keep_batches,
+    start,
     words,
 )
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
@@ -304,8 +305,7 @@ async def _start_producer(
     if settings.idempotent:
         keep_batches(producer)
     try:
-        async with asyncio.timeout(cluster.request_timeout):
-            await producer.start()
+        await start(producer, cluster.request_timeout)
         await producer.partitions_for(settings.topic)
     except BaseException as err:
         brokers = ", ".join(f"{broker.host}:{broker.port}" for broker in producer.client.cluster.brokers())

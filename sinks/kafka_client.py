@@ -26,6 +26,7 @@ from sinks.kafka_settings import KafkaCluster, NewTopic
 
 PROBES = 3  # a broker that closes the connection at one question, and at none before, does so again
 CLOSE_TIMEOUT_S = 2.0
+START_GRACE_S = 1.0
 
 TOO_LARGE_ERRORS = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 """Of brokers that refuse a record, or a batch of them, for its size."""
@@ -140,12 +141,30 @@ def _is_final(error: Exception) -> bool:
     return not (isinstance(error, OSError) or getattr(error, "retriable", False))
 
 
+async def start(
+    client: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient, timeout: float | None = None
+) -> None:
+    """Raises TimeoutError after `timeout` seconds.
+
+    Cancelled, aiokafka's start() would leave its first connection open: it is given time to come to an end instead.
+    """
+    starting = asyncio.create_task(client.start())
+    try:
+        async with asyncio.timeout(timeout):
+            await asyncio.shield(starting)
+    except BaseException:
+        await asyncio.wait([starting], timeout=START_GRACE_S)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        raise
+
+
 async def create_topic(name: str, new: NewTopic, cluster: KafkaCluster, arguments: dict[str, Any]) -> None:
     """Where it is missing. Raises SinkError."""
     admin = AIOKafkaAdminClient(**arguments)
     try:
+        await start(admin, cluster.request_timeout)
         async with asyncio.timeout(cluster.request_timeout):
-            await admin.start()
             if admin._client.cluster.controller is None:  # a broker that has just started names none yet
                 raise kafka_errors.NotControllerError()
             answer = await admin.create_topics([AdminTopic(name, new.partitions, new.replication_factor)])

@@ -26,7 +26,7 @@ from daemon.kafka.records import RecordCounts
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from sinks.base import SinkError
 from sinks.kafka_batches import read_any_batch
-from sinks.kafka_client import check_connection, client_arguments, create_topic, end_consumer, missing_topics
+from sinks.kafka_client import check_connection, client_arguments, create_topic, end_consumer, missing_topics, start
 from sinks.kafka_settings import KafkaCluster, NewTopic
 
 POLL_MS = 50
@@ -165,7 +165,7 @@ class Consumer:
             metadata_max_age_ms=round(METADATA_S * 1000),
         )
         try:
-            await consumer.start()
+            await start(consumer)
             async with asyncio.TaskGroup() as group:
                 group.create_task(guarantee.run())
                 try:

@@ -19,7 +19,7 @@ from daemon.kafka.dead_letters import DeadLetter, dead_letter
 from daemon.kafka.partition import Commits, Entry, Message, Session
 from daemon.kafka.settings import ConsumerSettings
 from sinks.base import Record, SinkError
-from sinks.kafka_client import TOO_LARGE_ERRORS, check_connection, client_arguments, end_producer
+from sinks.kafka_client import TOO_LARGE_ERRORS, check_connection, client_arguments, end_producer, start
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
 from sinks.kafka_times import TimeLimits
 
@@ -110,8 +110,7 @@ class _Transactions:
             retry_backoff_ms=RETRY_BACKOFF_MS,
         )
         try:
-            async with asyncio.timeout(guarantee.cluster.request_timeout):
-                await self._producer.start()  # fences the one before
+            await start(self._producer, guarantee.cluster.request_timeout)  # fences the one before
         except (kafka_errors.KafkaConnectionError, TimeoutError):
             # Raises with the reason, if it lasts.
             await check_connection(guarantee.cluster, arguments, idempotent=False)

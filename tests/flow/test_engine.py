@@ -1,10 +1,11 @@
 import asyncio
+import contextlib
 import gc
 import hashlib
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -169,13 +170,24 @@ class Spent:
         self.total += time.thread_time() - began
 
 
+@contextlib.contextmanager
+def held(alone: Engine) -> Iterator[None]:
+    """Its worker begins nothing meanwhile: on a busy machine one lane's jobs would end before another's are there."""
+    lane, opened = alone.lane("gate"), threading.Event()
+    lane.submit(opened.wait)
+    yield
+    lane.close()
+    opened.set()
+
+
 @pytest.mark.parametrize(("heavy_s", "light_s"), [(0.002, 0.002), (0.001, 0.006), (0.006, 0.001)])
 async def test_busy_lanes_get_time_by_their_weight_whatever_their_jobs_take(
     alone: Engine, heavy_s: float, light_s: float
 ) -> None:
     heavy, light = Spent(heavy_s), Spent(light_s)
     lanes = (alone.lane("heavy", weight=3), heavy), (alone.lane("light", weight=1), light)
-    jobs = [lane.submit(spent.work) for lane, spent in lanes for _ in range(1000)]
+    with held(alone):
+        jobs = [lane.submit(spent.work) for lane, spent in lanes for _ in range(1000)]
     await until(lambda: heavy.total + light.total > 0.6)
     await alone.close()
     assert any(job.cancelled() for job in jobs)  # neither ran dry
@@ -185,11 +197,12 @@ async def test_busy_lanes_get_time_by_their_weight_whatever_their_jobs_take(
 @pytest.mark.parametrize("others", [1, 6])
 async def test_a_share_is_kept_whatever_the_number_of_others(alone: Engine, others: int) -> None:
     kept, rest = Spent(0.002), Spent(0.002)
-    lane = alone.lane("requests", share=0.5)
-    jobs = [lane.submit(kept.work) for _ in range(1000)]
-    for n in range(others):
-        busy = alone.lane(f"stream-{n}")
-        jobs += [busy.submit(rest.work) for _ in range(1000)]
+    with held(alone):
+        lane = alone.lane("requests", share=0.5)
+        jobs = [lane.submit(kept.work) for _ in range(1000)]
+        for n in range(others):
+            busy = alone.lane(f"stream-{n}")
+            jobs += [busy.submit(rest.work) for _ in range(1000)]
     await until(lambda: kept.total + rest.total > 0.6)
     await alone.close()
     assert kept.total / rest.total == pytest.approx(1, rel=0.15)

@@ -1,12 +1,17 @@
 """What is touched of aiokafka's inside is named here, is there, and is touched at one place alone."""
 
 import ast
+import asyncio
+import gc
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection
+
+from sinks.kafka_client import start
 
 ROOT = Path(__file__).parents[2]
 HOME = "sinks/kafka_client.py"
@@ -68,3 +73,16 @@ async def test_they_are_there(embedded: str) -> None:
         }
         assert owners.keys() == PRIVATE.keys()
         assert [name for name, them in owners.items() for one in them if not hasattr(one, name)] == []
+
+
+async def test_a_start_that_is_cancelled_leaves_no_connection(embedded: str) -> None:
+    """At whatever moment; pytest sees the warnings of those that are left."""
+    for steps in range(12):
+        producer = AIOKafkaProducer(bootstrap_servers=embedded)
+        starting = asyncio.create_task(start(producer))
+        await asyncio.sleep(0.0005 * steps)
+        starting.cancel()
+        await asyncio.wait([starting])
+        await producer.stop()
+    gc.collect()
+    assert [conn for conn in gc.get_objects() if isinstance(conn, AIOKafkaConnection) and conn._writer] == []

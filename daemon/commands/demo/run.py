@@ -100,15 +100,17 @@ def _clip() -> Clip:
 async def _print_documents(topic: str, servers: str) -> None:
     from aiokafka import AIOKafkaConsumer
 
+    from sinks.kafka_client import start
+
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
     )
     try:
-        await consumer.start()
+        await start(consumer)
         async for message in consumer:
             _say(_line(parse(message.value)))
     finally:
-        await consumer.stop()  # also where it was ended as it started
+        await consumer.stop()
 
 
 def _line(document: Members) -> str:
