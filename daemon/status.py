@@ -69,6 +69,7 @@ def _supervised(supervisor: Supervisor[Any], workers: int) -> dict[str, Any]:
         "restarts": supervisor.restarts,
         "next_attempt": _rounded(supervisor.next_attempt),
         "frames": _counts(counts),
+        "untaken": counts.untaken,
         **_pace(counts),
         "last_frame": _time(counts.received_at),
         "last_document": _time(counts.acknowledged_at),

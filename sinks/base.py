@@ -4,8 +4,8 @@ docs/extending.md says what a sink must do, and shows one from nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Protocol
 
 from pydantic import Field
@@ -25,11 +25,40 @@ Header = tuple[str, bytes | None]
 WITHOUT_PICTURES: Header = ("visaged-without-pictures", b"true")
 
 
+Attribute = str | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One object of a document: a face or a body."""
+
+    label: str
+    """Its class."""
+    confidence: float | None = None
+    """0 to 1; None: nobody has looked for it on this frame."""
+    zones: frozenset[str] = frozenset()
+    """Names of those that it is in; of an event of a zone or a line, the name of that one."""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    """What was estimated, by its name in the document: `age` in years, `gender`, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a document says, for those who choose by it and do not read JSON."""
+
+    schema: str = ""
+    """Its schema's id, e.g. "visaged.track"."""
+    event: str = ""
+    """Of what it tells, e.g. "appeared"; empty: of a frame."""
+    objects: tuple[Subject, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One document on its way out, in Kafka's words."""
 
     key: str
+    """The id of the stream."""
     value: bytes
     headers: tuple[Header, ...] = ()
     timestamp: float | None = None
@@ -42,6 +71,7 @@ class Record:
     """Waits for room, and is never dropped for a newer one."""
     tombstone: bool = False
     """Has no value, which to Kafka is not an empty one."""
+    about: About = field(default=About(), repr=False, compare=False)
 
     note: ClassVar[str] = "without_pictures"
     """What a sink counts where it writes the record in a smaller form."""

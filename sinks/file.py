@@ -15,17 +15,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from configs.section import Section
 from sinks.base import Linger, Record, SinkError, SinkInUse
 from sinks.lines import behind, joined, one_line_each, raise_refused
 from sinks.lock import Held, lock
+from sinks.selection import Selection
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
 
 
-class FileSettings(Section):
+class FileSettings(Selection):
     type: Literal["file"]
     linger: Linger = 0.05
     path: Path = Field(

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from configs.section import Section
 from sinks.base import Linger
+from sinks.selection import Selection
 
 
 class KafkaTls(Section):
@@ -107,7 +108,7 @@ ClusterName = Annotated[
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
 
-class KafkaSettings(Section):
+class KafkaSettings(Selection):
     type: Literal["kafka"]
     linger: Linger = 0.01
     cluster: ClusterName = None

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from configs.section import Section
 from sinks.base import Linger, Record, SinkError
 from sinks.lines import behind, joined, one_line_each, raise_refused
+from sinks.selection import Selection
 
 POLL_S = 0.1
 
 
-class StdoutSettings(Section):
+class StdoutSettings(Selection):
     type: Literal["stdout"]
     linger: Linger = 0.05
 

@@ -99,7 +99,9 @@ class CollectingFeed:
 class CollectingSink:
     """A sink's queue of any length that acknowledges what it takes; `open` cleared, put() waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, *only: bytes) -> None:
+        """`only`: the values of the records that it takes; none: all."""
+        self._only = only
         self.records: list[Record] = []
         self.open = asyncio.Event()
         self.open.set()
@@ -107,6 +109,9 @@ class CollectingSink:
     @property
     def values(self) -> list[bytes]:
         return [record.value for record in self.records]
+
+    def takes(self, record: Record) -> bool:
+        return not self._only or record.value in self._only
 
     def offer(self, record: Record, receipt: Receipt) -> None:
         self.records.append(record)

@@ -48,6 +48,7 @@ from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.logs import BoundedFormatter
 from daemon.prepare import prepare
 from daemon.status import Status
+from daemon.work.documents import form_of
 from daemon.work.plan import Plan
 from daemon.work.settings import WorkSettings
 from daemon.work.state import StateDir
@@ -166,7 +167,12 @@ class App:
         )
         self._deliveries = {
             name: Delivery(
-                name, make_sink(sink, config.clusters), linger=sink.linger, in_use_timeout=config.stop_timeout
+                name,
+                make_sink(sink, config.clusters),
+                linger=sink.linger,
+                in_use_timeout=config.stop_timeout,
+                takes=sink.takes,
+                form=form_of(sink),
             )
             for name, sink in config.sinks.items()
         }

@@ -15,6 +15,7 @@ from daemon.config.model import Config
 from daemon.control.settings import StreamDefaults
 from daemon.wire.codec import encode
 from daemon.work.settings import ProcessorSettings
+from sinks.selection import Selection
 
 WIDTH = 110  # and the signs before a line that is commented out
 HEAD = """\
@@ -64,8 +65,9 @@ def _entries(name: str, field: FieldInfo) -> Iterator[str]:
 
 
 def _keys(section: type[BaseModel]) -> Iterator[str]:
-    for name, field in section.model_fields.items():
-        yield from _key(name, field)
+    of_every_sink = Selection.model_fields if issubclass(section, Selection) else ()
+    for name in sorted(section.model_fields, key=lambda name: name in of_every_sink):  # these last
+        yield from _key(name, section.model_fields[name])
 
 
 def _key(name: str, field: FieldInfo) -> Iterator[str]:

@@ -7,12 +7,12 @@ closed and opened again, and a batch that meets such a fault three times fails a
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Literal, NamedTuple
 
 from daemon.flow.history import SHORT_S
 from daemon.flow.queues import BoundedQueue, QueueClosed
-from daemon.flow.receipts import ACKNOWLEDGED, Counts, Receipt
+from daemon.flow.receipts import ACKNOWLEDGED, NOT_TAKEN, Counts, Receipt
 from sinks.base import Record, Sink, SinkError, SinkInUse
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ TRIES = 3  # of a batch with a sink that fails for no reason that it knows
 IN_DOUBT = "in doubt"
 
 State = Literal["opening", "writing", "waiting", "closed"]
+Takes = Callable[[Record], bool]
+Form = Callable[[Record], Record]
 
 
 class Item(NamedTuple):
@@ -69,7 +71,10 @@ class Delivery:
         batch: int = BATCH,
         linger: float = 0.0,
         in_use_timeout: float = 0.0,
+        takes: Takes = lambda _: True,
+        form: Form | None = None,
     ) -> None:
+        """`takes`: which records. `form`: makes of one what this sink may have; None: it may have all of it."""
         self.name = name
         self.sink = sink
         self.counts = Counts()
@@ -81,8 +86,10 @@ class Delivery:
         self._batch = batch
         self._linger = linger
         self._in_use_timeout = in_use_timeout
+        self._takes = takes
+        self._form = form
         self._queue = BoundedQueue[Item](backlog, self._drop_oldest)
-        self._in_hand: Sequence[Item] = ()
+        self._in_hand: list[Item] = []
         self._limit = asyncio.timeout(None)  # of run(), once close() has set one
         self._began = False
         self._writing_over = False
@@ -97,6 +104,12 @@ class Delivery:
         if growth is None or growth.by[ACKNOWLEDGED] or self.counts.pending_before(growth) <= 0:
             return None
         return f"sink {self.name} has taken none of {self.counts.pending} records in {growth.seconds:.0f} s"
+
+    def takes(self, record: Record) -> bool:
+        if self._takes(record):
+            return True
+        self.counts.open().skip(NOT_TAKEN)
+        return False
 
     def offer(self, record: Record, receipt: Receipt) -> None:
         """Never waits: when the backlog is full the oldest offered record is dropped."""
@@ -128,6 +141,8 @@ class Delivery:
                 self._well()
                 while True:
                     self._in_hand = await self._queue.get_batch(self._batch, self._linger)
+                    if self._form is not None:
+                        await self._form_in_hand(self._form)
                     await self._until_written()
                     self._overflowing = False
         except QueueClosed:
@@ -167,6 +182,16 @@ class Delivery:
     def _stopped(self) -> str:
         return f"{self.name}: stopped"
 
+    async def _form_in_hand(self, form: Form) -> None:
+        """Parts of documents are cut out, which takes time. A record that cannot be formed does not leave."""
+        formed = await asyncio.to_thread(lambda items: [_formed(item.record, form) for item in items], self._in_hand)
+        items, self._in_hand = self._in_hand, []
+        for item, record in zip(items, formed, strict=True):
+            if isinstance(record, Exception):
+                item.fail(self._failure(type(record).__name__))
+            else:
+                self._in_hand.append(item._replace(record=record))
+
     async def _write(self) -> None:
         items, left = self._in_hand, []
         try:
@@ -191,7 +216,7 @@ class Delivery:
         else:
             for item in items:
                 item.acknowledge()
-            self._in_hand = ()
+            self._in_hand = []
 
     async def _until_open(self) -> None:
         """Raises SinkError where it will never be open."""
@@ -265,7 +290,7 @@ class Delivery:
             log.exception("%s: failed to close", self.name)
 
     def _fail_in_hand(self, err: Exception) -> None:
-        items, self._in_hand = self._in_hand, ()
+        items, self._in_hand = self._in_hand, []
         for item in items:
             item.fail(self._failure(type(err).__name__))
 
@@ -284,9 +309,16 @@ class Delivery:
 
     def _drop_all(self) -> None:
         self._queue.close()
-        items, self._in_hand = self._in_hand, ()
+        items, self._in_hand = self._in_hand, []
         for item in (*items, *self._queue.drain()):
             item.drop(self._stopped)
+
+
+def _formed(record: Record, form: Form) -> Record | Exception:
+    try:
+        return form(record)
+    except Exception as err:  # noqa: BLE001  # one bad record fails alone, whatever its error
+        return err
 
 
 def _delays() -> Iterator[float]:

@@ -41,6 +41,9 @@ ASIDE_S = 2.0
 class Outgoing(Protocol):
     """A sink's queue (daemon/flow/delivery.py)."""
 
+    def takes(self, record: Record) -> bool:
+        """Whether it is to be handed this record; asked once, and one that it does not take is counted by it."""
+
     def offer(self, record: Record, receipt: Receipt) -> None: ...
     async def put(self, record: Record, receipt: Receipt) -> None:
         """Waits for room; the receipt gets its answer even if this is cancelled."""
@@ -294,8 +297,13 @@ class Pipeline:
             passage.receipt.skip(NOTHING_TO_TELL)
             return
         receipt = passage.receipt
-        receipt.expect(len(records) * len(self._sinks))
-        ways = [(record, sink) for record in records for sink in self._sinks]
+        ways = [(record, sink) for record in records for sink in self._sinks if sink.takes(record)]
+        if all(sink is self._watched for _, sink in ways):
+            receipt.note_untaken()
+        if not ways:
+            receipt.acknowledge()
+            return
+        receipt.expect(len(ways))
         for index, (record, sink) in enumerate(ways):
             if passage.live and not record.durable:
                 sink.offer(record, receipt)
@@ -310,7 +318,8 @@ class Pipeline:
     async def _hand_over_all(self, records: Sequence[Record]) -> None:
         for record in records:
             for sink in self._sinks:
-                await sink.put(record, self._frameless.open(lambda *_: self._changed.set()))
+                if sink.takes(record):
+                    await sink.put(record, self._frameless.open(lambda *_: self._changed.set()))
 
     async def _is_settled(self) -> bool:
         """Whether the sinks have all records of no frame, or have them soon."""

@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 Became = tuple[str, str]
 """What became of some, and why: ("dropped", "overload")."""
+NOT_TAKEN = "not taken"
+"""Why a sink skips a record: its settings do not ask for it."""
 RECEIVED: Became = ("received", "")
 ACKNOWLEDGED: Became = ("acknowledged", "")
 
@@ -47,6 +49,8 @@ class Counts:
     def __init__(self) -> None:
         self.received = 0
         self.acknowledged = 0
+        self.untaken = 0
+        """Those of which no sink takes anything. They are acknowledged."""
         self.skipped: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
@@ -145,6 +149,10 @@ class Receipt:
     def awaited(self) -> int:
         """Answers that have not come."""
         return self._awaited
+
+    def note_untaken(self) -> None:
+        """No sink takes anything of it."""
+        self._counts.untaken += 1
 
     def expect(self, answers: int) -> None:
         """The number of sinks that will answer; called before the first of them can."""

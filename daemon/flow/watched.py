@@ -26,7 +26,6 @@ WINDOW_BYTES = 1_000_000
 MOST_BYTES = 100_000
 """Of a record; a larger one is kept without its pictures."""
 BATCH_BYTES = 65_536
-SCHEMA_ID = "schema_id"  # a record's header
 
 
 @dataclass(slots=True, eq=False)
@@ -113,6 +112,9 @@ class Watched:
         """To be set when there is a look, or will be none."""
         self._watches = watches
 
+    def takes(self, _: Record) -> bool:
+        return True
+
     def offer(self, record: Record, receipt: Receipt) -> None:
         self._keep(record)
         receipt.acknowledge()
@@ -138,7 +140,7 @@ class Watched:
     def _keep(self, record: Record) -> None:
         bare = record.smaller if len(record.value) > MOST_BYTES else None
         has_pictures = record.smaller is not None and bare is None
-        event = Event(self._watches.count(), self.stream, _kind(record), bare or record.value, has_pictures)
+        event = Event(self._watches.count(), self.stream, record.about.schema, bare or record.value, has_pictures)
         ring = self.rings.get(event.kind)
         if ring is None:
             ring = self.rings[event.kind] = self._watches.ring(event.kind)
@@ -322,7 +324,3 @@ class Subscription:
             for ring in watched.rings.values():
                 self._places.pop(ring, None)
         self._parted.clear()
-
-
-def _kind(record: Record) -> str:
-    return next(((value or b"").decode() for name, value in record.headers if name == SCHEMA_ID), "")

@@ -158,6 +158,9 @@ def _supervised(
     counts = {key: one.stream.counts for key, one in of.items()}
     timings: dict[str, Timing] = {key: one.stream.timing for key, one in of.items()}
     yield from _counts(label, "frames", counts)
+    text = "Acknowledged frames of which no sink takes anything."
+    untaken = _each(counts, lambda one: one.untaken)
+    yield _counter(f"visaged_{label}_frames_untaken", text, (label,), untaken)
     yield _latency(label, "From a frame's capture to its acknowledgement.", counts)
     yield from _stages(label, timings)
     rows = [((key, name), spent) for key, timing in timings.items() for name, spent in timing.spent.items()]

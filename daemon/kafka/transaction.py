@@ -14,10 +14,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from daemon.flow.pipeline import STOPPED, Outgoing
-from daemon.flow.receipts import Counts, Receipt
+from daemon.flow.receipts import NOT_TAKEN, Counts, Receipt
 from daemon.kafka.dead_letters import DeadLetter, dead_letter
 from daemon.kafka.partition import Commits, Entry, Message, Session
 from daemon.kafka.settings import ConsumerSettings
+from daemon.work.documents import form_of
 from sinks.base import Record, SinkError
 from sinks.kafka_client import TOO_LARGE_ERRORS, check_connection, client_arguments, end_producer, start
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
@@ -81,7 +82,7 @@ class ExactlyOnce:
 class _Transactions:
     def __init__(self, guarantee: ExactlyOnce, session: Session) -> None:
         self.outgoing: Sequence[Outgoing] = [
-            _Topic(self, sink.topic, counts) for sink, counts in zip(guarantee.sinks, guarantee.counts, strict=True)
+            _Topic(self, sink, counts) for sink, counts in zip(guarantee.sinks, guarantee.counts, strict=True)
         ]
         self._guarantee = guarantee
         self._session = session
@@ -245,13 +246,22 @@ class _Transactions:
 class _Topic:
     """A sink's topic, as a pipeline sees it. The session's room bounds what is collected."""
 
-    def __init__(self, transactions: _Transactions, topic: str, counts: Counts) -> None:
+    def __init__(self, transactions: _Transactions, settings: KafkaSettings, counts: Counts) -> None:
         self._transactions = transactions
-        self._topic = topic
+        self._settings = settings
         self._counts = counts
+        self._form = form_of(settings)
+
+    def takes(self, record: Record) -> bool:
+        if self._settings.takes(record):
+            return True
+        self._counts.open().skip(NOT_TAKEN)
+        return False
 
     def offer(self, record: Record, receipt: Receipt) -> None:
-        self._transactions.collect(self._topic, record, receipt, self._counts.open())
+        if self._form is not None:
+            record = self._form(record)
+        self._transactions.collect(self._settings.topic, record, receipt, self._counts.open())
 
     async def put(self, record: Record, receipt: Receipt) -> None:
         self.offer(record, receipt)

@@ -235,18 +235,22 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def frame_objects(sample: Sample, emits: Set[type]) -> Sequence[Members]:
+    """What is told of a frame's objects."""
+    return written(V2, sample, sample.objects, emits)
+
+
 def stream_document(
     sample: Sample,
-    emits: Set[type],
+    objects: Sequence[Members],
     stream: StreamInfo,
     picture: bytes | None = None,
     crops: Sequence[bytes] | None = None,
 ) -> bytes:
-    """A frame of a stream, with JPEGs of all of it or of each of its objects where they are given.
+    """A frame of a stream, with JPEGs of all of it or of each of its objects (frame_objects) where they are given.
 
     Where there are zones or lines, the sample has Places.
     """
-    objects = written(V2, sample, sample.objects, emits)
     if crops is not None:
         objects = [obj | _jpeg(crop) for obj, crop in zip(objects, crops, strict=True)]
     whole = _jpeg(picture) if picture is not None else {}

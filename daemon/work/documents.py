@@ -1,18 +1,30 @@
 """The records of a stream: a v2 document a frame, and events of its tracks, with headers that say what each is."""
 
-from collections.abc import Set
+from collections.abc import Callable, Iterable, Set
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import quote
 
 import cv2
 import numpy as np
 
+from daemon.wire.attributes import attributes_of
 from daemon.wire.codec import Members
 from daemon.wire.trace import trace_headers
-from daemon.wire.v2 import FRAME_SCHEMA, TRACK_SCHEMA, StreamInfo, rfc3339, stream_document, track_event
+from daemon.wire.v2 import (
+    FRAME_SCHEMA,
+    TRACK_SCHEMA,
+    StreamInfo,
+    frame_objects,
+    rfc3339,
+    stream_document,
+    track_event,
+    without_templates,
+)
 from processors.boxes import clipped, square
 from processors.types import Floats, Frame, Image, Sample
-from sinks.base import Header, Record
+from sinks.base import About, Header, Record, Subject
+from sinks.selection import Selection
 
 CONTENT_TYPE = "application/json"
 OF_A_PATH = "/:@!$&'()*+,;="  # what a URI's path has as it is, beside letters, digits and -._~ (RFC 3986)
@@ -32,13 +44,14 @@ class Documents:
     def __call__(self, sample: Sample, run: str) -> Record:
         frame = sample.frame
         info = stream_info(frame, self._stream, run)
-        bare = stream_document(sample, self._emits, info)
+        objects = frame_objects(sample, self._emits)
+        bare = stream_document(sample, objects, info)
         value = bare
         if self._pictures == "full":
-            value = stream_document(sample, self._emits, info, picture=jpeg(frame.image))
+            value = stream_document(sample, objects, info, picture=jpeg(frame.image))
         elif self._pictures == "crops" and sample.objects:
             crops = [jpeg(crop_of(frame.image, obj.box_xyxy)) for obj in sample.objects]
-            value = stream_document(sample, self._emits, info, crops=crops)
+            value = stream_document(sample, objects, info, crops=crops)
         return Record(
             key=self._stream,
             value=value,
@@ -48,6 +61,7 @@ class Documents:
             timestamp=frame.captured_at,
             smaller=None if value is bare else bare,
             topic=self._topic,
+            about=about_frame(objects),
         )
 
 
@@ -69,6 +83,7 @@ class TrackEvents:
             smaller=None if crop is None else bare,
             topic=self._topic,
             durable=True,
+            about=about_event(TRACK_SCHEMA, event),
         )
 
 
@@ -82,6 +97,38 @@ def stream_info(frame: Frame, stream: str, run: str) -> StreamInfo:
         width=frame.width,
         height=frame.height,
     )
+
+
+def about_frame(objects: Iterable[Members]) -> About:
+    """What a document says, by its objects as they are written."""
+    return About(FRAME_SCHEMA[0], objects=tuple(map(_subject, objects)))
+
+
+def about_event(schema: tuple[str, str], event: Members) -> About:
+    """What an event says; an event of a zone or a line is in that one alone, wherever else its object may be."""
+    subject = _subject(event["object"])
+    if place := event.get("zone") or event.get("line"):
+        subject = replace(subject, zones=frozenset({place["name"]}))
+    return About(schema[0], event["event"], (subject,))
+
+
+def _subject(obj: Members) -> Subject:
+    return Subject(obj["class"], obj.get("confidence"), frozenset(obj.get("zones", ())), attributes_of(obj))
+
+
+def form_of(selection: Selection) -> Callable[[Record], Record] | None:
+    """Makes of a record what may leave by a sink; None: all of it may."""
+    left_out = {"template", "_image"}.difference(selection.include)
+
+    def form(record: Record) -> Record:
+        if "_image" in left_out and record.smaller is not None:
+            record = replace(record, value=record.smaller, smaller=None)
+        if "template" in left_out and not record.tombstone:
+            smaller = None if record.smaller is None else without_templates(record.smaller)
+            record = replace(record, value=without_templates(record.value), smaller=smaller)
+        return record
+
+    return form if left_out else None
 
 
 def headers(

@@ -15,7 +15,7 @@ from daemon.commands import streams as module
 from daemon.errors import RequestRefused
 from daemon.flow.receipts import Counts
 from daemon.simulator.camera import Camera
-from sinks.base import Record
+from sinks.base import About, Record
 from tests.controlled import CHAIN, Client, Serve, camera, clip, door, serve
 from tests.waiting import until
 
@@ -148,7 +148,7 @@ async def test_what_a_stream_sees_is_printed_and_goes_on_where_it_was(
             long_answers.close()
             await until(lambda: watches.watching["events"] == 0)
             watched = watches.watched("filed")
-            record = Record("filed", b"%d" % number, (("schema_id", b"visaged.track"),))
+            record = Record("filed", b"%d" % number, about=About("visaged.track"))
             watched.offer(record, Counts().open())
             long_answers._closed = False
             assert await asyncio.to_thread(out.get, timeout=10) == f"track {number}"

@@ -3,6 +3,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -480,3 +481,41 @@ async def test_closes_twice() -> None:
     await asyncio.gather(rig.delivery.close(1), rig.delivery.close(1))
     await rig.delivery.close(1)
     assert rig.sink.calls == ["open", "close"]
+
+
+async def test_what_the_sink_does_not_take_is_skipped_and_the_rest_is_formed_before_it_is_written() -> None:
+    sink, frames = ScriptedSink(), Counts()
+    delivery = Delivery(
+        "kafka",
+        sink,
+        takes=lambda record: record.value != b"1",
+        form=lambda record: replace(record, value=record.value * 2),
+    )
+    taken = [record for number in range(3) if delivery.takes(record := Record("door", b"%d" % number))]
+    for record in taken:
+        delivery.offer(record, frames.open())
+    running = asyncio.create_task(delivery.run())
+    await asyncio.sleep(0)  # it has begun
+    await delivery.close(1)
+    await running
+    assert sink.written == [b"00", b"22"]
+    assert (delivery.counts.received, delivery.counts.acknowledged) == (3, 2)
+    assert delivery.counts.skipped == {"not taken": 1}
+
+
+async def test_a_record_that_cannot_be_formed_fails_and_does_not_leave() -> None:
+    def form(record: Record) -> Record:
+        if record.value == b"1":
+            raise ValueError("no document")
+        return record
+
+    sink, frames = ScriptedSink(), Counts()
+    delivery = Delivery("kafka", sink, form=form)
+    for number in range(3):
+        delivery.offer(Record("door", b"%d" % number), frames.open())
+    running = asyncio.create_task(delivery.run())
+    await asyncio.sleep(0)  # it has begun
+    await delivery.close(1)
+    await running
+    assert sink.written == [b"0", b"2"]
+    assert frames.failed == delivery.counts.failed == {"kafka: ValueError": 1}

@@ -14,6 +14,7 @@ from daemon.flow.engine import Engine, Lane
 from daemon.flow.pipeline import NOTHING_TO_TELL, OVERLOAD, STOPPED, Outgoing, Pipeline
 from daemon.flow.queues import QueueClosed
 from daemon.flow.receipts import Counts
+from daemon.flow.watched import Watches
 from processors.types import Frame, Sample
 from sinks.base import Record, SinkError
 from tests.fakes import CollectingSink, frame
@@ -175,6 +176,30 @@ class TestRun:
         await carried(work, lane, [sink], 0, Counts())
         assert sink.values == [b"b", b"e"]
         assert work.asked == ["begin", "end", "settle"]
+
+    async def test_each_sink_gets_what_it_takes_and_what_none_takes_is_acknowledged(self, lane: Lane) -> None:
+        """Frame 0 makes one record, frame 1 another, frame 2 both."""
+        counts, even, odd = Counts(), CollectingSink(b"even"), CollectingSink(b"odd", b"b")
+        told = [["even"], ["odd"], ["even", "odd"], ["neither"]]
+        work = Script(
+            begin=[event("b")],
+            tell=lambda index: [document(name) for name in told[index]],
+            end=[event("neither")],
+        )
+        await carried(work, lane, [even, odd], 4, counts)
+        assert (even.values, odd.values) == ([b"even"] * 2, [b"b", b"odd", b"odd"])
+        assert (counts.acknowledged, counts.received, counts.untaken) == (4, 4, 1)
+        assert work.asked[-1] == "settle"  # all that was said of no frame is where it is to be
+
+    async def test_those_who_watch_are_no_sink(self, lane: Lane) -> None:
+        counts, watches = Counts(), Watches()
+        line = Pipeline("hall", Script(), lane, [CollectingSink(b"0")], 1, watched=watches.join("hall"))
+        running = asyncio.create_task(line.run())
+        for index in range(3):
+            await line.put(frame(index), counts.open())
+        line.close()
+        await running
+        assert (counts.acknowledged, counts.untaken, watches.sequence) == (3, 2, 3)
 
     async def test_each_sink_gets_all(self, lane: Lane) -> None:
         sinks = [CollectingSink(), CollectingSink()]

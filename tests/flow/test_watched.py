@@ -5,14 +5,14 @@ import pytest
 from daemon.errors import UnknownStream
 from daemon.flow.receipts import Counts
 from daemon.flow.watched import BATCH_BYTES, MOST_BYTES, Event, Subscription, Watched, Watches
-from sinks.base import Record
+from sinks.base import About, Record
 
 FRAME, TRACK = "visaged.frame", "visaged.track"
 
 
 def tell(watched: Watched, value: bytes, kind: str = FRAME, smaller: bytes | None = None) -> None:
     counts = Counts()
-    watched.offer(Record(watched.stream, value, (("schema_id", kind.encode()),), smaller=smaller), counts.open())
+    watched.offer(Record(watched.stream, value, smaller=smaller, about=About(kind)), counts.open())
     assert counts.acknowledged == 1  # what is watched keeps no frame waiting
 
 

@@ -16,7 +16,7 @@ from daemon.flow.receipts import Counts
 from daemon.flow.watched import Watched
 from daemon.http.streams import events
 from daemon.simulator.camera import Camera
-from sinks.base import Record
+from sinks.base import About, Record
 from tests.controlled import Client, Serve, camera, clip, door, serve
 from tests.http.access.calls import KEYS, bearer, settings_of
 from tests.waiting import until
@@ -95,7 +95,7 @@ def watched(call: Client, stream: str = "filed") -> Watched:
 
 
 def tell(watched: Watched, document: object, kind: str = "visaged.frame", smaller: bytes | None = None) -> None:
-    record = Record(watched.stream, json.dumps(document).encode(), (("schema_id", kind.encode()),), smaller=smaller)
+    record = Record(watched.stream, json.dumps(document).encode(), smaller=smaller, about=About(kind))
     watched.offer(record, Counts().open())
 
 

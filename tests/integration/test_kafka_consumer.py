@@ -76,6 +76,9 @@ class Fickle:
         self._spoil = spoil
         self._count = 0
 
+    def takes(self, _: Record) -> bool:
+        return True
+
     def offer(self, record: Record, receipt: Receipt) -> None:
         self._count += 1
         if not self._spoil(self._count, receipt):

@@ -5,7 +5,16 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from daemon.wire.v2 import Places, StreamInfo, rfc3339, stream_document, track_event, track_object, without_templates
+from daemon.wire.v2 import (
+    Places,
+    StreamInfo,
+    frame_objects,
+    rfc3339,
+    stream_document,
+    track_event,
+    track_object,
+    without_templates,
+)
 from daemon.wire.version import Size
 from processors.template_extractor import Template
 from processors.types import BodyId, Box, Confidence, FaceMesh, Frame, Object, Sample, TrackId, Zones
@@ -16,10 +25,11 @@ BODY = Object("body", np.array([0.0, 0.0, 10.0, 10.0]))
 SAMPLE = Sample(Frame.of(np.zeros((10, 10, 3), np.uint8)), [FACE, BODY])
 INFO = StreamInfo("gate", "run-1", frame=3, pts=0.12, captured_at=1_700_000_000.25, width=10, height=10)
 EMITS = frozenset({Box, Confidence, FaceMesh})
+OBJECTS = frame_objects(SAMPLE, EMITS)
 
 
 def test_the_document_of_a_frame() -> None:
-    assert json.loads(stream_document(SAMPLE, EMITS, INFO)) == {
+    assert json.loads(stream_document(SAMPLE, OBJECTS, INFO)) == {
         "objects": [
             {"id": 0, "class": "face", "confidence": 0.5, "bbox": [0.1, 0.2, 0.3, 0.4]},
             {"id": 1, "class": "body", "bbox": [0.0, 0.0, 1.0, 1.0]},
@@ -37,13 +47,13 @@ def test_the_document_of_a_frame() -> None:
 
 
 def test_a_picture_comes_only_where_one_is_given() -> None:
-    document = json.loads(stream_document(SAMPLE, EMITS, INFO, picture=b"jpeg"))
-    bare = json.loads(stream_document(SAMPLE, EMITS, INFO))
+    document = json.loads(stream_document(SAMPLE, OBJECTS, INFO, picture=b"jpeg"))
+    bare = json.loads(stream_document(SAMPLE, OBJECTS, INFO))
     assert document == bare | {"_image": {"blob": base64.b64encode(b"jpeg").decode(), "format": "IMAGE"}}
 
 
 def test_crops_stand_with_their_objects() -> None:
-    document = json.loads(stream_document(SAMPLE, EMITS, INFO, crops=[b"face", b"body"]))
+    document = json.loads(stream_document(SAMPLE, OBJECTS, INFO, crops=[b"face", b"body"]))
     pictures = [base64.b64decode(obj["_image"]["blob"]) for obj in document["objects"]]
     assert pictures == [b"face", b"body"]
     assert "_image" not in document
@@ -55,7 +65,7 @@ def test_tracks_of_objects() -> None:
     face.put(BodyId("run-1"))
     body.put(TrackId("run-1"))
     sample = Sample(SAMPLE.frame, [face, body])
-    objects = json.loads(stream_document(sample, frozenset({TrackId, BodyId}), INFO))["objects"]
+    objects = json.loads(stream_document(sample, frame_objects(sample, frozenset({TrackId, BodyId})), INFO))["objects"]
     assert objects == [
         {"id": 0, "class": "face", "track_id": "run-2", "body_id": "run-1"},
         {"id": 1, "class": "body", "track_id": "run-1"},
@@ -69,7 +79,7 @@ def test_zones_of_objects_and_the_counts_of_places() -> None:
     sample = Sample(SAMPLE.frame, [inside, outside])
     now = {("till", "face"): 1, ("till", "body"): 0, ("hall", "face"): 2}
     sample.put(Places(now, {("till", "face"): 5}, {("door", "in", "body"): 3, ("door", "out", "body"): 0}))
-    document = json.loads(stream_document(sample, frozenset({Zones}), INFO))
+    document = json.loads(stream_document(sample, frame_objects(sample, frozenset({Zones})), INFO))
     assert [obj["zones"] for obj in document["objects"]] == [["till", "hall"], []]
     assert document["places"] == {
         "zones": {"till": {"now": {"face": 1, "body": 0}, "entered": {"face": 5}}, "hall": {"now": {"face": 2}}},
@@ -110,9 +120,9 @@ def test_templates_are_left_out_and_nothing_else() -> None:
     known_too.put(Template(b"template"))
     with_template = Sample(SAMPLE.frame, [known_too, BODY])
     emits = EMITS | {Template}
-    told = stream_document(with_template, emits, INFO)
+    told = stream_document(with_template, frame_objects(with_template, emits), INFO)
     assert b"_face_template_extractor" in told
-    assert without_templates(told) == stream_document(plain[0], emits, INFO)
+    assert without_templates(told) == stream_document(plain[0], frame_objects(plain[0], emits), INFO)
     event = {"event": "left", "object": track_object(known_too, Size(10, 10), emits)}
     bare = {"event": "left", "object": track_object(known, Size(10, 10), emits)}
     assert without_templates(track_event(event, b"jpeg")) == track_event(bare, b"jpeg")

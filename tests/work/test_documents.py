@@ -8,8 +8,17 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.work.documents import Documents, Pictures, TrackEvents, crop_of
-from processors.types import Box, Frame, Object, Sample
+from daemon.wire.v2 import PLACE_SCHEMA
+from daemon.work.documents import Documents, Pictures, TrackEvents, about_event, crop_of, form_of
+from processors.age import Age
+from processors.emotion import Emotions
+from processors.gender import Gender
+from processors.liveness import Liveness
+from processors.mask import Mask
+from processors.template_extractor import Template
+from processors.types import Box, Confidence, Frame, Object, Sample
+from sinks.base import About, Attribute, Record, Subject
+from sinks.selection import Selection
 
 WIDTH, HEIGHT = 80, 60
 PICTURE = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
@@ -123,3 +132,65 @@ def test_an_event_is_durable_and_brings_its_crop() -> None:
     assert with_crop.durable
     assert without.durable
     assert dict(without.headers)["ce_id"] == b"t-1-left"
+
+
+def test_a_record_says_what_its_objects_are_like() -> None:
+    told = sample((10, 10, 20, 20), (30, 10, 40, 20))
+    for result in (
+        Confidence(0.75),
+        Age(30.6),
+        Gender(0.1),
+        Emotions((0.1, 0.0, 0.0, 0.6, 0.1, 0.1, 0.1)),
+        Mask(0.2, False),
+        Liveness(0.9, True),
+    ):
+        told.objects[0].put(result)
+    emits = {Confidence, Age, Gender, Emotions, Mask, Liveness}
+    record = Documents("gate", emits)(told, "run-1")
+    attributes: dict[str, Attribute] = {
+        "age": 31,
+        "gender": "female",
+        "emotion": "happy",
+        "has_medical_mask": False,
+        "liveness": "real",
+    }
+    assert record.about == About(
+        "visaged.frame", "", (Subject("face", 0.75, frozenset(), attributes), Subject("face", None))
+    )
+
+
+def test_the_record_of_an_event_says_what_it_tells_of() -> None:
+    event = {"event": "left", "object": {"class": "body", "confidence": 0.5, "zones": ["door"], "age": "31"}}
+    record = TrackEvents("gate", "tracks")(event, "1-left", 0.0)
+    assert record.about == About("visaged.track", "left", (Subject("body", 0.5, frozenset({"door"}), {"age": 31}),))
+
+
+@pytest.mark.parametrize("place", [{"zone": {"name": "till"}}, {"line": {"name": "till", "direction": "in"}}])
+def test_an_event_of_a_place_is_in_that_place_alone(place: dict[str, Any]) -> None:
+    event = {"event": "left", "object": {"class": "body", "zones": ["hall"]}, **place}
+    assert about_event(PLACE_SCHEMA, event) == About(
+        "visaged.place", "left", (Subject("body", None, frozenset({"till"})),)
+    )
+
+
+@pytest.mark.parametrize("pictures", ["none", "crops", "full"])
+@pytest.mark.parametrize("include", [["template", "_image"], ["template"], ["_image"], []])
+def test_what_may_not_leave_is_in_no_form_of_the_record(pictures: Pictures, include: list[Any]) -> None:
+    told = sample((10, 10, 20, 20))
+    told.objects[0].put(Template(b"template"))
+    record = Documents("gate", {Box, Template}, pictures)(told, "run-1")
+    form = form_of(Selection(include=include))
+    formed = record if form is None else form(record)
+    assert (b'"template"' in formed.value) == ("template" in include)
+    assert (b'"_image"' in formed.value) == ("_image" in include and pictures != "none")
+    assert (formed.smaller is not None) == (b'"_image"' in formed.value)
+    assert b'"_image"' not in (formed.smaller or b"")
+    assert (b'"template"' in (formed.smaller or b"")) == (formed.smaller is not None and "template" in include)
+    assert json.loads(formed.value)["objects"][0]["bbox"] == json.loads(record.value)["objects"][0]["bbox"]
+
+
+def test_a_tombstone_has_no_other_form() -> None:
+    form = form_of(Selection(include=()))
+    assert form is not None
+    tombstone = Record("gate", b"", tombstone=True)
+    assert form(tombstone) == tombstone
