@@ -23,6 +23,12 @@ ACTIONS = {
 }
 """Of `visaged streams`, on one stream."""
 
+SCHEMAS = {
+    "config": "every key of the configuration, with its default and meaning (without WHAT this is printed)",
+    "documents": "JSON Schemas of what sinks are given: documents, events, and the headers of dead letters",
+}
+"""Of `visaged schema`."""
+
 EPILOG = """\
 examples:
   visaged demo                          a camera, a broker, the daemon and a consumer, on this machine
@@ -163,8 +169,14 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_streams(commands)
 
-    schema = commands.add_parser("schema", help="print every key of the configuration, with its default and meaning")
-    schema.set_defaults(run=_schema)
+    schema = commands.add_parser("schema", help="print what can be configured, and what is written")
+    schema.set_defaults(run=_schema, of="config")
+    of_schema = schema.add_subparsers(metavar="WHAT")
+    for what, meaning in SCHEMAS.items():
+        of_schema.add_parser(what, help=meaning).set_defaults(of=what)
+    writing = of_schema.add_parser("write", help="write all but the configuration's into a folder, a file each")
+    writing.add_argument("folder", type=Path, metavar="FOLDER")
+    writing.set_defaults(run=_write_schemas)
     return parser
 
 
@@ -330,7 +342,19 @@ def _streams(arguments: argparse.Namespace) -> int:
 
 
 def _schema(arguments: argparse.Namespace) -> int:
-    from daemon.commands.schema import reference
+    if arguments.of == "config":
+        from daemon.commands.schema import reference
 
-    sys.stdout.write(reference())
+        sys.stdout.write(reference())
+    else:
+        from daemon.commands.published import shown
+
+        sys.stdout.write(shown(arguments.of))
+    return 0
+
+
+def _write_schemas(arguments: argparse.Namespace) -> int:
+    from daemon.commands.published import write
+
+    write(arguments.folder)
     return 0

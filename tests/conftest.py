@@ -15,7 +15,7 @@ from models.store import ModelStore
 from tests.accounting import accounts
 
 __all__ = ["accounts"]  # fixtures are found by their names here
-pytest_plugins = ["tests.brokers"]
+pytest_plugins = ["tests.brokers", "tests.schemas"]
 
 HERE = Path(__file__).parent
 APACHE_KAFKA, EMBEDDED, CAMERAS = "apache-kafka", "embedded-broker", "cameras"

@@ -13,8 +13,6 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
-from daemon.kafka.dead_letters import ERROR, ERROR_TYPE
-from daemon.kafka.records import OFFSET, PARTITION, TOPIC
 from tests.brokers import new_topic, records_of
 
 SESSION_TIMEOUT_S = 6  # the least that brokers take, unless they are told otherwise
@@ -168,12 +166,13 @@ class Frames:
 
 def place_of(record: ConsumerRecord) -> Place:
     headers = dict(record.headers)
-    return Place(headers[TOPIC].decode(), int(headers[PARTITION]), int(headers[OFFSET]))
+    topic, partition, offset = (headers[f"visaged-source-{part}"] for part in ("topic", "partition", "offset"))
+    return Place(topic.decode(), int(partition), int(offset))
 
 
 def error_of(record: ConsumerRecord) -> tuple[str, str]:
     headers = dict(record.headers)
-    return headers[ERROR_TYPE].decode(), headers[ERROR].decode()
+    return headers["visaged-error-type"].decode(), headers["visaged-error"].decode()
 
 
 def keys_in_order(results: Sequence[ConsumerRecord]) -> dict[str, list[Place]]:

@@ -5,11 +5,11 @@ from typing import Any, ClassVar, Final
 
 from aiokafka import ConsumerRecord
 
-from daemon.kafka.records import source_headers
+from daemon.kafka.records import source_of
+from daemon.wire.headers import Mistake, encoded
 from sinks.base import Header, Record, size_of
 
 MAX_ERROR: Final = 1000  # characters: a document may have a mistake at every place
-ERROR, ERROR_TYPE = "visaged-error", "visaged-error-type"
 CUT: Final = "visaged-cut"
 """What is missing of the record, each part with the bytes that it had."""
 
@@ -50,11 +50,8 @@ class DeadLetter(Record):
 def dead_letter(record: ConsumerRecord, stream: str, error: str, error_type: str) -> DeadLetter:
     """The record as it came, with what was wrong with it."""
     came = tuple(record.headers)
-    ours = (
-        *source_headers(record),
-        (ERROR, error[:MAX_ERROR].encode()),
-        (ERROR_TYPE, error_type.encode()),
-    )
+    about: Mistake = {**source_of(record), "visaged-error": error[:MAX_ERROR], "visaged-error-type": error_type}
+    ours = encoded(about)
     return DeadLetter(
         key=stream,
         value=bytes(record.value or b""),

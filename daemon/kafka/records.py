@@ -14,6 +14,7 @@ from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts, Ending
 from daemon.flow.timing import Timing
 from daemon.pictures import decode
+from daemon.wire.headers import SourceHeaders, encoded
 from daemon.wire.request import read
 from daemon.wire.v2 import V2
 from processors.types import Frame, Image, Sample
@@ -23,7 +24,6 @@ from sinks.kafka_times import ORIGINAL_TIMESTAMP
 
 MAX_PIXELS: Final = 100_000_000
 MAX_OBJECTS: Final = 1000
-TOPIC, PARTITION, OFFSET = "visaged-source-topic", "visaged-source-partition", "visaged-source-offset"
 
 READ_AGAIN = "read again"
 END_OF_TIME_MS: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot say
@@ -43,12 +43,12 @@ def id_of(record: ConsumerRecord) -> str:
     return f"{record.topic}-{record.partition}-{record.offset}"
 
 
-def source_headers(record: ConsumerRecord) -> tuple[Header, ...]:
-    return (
-        (TOPIC, record.topic.encode()),
-        (PARTITION, b"%d" % record.partition),
-        (OFFSET, b"%d" % record.offset),
-    )
+def source_of(record: ConsumerRecord) -> SourceHeaders:
+    return {
+        "visaged-source-topic": record.topic,
+        "visaged-source-partition": str(record.partition),
+        "visaged-source-offset": str(record.offset),
+    }
 
 
 class RecordCounts(Counts):
@@ -80,7 +80,7 @@ class RecordFrame(Frame):
         `refusal`: why no work is begun on it.
         """
         taken_at = record.timestamp / 1000
-        own = source_headers(record)
+        own: tuple[Header, ...] = encoded(source_of(record))
         if not 0 <= record.timestamp < END_OF_TIME_MS:
             taken_at = time.time()
             own = (*own, (ORIGINAL_TIMESTAMP, b"%d" % record.timestamp))

@@ -1,10 +1,11 @@
 """Version 1: landmarks in pixels, `$image`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from daemon.wire import members
 from daemon.wire.blob import ImageBlob, encode_base64
@@ -22,7 +23,7 @@ from daemon.wire.version import (
     validated,
 )
 from processors.age import Age
-from processors.emotion import Emotions
+from processors.emotion import EMOTIONS, Emotions
 from processors.gender import Gender
 from processors.liveness import Liveness
 from processors.mask import Mask
@@ -35,7 +36,23 @@ TEMPLATE: Final = "$template"
 LEFT_EYE, RIGHT_EYE = map(LANDMARK_NAMES.index, ("left_eye", "right_eye"))
 
 
-def fitter(obj: Object, _: Size) -> Members:
+Point = Annotated[list[float], Field(min_length=2, max_length=2, description="x, y in pixels")]
+
+
+class FitterV1(TypedDict):
+    fitter_type: Literal["fda"]
+    keypoints: Annotated[
+        list[float], Field(min_length=63, max_length=63, description="21 times x, y in pixels, and a third number")
+    ]
+    left_eye: Point
+    right_eye: Point
+
+
+class WithFitter(TypedDict):
+    fitter: FitterV1
+
+
+def fitter(obj: Object, _: Size) -> WithFitter:
     points: list[list[float]] = obj[Landmarks].points_xy.tolist()
     return {
         "fitter": {
@@ -47,27 +64,77 @@ def fitter(obj: Object, _: Size) -> Members:
     }
 
 
-def angles(obj: Object, _: Size) -> Members:
+class WithAngles(TypedDict):
+    angles: members.Angles
+
+
+def angles(obj: Object, _: Size) -> WithAngles:
     return {"angles": members.pose(obj)}
 
 
-def gender(obj: Object, _: Size) -> Members:
-    return members.gender(obj, str.upper)
+class WithGender(TypedDict):
+    gender: Literal["MALE", "FEMALE"]
 
 
-def emotions(obj: Object, _: Size) -> Members:
-    return members.emotions(obj, str.upper)
+def gender(obj: Object, _: Size) -> WithGender:
+    return {"gender": "MALE" if obj[Gender].is_male else "FEMALE"}
 
 
-def mask(obj: Object, _: Size) -> Members:
+class EmotionScoreV1(TypedDict):
+    confidence: members.Share
+    emotion: Annotated[str, members.one_of(map(str.upper, EMOTIONS))]
+
+
+class WithEmotions(TypedDict):
+    emotions: Annotated[list[EmotionScoreV1], members.EACH_EMOTION]
+
+
+def emotions(obj: Object, _: Size) -> WithEmotions:
+    return {"emotions": [{"confidence": score, "emotion": name.upper()} for name, score in members.emotions(obj)]}
+
+
+class WithMask(TypedDict):
+    mask: members.MaskValue
+
+
+def mask(obj: Object, _: Size) -> WithMask:
     return {"mask": members.mask(obj)}
 
 
-def liveness(obj: Object, _: Size) -> Members:
-    return members.liveness(obj, str.upper)
+class LivenessValueV1(TypedDict):
+    confidence: members.Realness
+    value: Literal["REAL", "FAKE"]
 
 
-def quality(obj: Object, _: Size) -> Members:
+class WithLiveness(TypedDict):
+    liveness: LivenessValueV1
+
+
+def liveness(obj: Object, _: Size) -> WithLiveness:
+    return {"liveness": {"confidence": obj[Liveness].probability, "value": "REAL" if obj[Liveness].real else "FAKE"}}
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+WholeScore = Annotated[int, Field(ge=0, le=100)]
+MeasuresV1: Any = members.of_table(
+    "MeasuresV1",
+    {_camel_case(name): WholeScore if kind is float else kind for name, kind in members.MEASURES.items()},
+)
+
+
+class QualityV1(TypedDict):
+    qaa: MeasuresV1
+
+
+class WithQuality(TypedDict):
+    quality: QualityV1
+
+
+def quality(obj: Object, _: Size) -> WithQuality:
     """Scores are whole numbers, 0..100."""
     return {
         "quality": {
@@ -79,7 +146,16 @@ def quality(obj: Object, _: Size) -> Members:
     }
 
 
-def template(obj: Object, _: Size) -> Members:
+WithTemplate = TypedDict(
+    "WithTemplate",
+    {
+        "$template": members.Base64,
+        "template_size": Annotated[int, Field(ge=1, description="words of 32 bits")],
+    },
+)
+
+
+def template(obj: Object, _: Size) -> WithTemplate:
     """`template_size` is in words of 32 bits."""
     blob = obj[Template].blob
     return {TEMPLATE: encode_base64(blob), "template_size": len(blob) // 4}
@@ -103,11 +179,6 @@ MEMBERS: Mapping[type, Write] = {
 def whole_score(score: float) -> int:
     """A score of 0..1 as a whole number, 0..100."""
     return round(100 * score)
-
-
-def _camel_case(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
 
 
 class _Document(Document):
@@ -134,12 +205,12 @@ class _Faces(Part):
     objects: dict[int, _Face]
 
 
-class _WithTemplate(Part):
+class _TemplateOfFace(Part):
     template: str = Field(alias=TEMPLATE)
 
 
 class _WithTemplates(Part):
-    objects: dict[int, _WithTemplate]
+    objects: dict[int, _TemplateOfFace]
 
 
 def read(document: Members) -> Received:

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, NamedTuple, NotRequired
 
 import numpy as np
 from pydantic import Field, create_model
+from typing_extensions import TypedDict
 
 from daemon.wire import members, v1
 from daemon.wire.blob import ArrayBlob, ImageBlob, encode_base64
@@ -21,63 +23,201 @@ from daemon.wire.version import (
     Size,
     Version,
     Write,
+    members_of,
     results_of,
     validated,
     written,
 )
 from processors.age import Age
-from processors.emotion import Emotions
+from processors.emotion import EMOTIONS, Emotions
 from processors.gender import Gender
 from processors.liveness import Liveness
 from processors.mask import Mask
 from processors.quality import Quality
 from processors.template_extractor import Template
 from processors.tracker import Predicted
-from processors.types import LANDMARK_NAMES, BodyId, Box, Confidence, Landmarks, Object, Pose, Sample, TrackId, Zones
+from processors.types import (
+    LANDMARK_NAMES,
+    BodyId,
+    Box,
+    Confidence,
+    Label,
+    Landmarks,
+    Object,
+    Pose,
+    Sample,
+    TrackId,
+    Zones,
+)
 
 IMAGE: Final = "_image"
 TEMPLATE: Final = "_face_template_extractor_1000_12"
-FRAME_SCHEMA = ("visaged.frame", "2.0")
-TRACK_SCHEMA = ("visaged.track", "2.0")
-PLACE_SCHEMA = ("visaged.place", "2.0")
-"""Of a stream's documents, of its tracks' events, and of those of its zones and lines: id and version."""
 
 
-def keypoints(obj: Object, size: Size) -> Members:
+class Schema(NamedTuple):
+    """What a record's value is, as its headers say it."""
+
+    id: str
+    name: str
+    version: str = "2.1"
+
+    @property
+    def urn(self) -> str:
+        """The `$id` of its JSON Schema."""
+        return f"urn:visaged:schema:{self.name}:{self.version}"
+
+
+FRAME_SCHEMA: Final = Schema("visaged.frame", "document")
+TRACK_SCHEMA: Final = Schema("visaged.track", "track")
+PLACE_SCHEMA: Final = Schema("visaged.place", "place")
+
+
+class Keypoint(TypedDict):
+    proj: Annotated[
+        list[float],
+        Field(min_length=2, max_length=2, description="x, y: shares of the picture's width and height"),
+    ]
+
+
+Keypoints: Any = members.of_table(
+    "Keypoints", {**dict.fromkeys(LANDMARK_NAMES, Keypoint), "fitter_type": Literal["fda"]}
+)
+
+
+class WithKeypoints(TypedDict):
+    keypoints: Keypoints
+
+
+def keypoints(obj: Object, size: Size) -> WithKeypoints:
     points = (obj[Landmarks].points_xy / size).tolist()
     named = {name: {"proj": point} for name, point in zip(LANDMARK_NAMES, points, strict=True)}
     return {"keypoints": {**named, "fitter_type": "fda"}}
 
 
-def pose(obj: Object, _: Size) -> Members:
+class WithPose(TypedDict):
+    pose: members.Angles
+
+
+def pose(obj: Object, _: Size) -> WithPose:
     return {"pose": members.pose(obj)}
 
 
-def gender(obj: Object, _: Size) -> Members:
-    return members.gender(obj, str.lower)
+class WithGender(TypedDict):
+    gender: Literal["male", "female"]
 
 
-def emotions(obj: Object, _: Size) -> Members:
-    return members.emotions(obj, str.lower)
+def gender(obj: Object, _: Size) -> WithGender:
+    return {"gender": "male" if obj[Gender].is_male else "female"}
 
 
-def mask(obj: Object, _: Size) -> Members:
+class EmotionScore(TypedDict):
+    confidence: members.Share
+    emotion: Annotated[str, members.one_of(EMOTIONS)]
+
+
+class WithEmotions(TypedDict):
+    emotions: Annotated[list[EmotionScore], members.EACH_EMOTION]
+
+
+def emotions(obj: Object, _: Size) -> WithEmotions:
+    return {"emotions": [{"confidence": score, "emotion": name} for name, score in members.emotions(obj)]}
+
+
+class WithMask(TypedDict):
+    has_medical_mask: members.MaskValue
+
+
+def mask(obj: Object, _: Size) -> WithMask:
     return {"has_medical_mask": members.mask(obj)}
 
 
-def liveness(obj: Object, _: Size) -> Members:
-    return members.liveness(obj, str.lower)
+class LivenessValue(TypedDict):
+    confidence: members.Realness
+    value: Literal["real", "fake"]
 
 
-def quality(obj: Object, _: Size) -> Members:
+class WithLiveness(TypedDict):
+    liveness: LivenessValue
+
+
+def liveness(obj: Object, _: Size) -> WithLiveness:
+    return {"liveness": {"confidence": obj[Liveness].probability, "value": "real" if obj[Liveness].real else "fake"}}
+
+
+Measures: Any = members.of_table(
+    "Measures",
+    {name: members.Share if kind is float else kind for name, kind in members.MEASURES.items()}
+    | {"dynamic_range_score": Annotated[float, Field(ge=0, description="in units of 100 grey levels")]},
+)
+
+
+class WithQuality(TypedDict):
+    quality: Measures
+
+
+def quality(obj: Object, _: Size) -> WithQuality:
     """Scores are 0..1 in hundredths, and so is the dynamic range in its unit of 100 grey levels."""
     return {"quality": {name: _hundredths(name, value) for name, value in members.quality(obj)}}
 
 
-def template(obj: Object, _: Size) -> Members:
+class TemplateArray(TypedDict):
+    blob: members.Base64
+    format: Literal["NDARRAY"]
+    dtype: Literal["uint8"]
+    shape: Annotated[list[int], Field(min_length=1, max_length=1, description="bytes of the blob")]
+
+
+class Templates(TypedDict):
+    """By the name of the network that made it: only templates of one network can be compared."""
+
+    _face_template_extractor_1000_12: TemplateArray
+
+
+class WithTemplate(TypedDict):
+    template: Templates
+
+
+def template(obj: Object, _: Size) -> WithTemplate:
     blob = obj[Template].blob
-    array = {"blob": encode_base64(blob), "format": "NDARRAY", "dtype": "uint8", "shape": [len(blob)]}
-    return {"template": {TEMPLATE: array}}
+    return {
+        "template": {
+            TEMPLATE: {"blob": encode_base64(blob), "format": "NDARRAY", "dtype": "uint8", "shape": [len(blob)]}
+        }
+    }
+
+
+class WithTrackId(TypedDict):
+    track_id: Annotated[str, Field(description="of the track that the object belongs to; unique across runs")]
+
+
+def track_id(obj: Object, _: Size) -> WithTrackId:
+    return {"track_id": obj[TrackId].value}
+
+
+class WithBodyId(TypedDict):
+    body_id: Annotated[str, Field(description="of a face: the track of its body")]
+
+
+def body_id(obj: Object, _: Size) -> WithBodyId:
+    return {"body_id": obj[BodyId].value}
+
+
+class WithZones(TypedDict):
+    zones: Annotated[list[str], Field(description="names of those that the object is in")]
+
+
+def zones(obj: Object, _: Size) -> WithZones:
+    return {"zones": list(obj[Zones].names)}
+
+
+class WithPredicted(TypedDict):
+    predicted: Annotated[
+        Literal[True], Field(description="nobody looked for the object on this frame: its box is where it is expected")
+    ]
+
+
+def predicted(_: Object, __: Size) -> WithPredicted:
+    return {"predicted": True}
 
 
 MEMBERS: Mapping[type, Write] = {
@@ -92,10 +232,10 @@ MEMBERS: Mapping[type, Write] = {
     Landmarks: keypoints,
     Pose: pose,
     Template: template,
-    TrackId: lambda obj, _: {"track_id": obj[TrackId].value},
-    BodyId: lambda obj, _: {"body_id": obj[BodyId].value},
-    Zones: lambda obj, _: {"zones": list(obj[Zones].names)},
-    Predicted: lambda *_: {"predicted": True},
+    TrackId: track_id,
+    BodyId: body_id,
+    Zones: zones,
+    Predicted: predicted,
 }
 
 
@@ -148,12 +288,12 @@ class _Templates(Part):
     current: _TemplateBlob = Field(alias=TEMPLATE)
 
 
-class _WithTemplate(Part):
+class _TemplateOfFace(Part):
     template: _Templates
 
 
 class _WithTemplates(Part):
-    objects: dict[int, _WithTemplate]
+    objects: dict[int, _TemplateOfFace]
 
 
 def read(document: Members) -> Received:
@@ -184,6 +324,18 @@ V2_WITH_LIVENESS_OF_V1 = replace(V2, members={**MEMBERS, Liveness: v1.liveness})
 """As the specification prints what face-detector-liveness-estimator answers to `$image`."""
 
 
+class Stream(TypedDict):
+    """Where a document comes from."""
+
+    id: Annotated[str, Field(description="of the stream: the record's key")]
+    run: Annotated[str, Field(description="of the source's connection: another after each restart")]
+    frame: Annotated[int, Field(ge=0, description="counts from 0 in each run; of Kafka's input the record's offset")]
+    pts: Annotated[float, Field(description="seconds by the source's own clock")]
+    captured_at: members.Time
+    width: Annotated[int, Field(ge=1, description="pixels")]
+    height: Annotated[int, Field(ge=1, description="pixels")]
+
+
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """Where a document comes from. `frame` counts from 0 in each run; `captured_at` is in Unix seconds."""
@@ -196,7 +348,7 @@ class StreamInfo:
     width: int
     height: int
 
-    def members(self) -> Members:
+    def members(self) -> Stream:
         return {
             "id": self.id,
             "run": self.run,
@@ -206,6 +358,23 @@ class StreamInfo:
             "width": self.width,
             "height": self.height,
         }
+
+
+Numbers = dict[str, members.Count]
+"""By class."""
+
+
+class ZoneNumbers(TypedDict, total=False):
+    now: Annotated[Numbers, Field(description="how many are in it")]
+    entered: Annotated[Numbers, Field(description="how many have entered since the daemon's start")]
+
+
+class PlaceNumbers(TypedDict):
+    zones: Annotated[dict[str, ZoneNumbers], Field(description="by the name of the zone")]
+    lines: Annotated[
+        dict[str, dict[str, Numbers]],
+        Field(description="how many have crossed since the daemon's start, by the name of the line and the direction"),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,11 +388,12 @@ class Places:
     crossed: Mapping[tuple[str, str, str], int]
     """Since the start, by line, direction and class."""
 
-    def members(self) -> Members:
-        zones: dict[str, dict[str, dict[str, int]]] = {}
-        for name, counts in (("now", self.now), ("entered", self.entered)):
-            for (zone, label), number in counts.items():
-                zones.setdefault(zone, {}).setdefault(name, {})[label] = number
+    def members(self) -> PlaceNumbers:
+        zones: dict[str, ZoneNumbers] = {}
+        for (zone, label), number in self.now.items():
+            zones.setdefault(zone, {}).setdefault("now", {})[label] = number
+        for (zone, label), number in self.entered.items():
+            zones.setdefault(zone, {}).setdefault("entered", {})[label] = number
         lines: dict[str, dict[str, dict[str, int]]] = {}
         for (line, direction, label), number in self.crossed.items():
             lines.setdefault(line, {}).setdefault(direction, {})[label] = number
@@ -233,6 +403,31 @@ class Places:
 def rfc3339(seconds: float) -> str:
     """Unix seconds as UTC with microseconds: 2026-11-25T00:39:47.232882Z."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Picture(TypedDict):
+    blob: members.Base64
+    format: Annotated[Literal["IMAGE"], Field(description="a file's bytes: of a stream, a JPEG's")]
+
+
+class WithPicture(TypedDict, total=False):
+    _image: Picture
+
+
+StreamObject: Any = members.of_table(
+    "StreamObject", {"id": members.Count, "class": Label, **members_of(MEMBERS.values()), IMAGE: NotRequired[Picture]}
+)
+
+
+class WithPlaces(TypedDict, total=False):
+    places: Annotated[PlaceNumbers, Field(description="where the stream has zones or lines")]
+
+
+class StreamDocument(WithPicture, WithPlaces):
+    """What was found on a frame."""
+
+    objects: list[StreamObject]
+    stream: Stream
 
 
 def frame_objects(sample: Sample, emits: Set[type]) -> Sequence[Members]:
@@ -253,13 +448,14 @@ def stream_document(
     """
     if crops is not None:
         objects = [obj | _jpeg(crop) for obj, crop in zip(objects, crops, strict=True)]
-    whole = _jpeg(picture) if picture is not None else {}
-    places = {"places": sample[Places].members()} if Places in sample else {}
-    return encode({**whole, "objects": objects, **places, "stream": stream.members()})
+    whole: WithPicture = _jpeg(picture) if picture is not None else {}
+    places: WithPlaces = {"places": sample[Places].members()} if Places in sample else {}
+    document: StreamDocument = {**whole, "objects": list(objects), **places, "stream": stream.members()}
+    return encode(document)
 
 
-def _jpeg(picture: bytes) -> Members:
-    return image(encode_base64(picture))
+def _jpeg(picture: bytes) -> WithPicture:
+    return {IMAGE: {"blob": encode_base64(picture), "format": "IMAGE"}}
 
 
 def without_templates(document: bytes) -> bytes:
@@ -272,11 +468,90 @@ def without_templates(document: bytes) -> bytes:
     return encode(members)
 
 
+TrackObject: Any = members.of_table(
+    "TrackObject", {"class": Label, **members_of(MEMBERS.values()), IMAGE: NotRequired[Picture]}
+)
+"""Of the track's best shot; without an id."""
+
+
+class BestShot(TypedDict):
+    frame: members.Count
+    captured_at: members.Time
+
+
+class Track(TypedDict):
+    id: str
+    first_seen: members.Time
+    last_seen: members.Time
+    frames: Annotated[int, Field(ge=1, description="on which it was seen")]
+    best_shot: BestShot
+
+
+class Reason(StrEnum):
+    """Why a track left."""
+
+    GONE = "gone"
+    RUN_ENDED = "run ended"
+    RESTART = "restart"
+
+
+TrackEventKind = Literal["appeared", "updated", "present", "left"]
+
+
+class TrackEvent(TypedDict):
+    event: TrackEventKind
+    reason: NotRequired[Annotated[Reason, Field(description="why it left: with `left` alone")]]
+    track: Track
+    object: TrackObject
+    stream: Stream
+
+
+class PlaceReason(StrEnum):
+    """Why a zone was left."""
+
+    OUTSIDE = "outside"
+    GONE = "gone"
+    RUN_ENDED = "run ended"
+    RESTART = "restart"
+
+
+class Visit(TypedDict):
+    """Of a zone."""
+
+    name: str
+    entered_at: members.Time
+    left_at: NotRequired[members.Time]
+    dwell: NotRequired[Annotated[float, Field(ge=0, description="seconds")]]
+
+
+class Crossing(TypedDict):
+    """Of a line."""
+
+    name: str
+    direction: Annotated[str, Field(description="by the line's own words")]
+    crossed_at: members.Time
+
+
+PlaceEventKind = Literal["entered", "loitering", "left", "crossed"]
+
+
+class PlaceEvent(TypedDict):
+    """A track and a zone, or a track and a line."""
+
+    event: PlaceEventKind
+    reason: NotRequired[Annotated[PlaceReason, Field(description="why it left: with `left` alone")]]
+    zone: NotRequired[Visit]
+    line: NotRequired[Crossing]
+    track: Track
+    object: TrackObject
+    stream: Stream
+
+
 def track_object(obj: Object, size: Size, emits: Set[type]) -> Members:
     """What is known of a track, by an object of it on a picture of this size."""
     return {"class": obj.label} | results_of(V2, obj, size, emits)
 
 
-def track_event(event: Members, crop: bytes | None) -> bytes:
+def track_event(event: Mapping[str, Any], crop: bytes | None) -> bytes:
     """An event as it is written, with a JPEG of its object where one is given."""
-    return encode(event if crop is None else event | {"object": event["object"] | _jpeg(crop)})
+    return encode(event if crop is None else {**event, "object": event["object"] | _jpeg(crop)})

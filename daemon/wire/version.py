@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, NotRequired, TypeVar, get_type_hints
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -80,7 +80,8 @@ class Face(Part, ABC):
         return face
 
 
-Write = Callable[[Object, Size], Members]
+Write = Callable[[Object, Size], Mapping[str, object]]
+"""Makes members; what it returns is a TypedDict, of which the schemas are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,14 @@ def results_of(version: Version, obj: Object, size: Size, emits: Set[type]) -> M
     members: Members = {}
     for kind, write in version.members.items():
         if kind in emits and (kind is Box or kind in obj):
-            members |= write(obj, size)
+            members.update(write(obj, size))
     return members
+
+
+def members_of(writes: Iterable[Write]) -> dict[str, Any]:
+    """The types of all members that these make, for a TypedDict: an object has some of them."""
+    made = [get_type_hints(write)["return"] for write in writes]
+    return {name: NotRequired[kind] for one in made for name, kind in get_type_hints(one, include_extras=True).items()}
 
 
 def written(

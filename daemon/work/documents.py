@@ -1,8 +1,8 @@
 """The records of a stream: a v2 document a frame, and events of its tracks, with headers that say what each is."""
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import cv2
@@ -10,10 +10,12 @@ import numpy as np
 
 from daemon.wire.attributes import attributes_of
 from daemon.wire.codec import Members
+from daemon.wire.headers import CloudEvent, encoded
 from daemon.wire.trace import trace_headers
 from daemon.wire.v2 import (
     FRAME_SCHEMA,
     TRACK_SCHEMA,
+    Schema,
     StreamInfo,
     frame_objects,
     rfc3339,
@@ -26,7 +28,6 @@ from processors.types import Floats, Frame, Image, Sample
 from sinks.base import About, Header, Record, Subject
 from sinks.selection import Selection
 
-CONTENT_TYPE = "application/json"
 OF_A_PATH = "/:@!$&'()*+,;="  # what a URI's path has as it is, beside letters, digits and -._~ (RFC 3986)
 CROP_SCALE = 1.5  # of a box's longer side: with the hair and the chin
 Pictures = Literal["none", "crops", "full"]
@@ -72,7 +73,7 @@ class TrackEvents:
         self._stream = stream
         self._topic = topic
 
-    def __call__(self, event: Members, event_id: str, at: float, crop: bytes | None = None) -> Record:
+    def __call__(self, event: Mapping[str, Any], event_id: str, at: float, crop: bytes | None = None) -> Record:
         """`at` in Unix seconds."""
         bare = track_event(event, None)
         return Record(
@@ -101,15 +102,15 @@ def stream_info(frame: Frame, stream: str, run: str) -> StreamInfo:
 
 def about_frame(objects: Iterable[Members]) -> About:
     """What a document says, by its objects as they are written."""
-    return About(FRAME_SCHEMA[0], objects=tuple(map(_subject, objects)))
+    return About(FRAME_SCHEMA.id, objects=tuple(map(_subject, objects)))
 
 
-def about_event(schema: tuple[str, str], event: Members) -> About:
+def about_event(schema: Schema, event: Mapping[str, Any]) -> About:
     """What an event says; an event of a zone or a line is in that one alone, wherever else its object may be."""
     subject = _subject(event["object"])
     if place := event.get("zone") or event.get("line"):
         subject = replace(subject, zones=frozenset({place["name"]}))
-    return About(schema[0], event["event"], (subject,))
+    return About(schema.id, event["event"], (subject,))
 
 
 def _subject(obj: Members) -> Subject:
@@ -132,21 +133,21 @@ def form_of(selection: Selection) -> Callable[[Record], Record] | None:
 
 
 def headers(
-    stream: str, schema: tuple[str, str], event_id: str, at: float, trace: tuple[str, str] | None = None
+    stream: str, schema: Schema, event_id: str, at: float, trace: tuple[str, str] | None = None
 ) -> tuple[Header, ...]:
     """`at` in Unix seconds; `trace`: the traceparent and tracestate of what the record is made from."""
-    schema_id, version = schema
-    return (
-        ("content-type", CONTENT_TYPE.encode()),
-        ("schema_id", schema_id.encode()),
-        ("schema_version", version.encode()),
-        ("ce_specversion", b"1.0"),
-        ("ce_type", schema_id.encode()),
-        ("ce_source", f"/streams/{quote(stream, safe=OF_A_PATH)}".encode()),
-        ("ce_id", event_id.encode()),
-        ("ce_time", rfc3339(at).encode()),
-        *trace_headers(trace),
-    )
+    about: CloudEvent = {
+        "content-type": "application/json",
+        "schema_id": schema.id,
+        "schema_version": schema.version,
+        "ce_specversion": "1.0",
+        "ce_type": schema.id,
+        "ce_source": f"/streams/{quote(stream, safe=OF_A_PATH)}",
+        "ce_id": event_id,
+        "ce_time": rfc3339(at),
+        "ce_dataschema": schema.urn,
+    }
+    return (*encoded(about), *trace_headers(trace))
 
 
 def crop_of(image: Image, box_xyxy: Floats) -> Image:

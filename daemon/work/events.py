@@ -8,10 +8,8 @@ away, may be said again, as it was and under the same `ce_id`.
 """
 
 from collections.abc import Sequence, Set
-from enum import StrEnum
 
-from daemon.wire.codec import Members
-from daemon.wire.v2 import StreamInfo, rfc3339, track_object
+from daemon.wire.v2 import Reason, StreamInfo, TrackEvent, TrackEventKind, rfc3339, track_object
 from daemon.wire.version import Size
 from daemon.work.documents import TrackEvents, jpeg
 from daemon.work.followed import Followed
@@ -20,14 +18,6 @@ from sinks.base import Record
 
 HEARTBEAT_S = 5.0
 """How old what the journal knows of a track may be: by so much too early may a `left` after a crash say `last_seen`."""
-
-
-class Reason(StrEnum):
-    """Why a track left."""
-
-    GONE = "gone"
-    RUN_ENDED = "run ended"
-    RESTART = "restart"
 
 
 class Events:
@@ -74,7 +64,7 @@ class Events:
             self._journal.replace(())
 
     def _write(
-        self, kind: str, event_id: str, track: Followed, now: StreamInfo, reason: Reason | None = None
+        self, kind: TrackEventKind, event_id: str, track: Followed, now: StreamInfo, reason: Reason | None = None
     ) -> Record:
         event = self._event(kind, track, now, reason)
         self._keep(track, event, now)
@@ -82,18 +72,19 @@ class Events:
         crop = jpeg(track.best.crop) if track.best is not None and track.best.crop is not None else None
         return self._record(event, event_id, now.captured_at, crop)
 
-    def _keep(self, track: Followed, event: Members, now: StreamInfo) -> None:
+    def _keep(self, track: Followed, event: TrackEvent, now: StreamInfo) -> None:
         if self._journal is not None:
             self._journal.write(track.id, event, now.captured_at, is_last=event["event"] == "left")
         track.kept_at = now.captured_at
 
-    def _event(self, kind: str, track: Followed, now: StreamInfo, reason: Reason | None = None) -> Members:
+    def _event(
+        self, kind: TrackEventKind, track: Followed, now: StreamInfo, reason: Reason | None = None
+    ) -> TrackEvent:
         best = track.best
         assert best is not None  # noqa: S101  # the first sight of a track is its best one until there is a better
         track.lay_on(best.obj)
-        return {
+        event: TrackEvent = {
             "event": kind,
-            **({} if reason is None else {"reason": reason}),
             "track": {
                 "id": track.id,
                 "first_seen": rfc3339(track.first_seen),
@@ -104,10 +95,11 @@ class Events:
             "object": track_object(best.obj, Size(best.width, best.height), self._emits),
             "stream": now.members(),
         }
+        return event if reason is None else {**event, "reason": reason}
 
 
 def _left(entry: Entry) -> Entry:
-    return entry._replace(event=entry.event | {"event": "left", "reason": Reason.RESTART}, is_last=True)
+    return entry._replace(event={**entry.event, "event": "left", "reason": Reason.RESTART}, is_last=True)
 
 
 def _left_id(track: str) -> str:

@@ -1,12 +1,12 @@
 """A file of the tracks of a stream that have appeared and not left. It survives a crash."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from daemon.errors import InvalidDocument
-from daemon.wire.codec import Members, encode, parse
+from daemon.wire.codec import encode, parse
 from daemon.wire.v2 import rfc3339
 from daemon.work.state import private
 
@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     """The latest event of a track, `at` Unix seconds."""
 
     track: str
-    event: Members
+    event: Mapping[str, Any]
     at: float
     is_last: bool
 
@@ -39,7 +39,7 @@ class Journal:
         self._broken = False
         self._longest = LONGEST
 
-    def write(self, track: str, event: Members, at: float, *, is_last: bool) -> None:
+    def write(self, track: str, event: Mapping[str, Any], at: float, *, is_last: bool) -> None:
         entry = Entry(track, event, at, is_last)
         self._entries[track] = entry
         self._attempt(lambda: self._append(entry))

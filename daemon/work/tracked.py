@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daemon.wire.v2 import StreamInfo
+from daemon.wire.v2 import Reason, StreamInfo
 from daemon.work.documents import crop_of, stream_info
 from daemon.work.emission import Emission
-from daemon.work.events import Events, Reason
+from daemon.work.events import Events
 from daemon.work.followed import Followed, Sight
 from daemon.work.jobs import ShotJobs, made_by
 from daemon.work.looks import Looking, Looks

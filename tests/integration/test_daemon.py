@@ -197,7 +197,7 @@ async def test_headers_say_what_a_record_is(clip_path: Path, embedded: str) -> N
     headers = dict(records[0].headers)
     stream = json.loads(records[0].value)["stream"]
     assert headers["content-type"] == b"application/json"
-    assert (headers["schema_id"], headers["schema_version"]) == (b"visaged.frame", b"2.0")
+    assert (headers["schema_id"], headers["schema_version"]) == (b"visaged.frame", b"2.1")
     assert headers["ce_id"].decode() == f"{stream['run']}-0"
     assert headers["ce_source"] == b"/streams/door"
     assert headers["ce_time"].decode() == stream["captured_at"]

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from daemon.wire.codec import Members
 from daemon.wire.v2 import PLACE_SCHEMA
-from daemon.work.documents import Documents, Pictures, TrackEvents, about_event, crop_of, form_of
+from daemon.work.documents import Documents, Pictures, TrackEvents, about_event, crop_of, form_of, stream_info
 from processors.age import Age
 from processors.emotion import Emotions
 from processors.gender import Gender
@@ -43,7 +44,7 @@ def test_a_record_says_what_it_is_without_being_parsed() -> None:
     assert (record.key, record.topic, record.timestamp, record.durable) == ("gate", "faces", 1_700_000_000.25, False)
     assert headers.keys() == {
         *("content-type", "schema_id", "schema_version", "traceparent"),
-        *("ce_specversion", "ce_type", "ce_source", "ce_id", "ce_time"),
+        *("ce_specversion", "ce_type", "ce_source", "ce_id", "ce_time", "ce_dataschema"),
     }
     assert (headers["schema_id"], headers["ce_id"], headers["ce_source"]) == (
         b"visaged.frame",
@@ -123,9 +124,17 @@ def test_a_crop_is_what_there_is_of_the_picture(box: tuple[float, float, float, 
     assert crop.shape[:2] == shape
 
 
+def event_of(obj: Members) -> Members:
+    stream = stream_info(sample().frame, "gate", "run-1").members()
+    at = stream["captured_at"]
+    best_shot = {"frame": 0, "captured_at": at}
+    track = {"id": "t-1", "first_seen": at, "last_seen": at, "frames": 1, "best_shot": best_shot}
+    return {"event": "left", "reason": "gone", "track": track, "object": obj, "stream": stream}
+
+
 def test_an_event_is_durable_and_brings_its_crop() -> None:
     write = TrackEvents("gate", "tracks")
-    event = {"event": "left", "object": {"class": "face"}}
+    event = event_of({"class": "face"})
     with_crop, without = write(event, "t-1-left", 5.0, b"jpeg"), write(event, "t-1-left", 5.0)
     assert json.loads(without.value) == event
     assert (with_crop.smaller, without.smaller) == (without.value, None)
@@ -160,7 +169,7 @@ def test_a_record_says_what_its_objects_are_like() -> None:
 
 
 def test_the_record_of_an_event_says_what_it_tells_of() -> None:
-    event = {"event": "left", "object": {"class": "body", "confidence": 0.5, "zones": ["door"], "age": "31"}}
+    event = event_of({"class": "body", "confidence": 0.5, "zones": ["door"], "age": "31"})
     record = TrackEvents("gate", "tracks")(event, "1-left", 0.0)
     assert record.about == About("visaged.track", "left", (Subject("body", 0.5, frozenset({"door"}), {"age": 31}),))
 

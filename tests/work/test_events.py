@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from daemon.wire.v2 import StreamInfo
+from daemon.wire.v2 import Reason, StreamInfo
 from daemon.work.documents import TrackEvents
-from daemon.work.events import Events, Reason
+from daemon.work.events import Events
 from daemon.work.followed import Followed, Sight
 from daemon.work.journal import Journal
 from daemon.work.shots import Shot, Shots
