@@ -8,7 +8,7 @@ processors share.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 import cv2
 import numpy as np
@@ -161,6 +161,14 @@ def _doubled(part: slice) -> slice:
     return slice(part.start * 2, part.stop * 2)
 
 
+@runtime_checkable
+class Scalable(Protocol):
+    """What makes a frame's image, and smaller ones for less."""
+
+    def __call__(self) -> Image: ...
+    def scaled(self, width: int, height: int) -> Image: ...
+
+
 class Frame:
     """One picture and when it was taken. Lazy: a frame that is dropped is never converted to BGR.
 
@@ -224,6 +232,16 @@ class Frame:
             self._pyramid = Pyramid(self._load())
             self._load = None  # gives the decoder's buffer back
         return self._pyramid
+
+    def scaled(self, width: int, height: int) -> Image:
+        """(height, width, 3) uint8 BGR: the picture made smaller; at once from what was decoded, where that can be.
+
+        The image is not made then, nor kept. For one thread at a time.
+        """
+        if isinstance(self._load, Scalable):
+            return self._load.scaled(width, height)
+        level = self.pyramid.level(self.pyramid.halvings(min(self.width / width, self.height / height)))
+        return cast(Image, cv2.resize(level, (width, height), interpolation=cv2.INTER_AREA))
 
     def as_it_came(self) -> "Frame":
         """The same picture, which is converted for itself: this one's image can go. This one where it has its image."""

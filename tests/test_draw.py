@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
 
-from daemon.pictures.draw import AXES, POINT, drawn, rotation
+from daemon.pictures.draw import AXES, POINT, drawn, rotation, words_of
 from models.store import ModelStore
+from processors.age import Age
+from processors.emotion import Emotions
 from processors.face_fitter import pose, weighted
-from processors.types import Confidence, Frame, Image, Landmarks, Object, Pose, Sample
+from processors.gender import Gender
+from processors.liveness import Liveness
+from processors.mask import Mask
+from processors.types import Confidence, Frame, Image, Landmarks, Object, Pose, Sample, TrackId
 
 NOSE = (100.0, 110.0)
 
@@ -73,6 +78,42 @@ def test_rotation_is_the_inverse_of_pose(store: ModelStore, angles: tuple[float,
     turned = points @ rotation(Pose(*angles)).T
     found = pose(turned * (1, -1, -1), weighted(points, np.ones(len(points))))
     np.testing.assert_allclose([found.yaw, found.pitch, found.roll], angles, atol=1e-6)
+
+
+def test_on_a_smaller_picture_all_is_where_it_is_there() -> None:
+    sample = Sample(Frame.of(np.zeros((200, 200, 3), np.uint8)), [face(landmarks())])
+    smaller = np.zeros((150, 150, 3), np.uint8)
+    points = np.argwhere(drawn(sample, smaller).any(axis=2))[:, ::-1]
+    np.testing.assert_allclose([points.min(axis=0), points.max(axis=0)], [(45, 37), (105, 112)], atol=1)
+    np.testing.assert_allclose(pixels(drawn(sample, smaller), POINT).mean(axis=0), (75, 82.5), atol=1)
+    assert not smaller.any()
+
+
+@pytest.mark.parametrize(
+    ("results", "lines"),
+    [
+        ([], []),
+        ([Confidence(0.934)], ["face 0.93"]),
+        ([Confidence(0.934), TrackId("7c1e-12")], ["face 12"]),
+        ([Gender(0.2), Age(33.6), Emotions((0, 0, 0, 0.9, 0.1, 0, 0))], ["female, 34, happy"]),
+        ([Mask(0.1, worn=False)], []),
+        ([TrackId("a-3"), Mask(0.9, worn=True), Liveness(0.9, real=True)], ["face 3", "mask", "real"]),
+        ([Liveness(0.1, real=False)], ["not real"]),
+    ],
+)
+def test_words_say_what_the_document_says(results: list[object], lines: list[str]) -> None:
+    assert [text for text, _ in words_of(face(*results))] == lines
+
+
+def test_words_stay_within_the_picture_and_off_boxes_that_they_would_hide() -> None:
+    at_the_edge = Object("face", np.array([150.0, 150.0, 199.0, 199.0]))
+    at_the_edge.put(Confidence(0.9))
+    picture = picture_of(at_the_edge)
+    words = np.argwhere((picture > 200).all(axis=2))
+    assert len(words) > 20
+    tiny = Object("face", np.array([50.0, 50.0, 62.0, 64.0]))
+    tiny.put(Confidence(0.9))
+    assert not (picture_of(tiny) > 200).all(axis=2).any()
 
 
 def test_a_face_outside_the_picture_without_landmarks() -> None:

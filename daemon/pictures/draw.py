@@ -1,39 +1,148 @@
-"""Draws what was found on a picture: boxes, landmarks and the axes of the pose."""
+"""Draws on a picture what is known of it: boxes, landmarks, the axes of the pose, and what the estimators say.
+
+The page, snapshots, video and `process --draw` all show this.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 
-from processors.types import Confidence, Floats, Image, Landmarks, Object, Pose, Sample
+from daemon.pictures.words import Colour, put_lines
+from processors.age import Age
+from processors.emotion import EMOTIONS, Emotions
+from processors.gender import Gender
+from processors.liveness import Liveness
+from processors.mask import Mask
+from processors.quality import Quality
+from processors.tracker import Predicted
+from processors.types import Confidence, Floats, Image, Landmarks, Object, Pose, Sample, TrackId
 
-BOX, POINT, TEXT = (80, 220, 80), (60, 60, 255), (255, 255, 255)
-AXES = (((60, 60, 255), (1, 0, 0)), ((80, 220, 80), (0, 1, 0)), ((255, 120, 60), (0, 0, 1)))
-"""Colour (BGR) and direction in the head's own frame: to its side, up, out of the face."""
+POINT: Final[Colour] = (60, 60, 255)
+TEXT: Final[Colour] = (255, 255, 255)
+QUIET: Final[Colour] = (205, 205, 205)
+WARNING: Final[Colour] = (90, 120, 255)
+BOXES: Final[Mapping[str, Colour]] = {"face": (120, 220, 80), "body": (240, 170, 70)}
+AXES: Final = (((60, 60, 255), (1, 0, 0)), ((80, 220, 80), (0, 1, 0)), ((255, 120, 60), (0, 0, 1)))
+"""Colour and direction in the head's own frame: to its side, up, out of the face."""
+LEAST_SIZE: Final = 12
+"""Of the words, in pixels."""
+LEAST_SIDE, LEAST_FACE = 24, 56
+"""Of a box, in pixels as shown, that has words, and points and axes: on a smaller one they would hide it."""
+
+Line = tuple[str, Colour]
+Say = Callable[[Object], Line | None]
 
 
-def drawn(sample: Sample) -> Image:
-    """A copy of the sample's picture with its objects drawn on it."""
-    image = sample.frame.image.copy()
-    thickness = max(1, round(max(image.shape[:2]) / 600))
+class Scale(NamedTuple):
+    """From the frame's pixels to those of the picture that is drawn on."""
+
+    factors: tuple[float, float]
+    thickness: int
+    """Of lines, in pixels."""
+    words: int
+    """Size of the font, in pixels."""
+
+    @classmethod
+    def of(cls, sample: Sample, image: Image) -> "Scale":
+        height, width = image.shape[:2]
+        longer = max(height, width)
+        factors = width / sample.frame.width, height / sample.frame.height
+        return cls(factors, max(1, round(longer / 700)), max(LEAST_SIZE, round(longer / 64)))
+
+    def __call__(self, points_xy: Floats) -> Floats:
+        return np.asarray(points_xy.reshape(-1, 2) * self.factors)
+
+
+def drawn(sample: Sample, image: Image | None = None) -> Image:
+    """A copy of the picture with the sample's objects drawn on it.
+
+    `image` is the sample's picture in any size; None: as the frame has it.
+    """
+    image = (sample.frame.image if image is None else image).copy()
+    scale = Scale.of(sample, image)
     for obj in sample.objects:
-        _draw_object(image, obj, thickness)
+        _draw_figure(image, obj, scale)
+    for obj in sample.objects:  # words last, so that no line crosses them
+        _draw_words(image, obj, scale)
     return image
 
 
-def _draw_object(image: Image, obj: Object, thickness: int) -> None:
-    x1, y1, x2, y2 = obj.box_xyxy.round().astype(int).tolist()
-    cv2.rectangle(image, (x1, y1), (x2, y2), BOX, thickness, cv2.LINE_AA)
-    if Confidence in obj:
-        label = f"{obj.label} {obj[Confidence].value:.2f}"
-        cv2.putText(image, label, (x1, y1 - 2 * thickness), cv2.FONT_HERSHEY_SIMPLEX, 0.4 * thickness, TEXT, thickness)
-    if Landmarks in obj:
-        for x, y in obj[Landmarks].points_xy.round().astype(int).tolist():
-            cv2.circle(image, (x, y), thickness, POINT, cv2.FILLED, cv2.LINE_AA)
-    if Pose in obj and Landmarks in obj:
-        nose = obj[Landmarks].points_xy[14]
-        length = (x2 - x1) * 0.6
-        for colour, axis in AXES:
-            tip = nose + length * (rotation(obj[Pose]) @ axis)[:2] * (1, -1)
-            cv2.arrowedLine(image, _pixel(nose), _pixel(tip), colour, thickness, cv2.LINE_AA, tipLength=0.15)
+def _draw_figure(image: Image, obj: Object, scale: Scale) -> None:
+    first, last = (_pixel(corner) for corner in scale(obj.box_xyxy))
+    thickness = 1 if Predicted in obj else scale.thickness
+    cv2.rectangle(image, first, last, BOXES.get(obj.label, TEXT), thickness, cv2.LINE_AA)
+    if Landmarks in obj and last[0] - first[0] >= LEAST_FACE:
+        points = scale(obj[Landmarks].points_xy)
+        for point in points:
+            cv2.circle(image, _pixel(point), scale.thickness, POINT, cv2.FILLED, cv2.LINE_AA)
+        if Pose in obj:
+            _draw_axes(image, obj[Pose], points[14], (last[0] - first[0]) * 0.6, scale.thickness)
+
+
+def _draw_axes(image: Image, pose: Pose, nose: Floats, length: float, thickness: int) -> None:
+    for colour, axis in AXES:
+        tip = nose + length * (rotation(pose) @ axis)[:2] * (1, -1)
+        cv2.arrowedLine(image, _pixel(nose), _pixel(tip), colour, thickness, cv2.LINE_AA, tipLength=0.15)
+
+
+def _draw_words(image: Image, obj: Object, scale: Scale) -> None:
+    (left, top), (right, bottom) = scale(obj.box_xyxy).round().astype(int).tolist()
+    height, width = image.shape[:2]
+    lines = list(words_of(obj))
+    if not lines or right - left < LEAST_SIDE or right < 0 or bottom < 0 or left >= width or top >= height:
+        return
+    put_lines(image, lines, (left, bottom + scale.thickness), scale.words)
+
+
+def words_of(obj: Object) -> Iterator[Line]:
+    """What is written below an object, line by line."""
+    for says in SAYS:
+        said = [line for say in says if (line := say(obj)) is not None]
+        if said:
+            yield ", ".join(text for text, _ in said), max((colour for _, colour in said), key=_gravity)
+
+
+def _gravity(colour: Colour) -> bool:
+    return colour == WARNING
+
+
+def _name(obj: Object) -> Line | None:
+    """Of its track the number within the run; without one what it is, where that is known to be so."""
+    if TrackId in obj:
+        return f"{obj.label} {obj[TrackId].value.rpartition('-')[2]}", TEXT
+    return (f"{obj.label} {obj[Confidence].value:.2f}", TEXT) if Confidence in obj else None
+
+
+def _gender(obj: Object) -> Line | None:
+    return ("male" if obj[Gender].is_male else "female", TEXT) if Gender in obj else None
+
+
+def _age(obj: Object) -> Line | None:
+    return (str(round(obj[Age].years)), TEXT) if Age in obj else None
+
+
+def _emotion(obj: Object) -> Line | None:
+    return (EMOTIONS[int(np.argmax(obj[Emotions].probabilities))], TEXT) if Emotions in obj else None
+
+
+def _mask(obj: Object) -> Line | None:
+    return ("mask", TEXT) if Mask in obj and obj[Mask].worn else None
+
+
+def _liveness(obj: Object) -> Line | None:
+    if Liveness not in obj:
+        return None
+    return ("real", QUIET) if obj[Liveness].real else ("not real", WARNING)
+
+
+def _quality(obj: Object) -> Line | None:
+    return (f"quality {100 * obj[Quality].total_score:.0f}", QUIET) if Quality in obj else None
+
+
+SAYS: Final[tuple[tuple[Say, ...], ...]] = ((_name,), (_gender, _age, _emotion, _mask), (_liveness, _quality))
+"""Line by line."""
 
 
 def rotation(pose: Pose) -> Floats:

@@ -170,6 +170,9 @@ class _Shared:
     def __call__(self) -> Image:
         return read_bgr(self._memory, self._layout)
 
+    def scaled(self, width: int, height: int) -> Image:
+        return read_bgr(self._memory, self._layout, (width, height))
+
     def __del__(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and the process gone
             self._free()

@@ -92,6 +92,10 @@ class Decoded:
     def __call__(self) -> Image:
         return _bgr(self._picture, self._orientation)
 
+    def scaled(self, width: int, height: int) -> Image:
+        """The image in another size, scaled on the way from the planes. For one thread at a time."""
+        return _bgr(self._picture, self._orientation, (width, height))
+
     @property
     def displayed(self) -> tuple[int, int]:
         """Width and height."""
@@ -119,16 +123,19 @@ class Decoded:
             rows[:, : width // 2] = _pixels(chroma)
 
 
-def read_bgr(memory: Bytes, layout: Layout) -> Image:
-    """The BGR picture of what Decoded wrote, as Decoded itself would have made it; a copy."""
+def read_bgr(memory: Bytes, layout: Layout, shown: tuple[int, int] | None = None) -> Image:
+    """The BGR picture of what Decoded wrote, as Decoded itself would have made it; a copy.
+
+    `shown`: another size, width and height as displayed.
+    """
     array = memory[: layout.size].reshape(layout.shape)
     if layout.pixels == Pixels.BGR24:
-        return array.copy()
+        return array.copy() if shown is None else cast(Image, cv2.resize(array, shown, interpolation=cv2.INTER_AREA))
     import av
 
     picture = av.VideoFrame.from_numpy_buffer(array, Pixels(layout.pixels).name.lower(), layout.width)
     picture.colorspace, picture.color_range = layout.colorspace, layout.color_range
-    return _bgr(picture, layout.orientation)
+    return _bgr(picture, layout.orientation, shown)
 
 
 def _pixels(plane: "VideoPlane") -> npt.NDArray[np.uint8]:
@@ -170,10 +177,17 @@ def turned(orientation: int, degrees: Mounted | None) -> int:
     return orientation
 
 
-def _bgr(picture: "av.VideoFrame", orientation: int) -> Image:
-    """As displayed: a phone's videos are stored lying down, or mirrored, with a matrix beside them."""
+def _bgr(picture: "av.VideoFrame", orientation: int, shown: tuple[int, int] | None = None) -> Image:
+    """As displayed: a phone's videos are stored lying down, or mirrored, with a matrix beside them.
+
+    `shown`: width and height, as displayed; None: as they are.
+    """
     # By default swscale starts and ends as many threads as there are cores, for each picture.
-    return oriented(cast(Image, picture.to_ndarray(format="bgr24", threads=1)), orientation)
+    if shown is None:
+        return oriented(cast(Image, picture.to_ndarray(format="bgr24", threads=1)), orientation)
+    width, height = displayed(*shown, orientation)
+    array = picture.to_ndarray(format="bgr24", width=width, height=height, interpolation="AREA", threads=1)
+    return oriented(cast(Image, array), orientation)
 
 
 def oriented(image: Image, orientation: int) -> Image:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
@@ -107,6 +108,7 @@ async def test_a_camera_s_picture_and_video(serve: Serve, camera: Camera) -> Non
             parts = [await part(response) for _ in range(5)]
         times = [one.headers["X-Captured-At"] for one in parts if one is not None]
         assert times == sorted(set(times))
+        assert all(re.fullmatch(r"(face=\d)?", one.headers["X-Found"]) for one in parts if one is not None)
         assert len(times) == 5
         assert {one.image.shape for one in parts if one is not None} == {(90, 160, 3)}
 
@@ -117,9 +119,9 @@ async def test_nothing_is_made_until_it_is_asked_for_and_then_once(
     made: list[bool] = []
     real = shown.shown
 
-    def counted(sample: Sample, *, width: int | None, draw: bool) -> bytes:
+    def counted(sample: Sample, image: Image, *, draw: bool) -> bytes:
         made.append(draw)
-        return real(sample, width=width, draw=draw)
+        return real(sample, image, draw=draw)
 
     monkeypatch.setattr(pictures, "shown", counted)
     async with serve() as call:

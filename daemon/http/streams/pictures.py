@@ -14,7 +14,7 @@ from daemon.flow.watched import Look, Watches
 from daemon.http.access.caller import tell_look
 from daemon.http.access.routes import Need, Routes
 from daemon.http.errors import InvalidRequest
-from daemon.pictures.shown import shown
+from daemon.pictures.shown import shown, sized
 from daemon.wire.v2 import rfc3339
 
 WATCH_ONE: Final = Need(("watch",), stream="id")
@@ -91,6 +91,6 @@ class Snapshots:
 
 
 def _made(look: Look, form: Form) -> bytes:
-    with look.converting:
-        _ = look.sample.frame.image  # made once: two workers may be at two forms of it
-    return shown(look.sample, width=form.width, draw=form.draw)
+    with look.converting:  # two workers may be at two forms of one picture
+        image = sized(look.sample.frame, form.width)
+    return shown(look.sample, image, draw=form.draw)

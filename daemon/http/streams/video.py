@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,7 @@ WATCH: Final = Need(("watch",))
 HEADERS: Final = {"Content-Type": "multipart/x-mixed-replace; boundary=frame", "X-Accel-Buffering": "no"}
 BOUNDARY: Final = b"--frame\r\n"
 """Sent right behind each part: browsers show one when they have seen its end."""
+FOUND: Final = "X-Found"
 FPS, MOST_FPS = 5.0, 60.0
 MOST_STREAMS: Final = 64
 REPEAT_S: Final = 15.0
@@ -129,8 +131,15 @@ def _head(look: Look, stream: str, size: int) -> bytes:
         f"Content-Length: {size}",
         f"Content-Location: /streams/{quote(stream, safe='')}/snapshot.jpg",
         f"{CAPTURED_AT}: {rfc3339(look.sample.frame.captured_at)}",
+        f"{FOUND}: {found(look)}",
     )
     return "\r\n".join((*lines, "", "")).encode()
+
+
+def found(look: Look) -> str:
+    """How many objects of each class, e.g. "body=1, face=2"; empty: none."""
+    counts = Counter(obj.label for obj in look.sample.objects)
+    return ", ".join(f"{label}={count}" for label, count in sorted(counts.items()))
 
 
 def _is_there(request: web.Request, view: View) -> bool:
