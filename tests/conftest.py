@@ -47,6 +47,8 @@ SLOW = {
     "http/test_events.py",
     "http/test_streams.py",
     "http/test_video.py",
+    "http/web/test_browser.py",
+    "http/web/test_types.py",
     "integration/test_churn.py",
     "integration/test_tracks.py",
     "sources/test_http.py",

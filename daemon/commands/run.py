@@ -44,6 +44,7 @@ from daemon.http.streams.pictures import Pictures, Snapshots
 from daemon.http.streams.rest import Streams
 from daemon.http.streams.video import Video
 from daemon.http.tracing import RequestIdFilter
+from daemon.http.web.summary import Summary
 from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.logs import BoundedFormatter
 from daemon.prepare import prepare
@@ -224,6 +225,7 @@ class App:
                 watches=self._watches,
             )
             Streams(self._wanted, self._run_time, self.overview, self.status.stream).add_to(self.http.routes)
+            Summary(self._wanted, self.overview, self.status.stream).add_to(self.http.routes)
             expect, pictures, long_answers = self._wanted.entry, Pictures(self.http.lane), self.http.long_answers
             Events(self._watches, expect, long_answers).add_to(self.http.routes)
             Snapshots(self._watches, expect, pictures, self.http.place).add_to(self.http.routes)

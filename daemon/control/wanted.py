@@ -94,6 +94,11 @@ class Wanted:
             raise Overloaded("The models of the streams are being loaded")
         return self._all()
 
+    @property
+    def can_add(self) -> bool:
+        """Whether there is a registry, which keeps what is added."""
+        return self._registry is not None
+
     def entry(self, stream: str) -> Entry:
         """Raises UnknownStream, and Overloaded as entries does."""
         try:

@@ -27,6 +27,7 @@ from daemon.http.services.catalogue import Detection, Service
 from daemon.http.services.endpoints import Answer, ChainOf, MatcherOf, answers
 from daemon.http.settings import HttpSettings
 from daemon.http.tracing import bear_trace, traces
+from daemon.http.web.page import Page
 from daemon.wire.v1 import V1
 from daemon.wire.v2 import V2
 
@@ -80,6 +81,7 @@ class HttpServer:
         self.long_answers = LongAnswers(watches or Watches(), most, settings.deadline)
         self._cors = Cors(settings.cors_origins)
         self._guard = Guard(settings, self._cors)
+        self._page = Page()
         app = self._app()
         self.routes = Routes(app)
         """Others may be added until start()."""
@@ -93,6 +95,7 @@ class HttpServer:
         try:
             if self._settings.keys and self._state_dir is not None:
                 self._guard.sessions.secret = await asyncio.to_thread(kept_secret, self._state_dir)
+            await asyncio.to_thread(self._page.load)
             await self._listen()
             self._answers = await asyncio.to_thread(self._build)
         except BaseException:
@@ -145,6 +148,7 @@ class HttpServer:
 
     def _add_routes(self) -> None:
         routes, login = self.routes, Login(self._guard, self._bodies, self._settings.deadline)
+        self._page.add_to(routes)
         routes.add("GET", "/healthz", self._healthz, PROBE)
         routes.add("GET", "/readyz", self._readyz, PROBE)
         routes.add("POST", "/session", login.begin, NO_KEY)

@@ -18,6 +18,7 @@ from daemon.http.streams.events import Events
 from daemon.http.streams.pictures import Pictures, Snapshots
 from daemon.http.streams.rest import Streams
 from daemon.http.streams.video import Video
+from daemon.http.web.summary import Summary
 from tests.http.access.calls import KEYS, SETTINGS, Headers, bearer, status
 from tests.http.conftest import Served
 from tests.http.test_connections import gate
@@ -36,6 +37,7 @@ def with_streams(server: HttpServer) -> None:
     none: Any = None
     wanted, watches = Wanted(none, none, None, run_time, 0), Watches()
     Streams(wanted, run_time, none, none).add_to(server.routes)
+    Summary(wanted, none, none).add_to(server.routes)
     Events(watches, wanted.entry, server.long_answers).add_to(server.routes)
     pictures = Pictures(server.lane)
     Snapshots(watches, wanted.entry, pictures, server.place).add_to(server.routes)

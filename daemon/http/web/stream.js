@@ -1,0 +1,238 @@
+// One stream: its picture, what is found on it, its tracks and events, and how it does.
+import { Chart } from "./chart.js";
+import { age, samplesOf } from "./overview.js";
+import { State } from "./streams.js";
+import { Canvas, useVideo } from "./video.js";
+import { html, useEffect, useRef, useState } from "./view.js";
+import { clock, description, duration, losses, rate, title } from "./words.js";
+
+/** @typedef {import("./types.js").Stream} Stream */
+/** @typedef {import("./types.js").Found} Found */
+/** @typedef {import("./types.js").FrameDocument} FrameDocument */
+/** @typedef {import("./types.js").TrackEvent} TrackEvent */
+/** @typedef {{document: FrameDocument | null, raw: string, tracks: TrackEvent[], events: TrackEvent[], missed: number}} Seen */
+
+const FORM = { width: 1280, fps: 10 };
+const DRAW_MS = 250;
+const MOST_EVENTS = 50;
+const MOST_TRACKS = 24;
+const RATES = [
+  { label: "documents", colour: "accent" },
+  { label: "dropped", colour: "bad" },
+];
+const LATENCIES = [
+  { label: "half within", colour: "accent" },
+  { label: "95 % within", colour: "warn" },
+];
+
+/** @param {{stream: Stream}} props */
+export function StreamPage({ stream }) {
+  const watches = stream.roles.includes("watch");
+  const lost = losses(stream);
+  return html`
+    <div class="headline">
+      <a href="#/" class="back">Streams</a>
+      <h1 tabindex="-1">${stream.name ?? stream.id}</h1>
+      <${State} stream=${stream} />
+      <span class="space" />
+    </div>
+    ${stream.error && html`<p class="notice bad" role="status">${stream.error}</p>`}
+    ${lost && !stream.error && html`<p class="notice warn" role="status">It ${lost}.</p>`}
+    ${watches ? html`<${Watched} stream=${stream} />` : html`<${Figures} stream=${stream} />`}
+  `;
+}
+
+/** @param {{stream: Stream}} props */
+function Watched({ stream }) {
+  const [draw, setDraw] = useState(true);
+  const [behind, setBehind] = useState(/** @type {number | null} */ (null));
+  const video = useVideo({ ...FORM, draw });
+  const seen = useSeen(stream.id);
+  return html`<div class="stream">
+    <section class="look" aria-label="Picture">
+      <div class="frame">
+        ${video &&
+        html`<${Canvas}
+          video=${video}
+          stream=${stream.id}
+          label=${`What ${stream.name ?? stream.id} sees`}
+          onPicture=${(/** @type {import("./video.js").Picture} */ picture) => setBehind(age(picture.capturedAt))}
+        />`}
+      </div>
+      <div class="under">
+        <label class="switch"
+          ><input type="checkbox" checked=${draw} onChange=${() => setDraw(!draw)} /> Show what was found</label
+        >
+        <span class="space" />
+        ${behind !== null && html`<span class="quiet">captured ${duration(behind)} ago</span>`}
+      </div>
+    </section>
+    <section class="card now" aria-label="Found now">
+      <h2>Now</h2>
+      <${Now} seen=${seen} />
+    </section>
+    <${Figures} stream=${stream} />
+    <section class="card" aria-label="Tracks">
+      <h2>Tracks</h2>
+      <${Tracks} tracks=${seen.tracks} />
+    </section>
+    <section class="card" aria-label="Events">
+      <h2>Events</h2>
+      <${Events} events=${seen.events} />
+    </section>
+  </div>`;
+}
+
+/** @param {{seen: Seen}} props */
+function Now({ seen }) {
+  const { document, raw } = seen;
+  if (!document) return html`<p class="empty">No document has come yet.</p>`;
+  return html`
+    ${document.objects.length
+      ? html`<ul class="objects">
+          ${document.objects.map(
+            (obj) => html`<li key=${obj.track_id ?? obj.id}>
+              <i class=${`dot ${obj.class}`} aria-hidden="true" /><b>${title(obj)}</b>
+              ${obj.confidence !== undefined && html`<span class="quiet">${obj.confidence.toFixed(2)}</span>`}
+              <span>${description(obj)}</span>
+            </li>`,
+          )}
+        </ul>`
+      : html`<p class="empty">Nobody is in the picture.</p>`}
+    <details>
+      <summary>The document as it is sent (frame ${document.stream.frame})</summary>
+      <pre tabindex="0">${pretty(raw)}</pre>
+    </details>
+  `;
+}
+
+/** @param {{tracks: TrackEvent[]}} props */
+function Tracks({ tracks }) {
+  if (!tracks.length) {
+    return html`<p class="empty">None yet. With <code>tracking: {events: …}</code> a stream tells of each face and body once.</p>`;
+  }
+  return html`<ul class="tracks">
+    ${tracks.map(
+      ({ track, object, event }) => html`<li key=${track.id} class=${event === "left" ? "gone" : ""}>
+        ${object._image
+          ? html`<img src=${pictureOf(object._image.blob)} alt=${`Best shot of ${title(object)}`} />`
+          : html`<span class="shape" aria-hidden="true"><i class=${`dot ${object.class}`} /></span>`}
+        <b>${title({ ...object, track_id: track.id })}</b>
+        <span class="quiet">${description({ ...object, pose: undefined }) || "–"}</span>
+        <span class="quiet">${clock(track.first_seen)}${event === "left" ? `–${clock(track.last_seen)}` : ", still here"}</span>
+      </li>`,
+    )}
+  </ul>`;
+}
+
+/** @param {{events: TrackEvent[]}} props */
+function Events({ events }) {
+  if (!events.length) return html`<p class="empty">None since the page was opened.</p>`;
+  return html`<ol class="events">
+    ${events.map(
+      ({ event, reason, track, object, stream }, index) => html`<li key=${`${track.id} ${event} ${stream.captured_at} ${index}`}>
+        <time class="quiet" datetime=${stream.captured_at}>${clock(stream.captured_at)}</time>
+        <span><b>${title({ ...object, track_id: track.id })}</b> ${event}${reason ? ` (${reason})` : ""}</span>
+      </li>`,
+    )}
+  </ol>`;
+}
+
+/** @param {{stream: Stream}} props */
+function Figures({ stream }) {
+  const { status } = stream;
+  if (!status) return null;
+  const samples = samplesOf(stream.id);
+  const column = (/** @type {keyof import("./overview.js").Sample} */ name) => samples.map((sample) => sample[name]);
+  const rates = status.rates.last_10_s;
+  return html`<section class="card figures" aria-label="How it does">
+    <h2>How it does</h2>
+    <dl>
+      <${Figure} name="Source" value=${`${status.video.codec ?? "–"} ${stream.width ?? "–"} × ${stream.height ?? "–"}`} />
+      <${Figure} name="Comes at" value=${`${rate(status.video.fps)} frames/s`} />
+      <${Figure} name="Documents" value=${`${rate(rates?.acknowledged)} a second`} />
+      <${Figure} name="From capture" value=${status.latency ? `${duration(status.latency.p50)}, 95 % in ${duration(status.latency.p95)}` : "–"} />
+      <${Figure} name="Frames so far" value=${status.frames.received.toLocaleString()} />
+      <${Figure} name="Restarts" value=${String(status.restarts)} />
+    </dl>
+    <${Chart} title="A second" unit="/s" lines=${RATES} data=${[column("at"), column("documents"), column("dropped")]} />
+    <${Chart} title="From capture to the sinks" unit="ms" lines=${LATENCIES} data=${[column("at"), column("p50"), column("p95")]} />
+  </section>`;
+}
+
+/** @param {{name: string, value: string}} props */
+function Figure({ name, value }) {
+  return html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
+}
+
+/**
+ * What the stream tells, drawn four times a second however often it comes.
+ * @param {string} stream
+ * @returns {Seen}
+ */
+function useSeen(stream) {
+  /** @type {Seen} */
+  const nothing = { document: null, raw: "", tracks: [], events: [], missed: 0 };
+  const [seen, setSeen] = useState(nothing);
+  const latest = /** @type {{current: Seen}} */ (useRef(nothing));
+  useEffect(() => {
+    latest.current = nothing;
+    const source = new EventSource(`/streams/${encodeURIComponent(stream)}/events`);
+    source.addEventListener("frame", ({ data }) => {
+      latest.current = { ...latest.current, raw: data };
+    });
+    source.addEventListener("track", ({ data }) => {
+      latest.current = withEvent(latest.current, JSON.parse(data));
+    });
+    const timer = setInterval(() => {
+      const { raw } = latest.current;
+      setSeen((before) => (before.raw === raw ? latest.current : { ...latest.current, document: JSON.parse(raw) }));
+    }, DRAW_MS);
+    return () => {
+      clearInterval(timer);
+      source.close();
+    };
+  }, [stream]);
+  return seen;
+}
+
+/**
+ * @param {Seen} seen
+ * @param {TrackEvent} event
+ * @returns {Seen}
+ */
+function withEvent(seen, event) {
+  const others = seen.tracks.filter(({ track }) => track.id !== event.track.id);
+  return {
+    ...seen,
+    tracks: [event, ...others].slice(0, MOST_TRACKS),
+    events: [event, ...seen.events].slice(0, MOST_EVENTS),
+  };
+}
+
+/** @param {string} raw */
+function pretty(raw) {
+  return JSON.stringify(JSON.parse(raw), (name, value) => (name === "blob" ? `${value.slice(0, 24)}…` : value), 2);
+}
+
+/** @type {Map<string, string>} */
+const pictures = new Map();
+const MOST_PICTURES = 200;
+
+/**
+ * An address of a JPEG in base64; those that are kept longest go.
+ * @param {string} blob
+ */
+function pictureOf(blob) {
+  const kept = pictures.get(blob);
+  if (kept) return kept;
+  const bytes = Uint8Array.from(atob(blob), (char) => char.charCodeAt(0));
+  const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+  pictures.set(blob, url);
+  const [oldest] = pictures;
+  if (pictures.size > MOST_PICTURES && oldest) {
+    URL.revokeObjectURL(oldest[1]);
+    pictures.delete(oldest[0]);
+  }
+  return url;
+}

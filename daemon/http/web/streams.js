@@ -1,0 +1,92 @@
+// All streams as tiles.
+import { foundWords, losses, mood, pace } from "./words.js";
+import { Canvas, useVideo } from "./video.js";
+import { html, useState } from "./view.js";
+
+/** @typedef {import("./types.js").Overview} Overview */
+/** @typedef {import("./types.js").Stream} Stream */
+/** @typedef {import("./video.js").Video} Video */
+
+const FORM = { width: 480, fps: 2, draw: true };
+const SEARCH_FROM = 7; // streams
+
+/** @param {{overview: Overview}} props */
+export function Streams({ overview }) {
+  const video = useVideo(FORM);
+  const [wanted, setWanted] = useState("");
+  const { streams, can_add } = overview;
+  const shown = streams.filter((stream) => `${stream.id} ${stream.name ?? ""} ${stream.state}`.toLowerCase().includes(wanted.toLowerCase()));
+  return html`
+    <div class="headline">
+      <h1 tabindex="-1">Streams</h1>
+      <p class="quiet">${inShort(streams)}</p>
+      <span class="space" />
+      ${streams.length >= SEARCH_FROM &&
+      html`<input
+        type="search"
+        aria-label="Find streams by id, name or state"
+        placeholder="Find streams"
+        value=${wanted}
+        onInput=${(/** @type {{target: HTMLInputElement}} */ event) => setWanted(event.target.value)}
+      />`}
+      ${can_add && html`<a class="button primary" href="#/add">Add a stream</a>`}
+    </div>
+    ${!streams.length && html`<${None} overview=${overview} />`}
+    <ul class="tiles">
+      ${shown.map((stream) => html`<${Tile} key=${stream.id} stream=${stream} video=${video} />`)}
+    </ul>
+    ${streams.length > 0 && !shown.length && html`<p class="empty">No stream is like “${wanted}”.</p>`}
+  `;
+}
+
+/** @param {{overview: Overview}} props */
+function None({ overview }) {
+  return html`<div class="empty">
+    <p>There are no streams yet.</p>
+    <p class="quiet">
+      ${overview.can_add
+        ? html`<a href="#/add">Add a stream</a>, or write it into the configuration file.`
+        : "Write one into the configuration file, or set state_dir there: then streams can be added here."}
+    </p>
+  </div>`;
+}
+
+/** @param {{stream: Stream, video: Video | null}} props */
+function Tile({ stream, video }) {
+  const [found, setFound] = useState("");
+  const watches = stream.roles.includes("watch");
+  const lost = losses(stream);
+  return html`<li class="tile">
+    <a href=${`#/streams/${encodeURIComponent(stream.id)}`}>
+      <div class="frame">
+        ${watches && video
+          ? html`<${Canvas}
+              video=${video}
+              stream=${stream.id}
+              label=${`What ${stream.name ?? stream.id} sees`}
+              onPicture=${(/** @type {import("./video.js").Picture} */ picture) => setFound(foundWords(picture.found))}
+            />`
+          : html`<div class="picture waits" />`}
+        ${found && html`<span class="found">${found}</span>`}
+      </div>
+      <div class="words">
+        <h2>${stream.name ?? stream.id}</h2>
+        <${State} stream=${stream} />
+        <p class="quiet">${pace(stream)}</p>
+        ${(stream.error || lost) && html`<p class="lost">${stream.error ?? lost}</p>`}
+      </div>
+    </a>
+  </li>`;
+}
+
+/** @param {{stream: Stream}} props */
+export function State({ stream }) {
+  return html`<span class=${`state ${mood(stream.state)}`}>${stream.state}</span>`;
+}
+
+/** @param {Stream[]} streams */
+function inShort(streams) {
+  const running = streams.filter(({ state }) => state === "running").length;
+  if (!streams.length) return "";
+  return running === streams.length ? `all ${running} running` : `${running} of ${streams.length} running`;
+}
