@@ -30,7 +30,7 @@ ROOMS = {
     "http": "status control flow sources wire pictures errors processors",
     "status": "kafka flow wire",
     "control": "work flow sources wire errors sinks models",
-    "kafka": "work flow wire pictures errors sinks processors",
+    "kafka": "work flow sources wire pictures errors sinks processors",
     "work": "flow sources wire errors sinks processors models",
     "flow": "sources errors sinks processors models",
     "sources": "pictures prepare errors processors",
@@ -49,7 +49,7 @@ beside it. Each stands above all that it imports, so there is no circle. docs/ar
 """
 
 MOST_ROOMS = 20
-MOST_ARROWS = 80
+MOST_ARROWS = 81  # one for a consumer's masks, which are a source's settings
 
 HOMES = {
     "json": ("daemon/wire/",),

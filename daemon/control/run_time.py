@@ -29,21 +29,9 @@ KEYS = frozenset(
     (
         *("name", "labels", "paused"),
         *("source", "username", "password", "transport", "open_timeout", "read_timeout", "first_picture_timeout"),
-        *("ffmpeg_options", "fps", "keyframes_only", "hardware", "motion", "mounted", "isolate"),
-        *(
-            "chain",
-            "processors",
-            "regions",
-            "zones",
-            "lines",
-            "tracking",
-            "sinks",
-            "topic",
-            "emit",
-            "image",
-            "weight",
-            "window",
-        ),
+        *("ffmpeg_options", "fps", "keyframes_only", "hardware", "masks", "motion", "mounted", "isolate"),
+        *("chain", "processors", "regions", "zones", "lines", "tracking"),
+        *("sinks", "topic", "emit", "image", "weight", "window"),
     )
 )
 """What may be set. A key that the daemon learns later is not among them until somebody has thought about it."""

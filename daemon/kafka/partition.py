@@ -203,8 +203,8 @@ class Session:
             return
         self.ledger.open(record.offset)
         stream = stream_of(record)
-        refusal = self.partition.refusal(record.offset)
-        frame = RecordFrame(record, stream, self.partition.settings.headers, refusal)
+        settings, refusal = self.partition.settings, self.partition.refusal(record.offset)
+        frame = RecordFrame(record, stream, settings.headers, refusal, settings.masks)
         receipt = self.partition.counts.open(
             lambda ending, reason: self._ended(entry, ending, reason), captured_at=frame.captured_at
         )

@@ -14,6 +14,7 @@ from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts, Ending
 from daemon.flow.timing import Timing
 from daemon.pictures import decode
+from daemon.pictures.masks import Corners, masked
 from daemon.wire.headers import SourceHeaders, encoded
 from daemon.wire.request import read
 from daemon.wire.v2 import V2
@@ -74,10 +75,11 @@ class RecordFrame(Frame):
         stream: str,
         passing: Collection[str] = (),
         refusal: VisagedError | None = None,
+        masks: Sequence[Corners] = (),
     ) -> None:
         """`passing`: names of the record's headers that its documents get as they came.
 
-        `refusal`: why no work is begun on it.
+        `refusal`: why no work is begun on it. `masks`: what nothing is to see of its picture.
         """
         taken_at = record.timestamp / 1000
         own: tuple[Header, ...] = encoded(source_of(record))
@@ -85,7 +87,7 @@ class RecordFrame(Frame):
             taken_at = time.time()
             own = (*own, (ORIGINAL_TIMESTAMP, b"%d" % record.timestamp))
         super().__init__(
-            lambda: picture(record.value),
+            lambda: masked(picture(record.value), masks),
             width=0,
             height=0,
             source=stream,

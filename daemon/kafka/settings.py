@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from configs.section import Section
+from daemon.sources.settings import MaskPolygons
 from daemon.work.settings import WorkSettings
 from sinks.kafka_settings import ClusterName, Compression, NewTopic, TopicName
 
@@ -66,6 +67,7 @@ class ConsumerSettings(WorkSettings):
         description="Create the topics that this consumer reads and writes, where they do not exist. null: it waits "
         "until somebody else creates them, and /status names those that are missing.",
     )
+    masks: MaskPolygons = ()
     headers: tuple[Annotated[str, Field(min_length=1), AfterValidator(_passing)], ...] = Field(
         (),
         description="Names of records' headers that their documents get as they came, each as often as it came. "

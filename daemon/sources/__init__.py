@@ -21,11 +21,11 @@ class PathReader:
         self._reader().read(out)
 
     def _reader(self) -> Reader:
-        path = Path(self._settings.source)
+        path, settings = Path(self._settings.source), self._settings
         if path.is_dir():
-            return PicturesReader(lambda: pictures_in(path), self._settings.mounted)
+            return PicturesReader(lambda: pictures_in(path), settings.mounted, settings.masks)
         if is_picture(path):
-            return PicturesReader(lambda: [path], self._settings.mounted)
+            return PicturesReader(lambda: [path], settings.mounted, settings.masks)
         return VideoReader(self._settings)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from daemon.errors import BadImage, SourceError
 from daemon.pictures import decode
+from daemon.pictures.masks import Corners, masked
 from daemon.sources.base import Out
 from daemon.sources.planes import AS_STORED, Mounted, oriented, turned
 from processors.types import Frame
@@ -17,9 +18,13 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 class PicturesReader:
     """Puts the pictures of `paths()`; one that cannot be read is a failed frame, and the others go on."""
 
-    def __init__(self, paths: Callable[[], Sequence[Path]], mounted: Mounted | None = None) -> None:
+    def __init__(
+        self, paths: Callable[[], Sequence[Path]], mounted: Mounted | None = None, masks: Sequence[Corners] = ()
+    ) -> None:
+        """`masks`: on the pictures as displayed, `mounted` included."""
         self._paths = paths
         self._orientation = turned(AS_STORED, mounted)
+        self._masks = masks
 
     def read(self, out: Out) -> None:
         began = time.time()
@@ -33,7 +38,7 @@ class PicturesReader:
             except OSError as err:  # which names it
                 out.fail(err)
             else:
-                out.put(Frame.of(image, index=index, pts=float(index), captured_at=began + index))
+                out.put(Frame.of(masked(image, self._masks), index=index, pts=float(index), captured_at=began + index))
 
 
 def pictures_in(folder: Path) -> list[Path]:

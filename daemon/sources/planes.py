@@ -3,6 +3,7 @@
 Together with open.py, video.py and reading.py the only module that knows `av`.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from daemon.pictures.masks import Corners, Covered, covered
 from processors.types import Image
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     import av
     import av.sidedata.sidedata
+    from av.video.format import VideoFormat
     from av.video.plane import VideoPlane
 
 Bytes = npt.NDArray[np.uint8]
@@ -50,6 +53,13 @@ class Pixels(IntEnum):
 
 
 PLANAR = {"yuv420p": Pixels.YUV420P, "yuvj420p": Pixels.YUVJ420P}
+
+
+CHROMAS = (1, 2)
+"""Of a format's components. PyAV calls them chroma only where there are fewer of them than of luma."""
+BLOCKED = 64  # pixels, of which a format says how many samples of chroma they have
+PLANAR_FORM = {1: "gbrp", 2: "yuv422p", 4: "yuv411p"}
+"""What a format with all in one plane becomes, by how many pixels share a sample of chroma: none of them is moved."""
 
 
 class Layout(NamedTuple):
@@ -146,6 +156,107 @@ def _pixels(plane: "VideoPlane") -> npt.NDArray[np.uint8]:
 def displayed(width: int, height: int, orientation: int) -> tuple[int, int]:
     """Width and height of the picture as shown, of those as stored."""
     return (height, width) if orientation & Orientation.TRANSPOSE else (width, height)
+
+
+class Masks:
+    """Burns polygons into decoded pictures before anything else sees them. For one thread.
+
+    Corners are those of the picture as displayed, `mounted` included.
+    """
+
+    def __init__(self, polygons: Sequence[Corners], mounted: Mounted | None = None) -> None:
+        self._polygons = polygons
+        self._mounted = mounted
+        self._kind: tuple[object, ...] = ()
+        self._parts: Sequence[_Part] = ()
+        """For pictures of that kind."""
+
+    def __call__(self, picture: "av.VideoFrame") -> "av.VideoFrame":
+        """The picture without what is below them; the decoder's own, from which it makes others, stays as it is."""
+        picture = _in_planes(picture)
+        picture.make_writable()
+        for plane, part in zip(picture.planes, self._parts_of(picture), strict=False):  # a palette is no plane
+            samples = _samples(plane, part.dtype, part.interleaved)[part.rows, part.columns]
+            np.copyto(samples, part.value, where=part.below)
+        return picture
+
+    def _parts_of(self, picture: "av.VideoFrame") -> Sequence["_Part"]:
+        orientation = turned(_orientation(picture), self._mounted)
+        kind = (picture.format.name, picture.width, picture.height, orientation, picture.interlaced_frame)
+        if kind != self._kind:
+            stored = [as_stored(corners, orientation) for corners in self._polygons]
+            self._kind, self._parts = kind, _parts(stored, picture)
+        return self._parts
+
+
+class _Part(NamedTuple):
+    """What is burnt of a plane: the rows and columns of samples about the masks, and which of them are `below`."""
+
+    rows: slice
+    columns: slice
+    below: Covered
+    """(rows, columns, 1)"""
+    dtype: str
+    interleaved: int
+    """How many values a sample has."""
+    value: int
+
+
+def _in_planes(picture: "av.VideoFrame") -> "av.VideoFrame":
+    """As it is where each of its planes has whole samples, side by side."""
+    form = picture.format
+    if form.is_planar or (len(form.components) == 1 and not form.has_palette and form.components[0].bits >= 8):
+        return picture
+    return picture.reformat(format=PLANAR_FORM[BLOCKED // form.chroma_width(BLOCKED)], threads=1)
+
+
+def _parts(polygons: Sequence[Corners], picture: "av.VideoFrame") -> Sequence[_Part]:
+    """Of each plane; all are burnt in the same blocks, those of a sample of chroma."""
+    form = picture.format
+    across, down = BLOCKED // form.chroma_width(BLOCKED), BLOCKED // form.chroma_height(BLOCKED)
+    fields = 2 if picture.interlaced_frame else 1  # whose lines take turns, and share chroma with the next but one
+    blocks = covered(polygons, picture.width, picture.height, (across, down * fields))
+    chroma = np.repeat(blocks, fields, axis=0)[: form.chroma_height(picture.height)]
+    luma = np.repeat(np.repeat(chroma, down, axis=0), across, axis=1)[: picture.height, : picture.width]
+    by_plane: dict[int, list[int]] = {}
+    for number, component in enumerate(form.components):
+        by_plane.setdefault(component.plane, []).append(number)
+    has_chroma = len(form.components) >= 3 and not form.is_rgb
+    return [
+        _part(form, numbers, chroma if has_chroma and numbers[0] in CHROMAS else None, luma)
+        for _, numbers in sorted(by_plane.items())
+    ]
+
+
+def _part(form: "VideoFormat", components: Sequence[int], chroma: Covered | None, luma: Covered) -> _Part:
+    """Of a plane of these components."""
+    depth, interleaved = form.components[components[0]].bits, len(components)
+    size = 1 if depth <= 8 else 2 if depth <= 16 else 4
+    bits = 8 * size if interleaved > 1 else depth  # P010 and its like have theirs at the upper end
+    below, black = (luma, 0) if chroma is None else (chroma, 1 << (bits - 1))
+    rows, columns = (_about(np.flatnonzero(below.any(axis=axis))) for axis in (1, 0))
+    dtype = f"{'>' if form.is_big_endian else '<'}u{size}"
+    return _Part(rows, columns, below[rows, columns, None], dtype, interleaved, black)
+
+
+def _about(there: npt.NDArray[np.intp]) -> slice:
+    """From the first to the last."""
+    return slice(int(there[0]), int(there[-1]) + 1)
+
+
+def _samples(plane: "VideoPlane", dtype: str, interleaved: int) -> npt.NDArray[np.unsignedinteger]:
+    """(height, width, values of a sample), to be written to; without what fills the rows up."""
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+    values = plane.width * interleaved
+    whole = rows[:, : values * np.dtype(dtype).itemsize].view(dtype)
+    return cast("npt.NDArray[np.unsignedinteger]", whole.reshape(plane.height, plane.width, interleaved))
+
+
+def as_stored(corners: Corners, orientation: int) -> Corners:
+    """Where corners on a picture as displayed are on it as stored."""
+    points = [(1 - x if orientation & Orientation.MIRROR else x, y) for x, y in corners]
+    points = [(x, 1 - y if orientation & Orientation.FLIP else y) for x, y in points]
+    return [(y, x) if orientation & Orientation.TRANSPOSE else (x, y) for x, y in points]
 
 
 def _orientation(picture: "av.VideoFrame") -> int:

@@ -10,7 +10,7 @@ from daemon.sources.base import Out
 from daemon.sources.clock import MOST_REORDERED, USUAL_INTERVAL, BestEffort, Gone, InDecoder, Timeline
 from daemon.sources.motion import HEIGHT, WIDTH, Gate, Grey
 from daemon.sources.pace import KeyframeSpacing, Rate
-from daemon.sources.planes import Decoded
+from daemon.sources.planes import Decoded, Masks
 from daemon.sources.settings import SourceSettings
 from processors.types import Frame
 
@@ -132,6 +132,7 @@ class Reading:
         self._keyframes_only = settings.keyframes_only
         self._keyframes = KeyframeSpacing()
         self._mounted = settings.mounted
+        self._mask = Masks(settings.masks, settings.mounted) if settings.masks else None
         self._look = None if settings.motion is None else _Look(Gate(settings.motion))
         self._begin(video, live=video.live)
 
@@ -248,7 +249,9 @@ class Reading:
         return self._rate is None or self._rate.wants(self._timeline.now, self._timeline.interval)
 
     def _show(self, picture: "av.VideoFrame", came_at: float) -> None:
-        """A frame, unless nothing moves in it."""
+        """A frame, unless nothing moves in it. What is below a mask ends here: before motion, slots and pictures."""
+        if self._mask is not None:
+            picture = self._mask(picture)
         if self._look is not None and self._look.is_still(picture, self._timeline.now):
             self._out.skip(NO_MOTION)
             return

@@ -105,6 +105,18 @@ class RegionSettings(Section):
     )
 
 
+MaskPolygons = Annotated[
+    tuple[Polygon, ...],
+    Field(
+        max_length=64,
+        description="Polygons of three or more corners [x, y], in shares (0 to 1) of the width and height of the "
+        "picture as it is shown, turned as `mounted` says. They are made black when a picture has been decoded, before "
+        "anything looks at it: nothing below them is found, kept or shown. Rounded outward. []: none.",
+    ),
+]
+"""What streams and consumers may be told not to see."""
+
+
 def _known(options: dict[str, str]) -> dict[str, str]:
     """FFmpeg passes over what it does not know, so that a mistyped option would do nothing at all."""
     for key in options:
@@ -186,6 +198,7 @@ class SourceSettings(Section):
         "hangs upside down (180) or on its side. Regions, boxes and pictures in documents are of the turned picture. "
         "What a file or a stream itself says of its orientation is heeded first. null: it is not turned.",
     )
+    masks: MaskPolygons = ()
     motion: MotionSettings | None = Field(
         None, description="Skip frames of a video that show nothing new. null: no frame is skipped for this."
     )

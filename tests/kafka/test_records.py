@@ -123,6 +123,12 @@ class TestRecordWork:
     ) -> None:
         assert RecordFrame(record(headers=came), "door").trace == trace
 
+    def test_nothing_below_a_mask_is_seen(self) -> None:
+        frame = RecordFrame(record(value=strip(7)), "door", masks=[[(0, 0), (0.5, 0), (0.5, 1), (0, 1)]])
+        RecordWork(Sizes()).look(frame, 0)
+        assert not frame.image[:, :20].any()
+        assert frame.image[:, 30:].all()
+
     def test_first_and_last_words_pass(self) -> None:
         work = RecordWork(Sizes())
         assert [made.value for made in (*work.begin(), *work.end())] == [b"begins", b"ends"]
