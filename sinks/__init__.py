@@ -9,6 +9,7 @@ from sinks.base import Sink
 from sinks.file import FileSettings, FileSink
 from sinks.kafka_settings import Clusters, KafkaSettings, cluster_of
 from sinks.stdout import StdoutSettings, StdoutSink
+from sinks.webhook_settings import WebhookSettings
 
 
 def _kafka(settings: KafkaSettings, clusters: Clusters) -> Sink:
@@ -17,14 +18,21 @@ def _kafka(settings: KafkaSettings, clusters: Clusters) -> Sink:
     return KafkaSink(settings, cluster_of(settings.cluster, clusters))
 
 
+def _webhook(settings: WebhookSettings) -> Sink:
+    from sinks.webhook import WebhookSink  # with aiohttp
+
+    return WebhookSink(settings)
+
+
 SINKS: dict[str, Callable[[Any, Clusters], Sink]] = {
     "kafka": _kafka,
     "file": lambda settings, _: FileSink(settings),
     "stdout": lambda settings, _: StdoutSink(settings),
+    "webhook": lambda settings, _: _webhook(settings),
 }
 """Each makes a sink of its own settings and the clusters there are."""
 
-SinkSettings = Annotated[KafkaSettings | FileSettings | StdoutSettings, Field(discriminator="type")]
+SinkSettings = Annotated[KafkaSettings | FileSettings | StdoutSettings | WebhookSettings, Field(discriminator="type")]
 
 
 def make_sink(settings: SinkSettings, clusters: Clusters) -> Sink:

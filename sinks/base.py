@@ -104,7 +104,8 @@ def size_of(headers: Iterable[Header]) -> int:
 class SinkError(Exception):
     """A sink could not be opened, or records were not written: all of the call, or those that it names.
 
-    `retriable`: the same call may succeed later; the caller waits and makes it again, with `unwritten` alone. A sink
+    `retriable`: the same call may succeed later; the caller waits, `retry_after` seconds at least where the sink was
+    told so, and makes it again, with `unwritten` alone. A sink
     whose write() is not retriable is opened again; one whose open() is not has ended. `refused` records, each with a
     short reason (a name of counters: no figures in it), will never be written. `in_doubt` records may have been written
     or not, and the sink can't find out; it will not write them again. Neither kind says anything of the sink, whatever
@@ -119,9 +120,11 @@ class SinkError(Exception):
         unwritten: Sequence[Record] = (),
         refused: Sequence[tuple[Record, str]] = (),
         in_doubt: Sequence[Record] = (),
+        retry_after: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.retriable = retriable
+        self.retry_after = retry_after
         self.unwritten = tuple(unwritten)
         self.refused = tuple(refused)
         self.in_doubt = tuple(in_doubt)

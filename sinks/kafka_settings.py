@@ -1,41 +1,15 @@
 """How a Kafka cluster is reached, and the sink's settings. Apart from it: a configuration loads without aiokafka."""
 
 import re
-import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from configs.section import Section
 from sinks.base import Linger
 from sinks.selection import Selection
-
-
-class KafkaTls(Section):
-    ca: Path | None = Field(None, description="File of CA certificates to trust (PEM). null: the system's.")
-    certificate: Path | None = Field(
-        None, description="File of the client's own certificate (PEM), if the brokers ask for one. null: none."
-    )
-    key: Path | None = Field(
-        None, description="File of its private key (PEM). null: the key is in the certificate's file."
-    )
-    verify_hostname: bool = Field(True, description="Require that a broker's certificate is for its host name.")
-
-    @model_validator(mode="after")
-    def _key_of_certificate(self) -> "KafkaTls":
-        if self.key and not self.certificate:
-            raise ValueError("expected the certificate that the key belongs to, got a key alone")
-        return self
-
-    def context(self) -> ssl.SSLContext:
-        """Reads the files: raises OSError or ssl.SSLError."""
-        context = ssl.create_default_context(cafile=self.ca)
-        context.check_hostname = self.verify_hostname
-        if self.certificate:
-            context.load_cert_chain(self.certificate, self.key)
-        return context
+from sinks.tls import Tls
 
 
 class KafkaSasl(Section):
@@ -65,7 +39,7 @@ class KafkaCluster(Section):
         description="Brokers to connect to first, as host:port, separated by commas."
     )
     client_id: str = Field("visaged", description="The name of this client in the brokers' logs and quotas.")
-    tls: KafkaTls | None = Field(
+    tls: Tls | None = Field(
         None, description="Encrypt connections with TLS. {}: trust the system's certificates. null: no encryption."
     )
     sasl: KafkaSasl | None = Field(None, description="Log in with SASL. null: no login.")

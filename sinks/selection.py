@@ -113,6 +113,11 @@ class Selection(Section):
         "person can be recognised elsewhere), _image (pictures). What is not named is cut out; []: both are.",
     )
 
+    @property
+    def as_cloud_events(self) -> bool:
+        """Whether each document is to be one, with its attributes in it."""
+        return False
+
     def takes(self, record: Record) -> bool:
         return (
             (self.types is None or _is_of(record.about, self.types))

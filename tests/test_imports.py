@@ -64,7 +64,7 @@ HOMES = {
         "daemon/simulator/",
         "daemon/commands/drawn_video.py",
     ),
-    "aiohttp": ("daemon/http/",),
+    "aiohttp": ("daemon/http/", "sinks/webhook.py"),
     "prometheus_client": ("daemon/http/metrics.py",),
     "aiokafka": (
         "sinks/kafka.py",

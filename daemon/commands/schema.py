@@ -34,6 +34,7 @@ REQUIRED = {
     "topic": "visaged",
     "topics": ["frames"],
     "path": "documents.jsonl",
+    "url": "https://receiver.example/hook",
     "username": "visaged",
     "password": "secret",
     "certificate": "/etc/visaged/fullchain.pem",

@@ -21,6 +21,7 @@ BACKLOG = 1000
 BATCH = 500
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
+LONGEST_RETRY_AFTER_S = 600.0  # whatever a server says
 IN_USE_POLL_S = 0.5
 OPENING_S = 1.0
 TRIES = 3  # of a batch with a sink that fails for no reason that it knows
@@ -262,7 +263,7 @@ class Delivery:
     async def _wait(self, err: SinkError, delay: float) -> None:
         if self.error != str(err):  # in an outage it is the same each time
             log.warning("%s: %s; trying again", self.name, err)
-        await self._pause(str(err), delay)
+        await self._pause(str(err), max(delay, min(err.retry_after, LONGEST_RETRY_AFTER_S)))
 
     async def _reset(self, err: Exception, delay: float) -> None:
         """Closes a sink that is in no state to go on."""

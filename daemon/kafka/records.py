@@ -17,6 +17,7 @@ from daemon.pictures import decode
 from daemon.pictures.masks import Corners, masked
 from daemon.wire.headers import SourceHeaders, encoded
 from daemon.wire.request import read
+from daemon.wire.trace import TRACE
 from daemon.wire.v2 import V2
 from processors.types import Frame, Image, Sample
 from sinks.base import Header, Record
@@ -28,7 +29,6 @@ MAX_OBJECTS: Final = 1000
 
 READ_AGAIN = "read again"
 END_OF_TIME_MS: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot say
-TRACE: Final = ("traceparent", "tracestate")
 
 
 def stream_of(record: ConsumerRecord) -> str:

@@ -4,6 +4,8 @@ import os
 import re
 from typing import Final
 
+TRACE: Final = ("traceparent", "tracestate")
+"""The names of the headers."""
 TRACEPARENT: Final = re.compile(
     # Version ff and ids of zeros are invalid; what a later version adds behind the flags is not ours to pass on.
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})"

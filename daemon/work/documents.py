@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from daemon.wire.attributes import attributes_of
+from daemon.wire.cloudevents import cloud_event
 from daemon.wire.codec import Members
 from daemon.wire.headers import CloudEvent, encoded
 from daemon.wire.trace import trace_headers
@@ -127,9 +128,12 @@ def form_of(selection: Selection) -> Callable[[Record], Record] | None:
         if "template" in left_out and not record.tombstone:
             smaller = None if record.smaller is None else without_templates(record.smaller)
             record = replace(record, value=without_templates(record.value), smaller=smaller)
+        if selection.as_cloud_events:
+            smaller = None if record.smaller is None else cloud_event(record.headers, record.smaller)
+            record = replace(record, value=cloud_event(record.headers, record.value), smaller=smaller)
         return record
 
-    return form if left_out else None
+    return form if left_out or selection.as_cloud_events else None
 
 
 def headers(

@@ -15,7 +15,7 @@ from daemon.config.model import Config
 from daemon.sources.settings import MotionSettings, RegionSettings
 from daemon.work.settings import EventSettings, TrackingSettings
 from sinks import SINKS
-from sinks.kafka_settings import KafkaTls
+from sinks.tls import Tls
 from tests.http.access.calls import CERTIFICATE, PRIVATE_KEY
 
 FOLDER = Path(configs.__file__).parent
@@ -78,7 +78,7 @@ def test_the_whole_file_loads_uncommented(tmp_path: Path) -> None:
     assert [place.name for place in (*stream.zones, *stream.lines)] == ["entrance", "entrance"]
     assert stream.tracking == consumer.tracking == TrackingSettings(events=EventSettings())
     assert cluster.sasl is not None
-    assert cluster.tls == KafkaTls()
+    assert cluster.tls == Tls()
     assert config.http is not None
     assert list(config.http.keys) == ["grafana"]
 

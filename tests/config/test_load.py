@@ -431,7 +431,10 @@ class TestMistakes:
             ),
             ("sinks:\n  out: stdout", "my.yaml:2: sinks.out: expected a mapping, got text"),
             ("streams: {door: null}", "my.yaml:1: streams.door: expected a mapping, got nothing"),
-            ("sinks:\n  out: {path: a}", "my.yaml:2: sinks.out.type: expected one of kafka, file, stdout, got nothing"),
+            (
+                "sinks:\n  out: {path: a}",
+                "my.yaml:2: sinks.out.type: expected one of kafka, file, stdout, webhook, got nothing",
+            ),
             ("sinks:\n  out:\n    type: file", "my.yaml:2: sinks.out.path: expected a value, got nothing"),
         ],
     )

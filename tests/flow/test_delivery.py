@@ -1,6 +1,7 @@
 import asyncio
 import itertools
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -519,3 +520,28 @@ async def test_a_record_that_cannot_be_formed_fails_and_does_not_leave() -> None
     await running
     assert sink.written == [b"0", b"2"]
     assert frames.failed == delivery.counts.failed == {"kafka: ValueError": 1}
+
+
+async def test_a_sink_that_was_told_to_wait_is_called_again_only_then() -> None:
+    async def busy(records: Sequence[Record]) -> None:
+        raise SinkError("too many", retriable=True, unwritten=records, retry_after=0.2)
+
+    rig = Rig(ScriptedSink(writes=[busy]))
+    began = time.monotonic()
+    await rig.start()
+    await rig.put(range(1))
+    await until(lambda: rig.frames.acknowledged == 1)
+    assert time.monotonic() - began >= 0.2
+    await rig.delivery.close(1)
+
+
+async def test_no_sink_waits_for_ever_whatever_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def busy(records: Sequence[Record]) -> None:
+        raise SinkError("too many", retriable=True, unwritten=records, retry_after=1e9)
+
+    monkeypatch.setattr(delivery_module, "LONGEST_RETRY_AFTER_S", 0.01)
+    rig = Rig(ScriptedSink(writes=[busy]))
+    await rig.start()
+    await rig.put(range(1))
+    await until(lambda: rig.frames.acknowledged == 1)
+    await rig.delivery.close(1)

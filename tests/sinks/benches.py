@@ -14,7 +14,10 @@ from sinks.file import FileSettings, FileSink
 from sinks.kafka import KafkaSink
 from sinks.kafka_settings import KafkaCluster, KafkaSettings, NewTopic
 from sinks.stdout import StdoutSettings, StdoutSink
+from sinks.webhook import WebhookSink
+from sinks.webhook_settings import WebhookSettings
 from tests.brokers import Proxy, new_topic, records_of
+from tests.sinks.receiver import Receiver
 from tests.worked import text_of
 
 
@@ -137,6 +140,32 @@ class FolderBench:
 
     def hang(self) -> None:
         """As for a file."""
+
+
+class WebhookBench:
+    passes = True
+    bad = Record("door", b"bad")
+
+    def __init__(self, receiver: Receiver, batch: int) -> None:
+        self._receiver = receiver
+        self._settings = WebhookSettings(type="webhook", url=receiver.url, batch=batch, timeout=5.0)
+
+    def sink(self) -> WebhookSink:
+        return WebhookSink(self._settings)
+
+    async def values(self) -> list[bytes]:
+        """None of the suite's has a comma."""
+        return [value for body in self._receiver.taken for value in body.strip(b"[]").split(b",")]
+
+    async def break_(self) -> None:
+        await self._receiver.stop()
+
+    async def mend(self) -> None:
+        self._receiver.reads.set()
+        await self._receiver.start()
+
+    def hang(self) -> None:
+        self._receiver.reads.clear()
 
 
 class StdoutBench(asyncio.Protocol):

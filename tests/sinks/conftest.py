@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Proxy
-from tests.sinks.benches import Bench, FileBench, FolderBench, KafkaBench, StdoutBench
+from tests.sinks.benches import Bench, FileBench, FolderBench, KafkaBench, StdoutBench, WebhookBench
+from tests.sinks.receiver import Receiver
 
 
 @pytest.fixture
@@ -32,6 +33,24 @@ async def folder_bench(tmp_path: Path) -> AsyncIterator[FolderBench]:
 
 
 @pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    await receiver.start()
+    yield receiver
+    await receiver.stop()
+
+
+@pytest.fixture
+def webhook_bench(receiver: Receiver) -> WebhookBench:
+    return WebhookBench(receiver, batch=1)
+
+
+@pytest.fixture
+def webhook_bench_with_batches(receiver: Receiver) -> WebhookBench:
+    return WebhookBench(receiver, batch=100)
+
+
+@pytest.fixture
 async def stdout_bench() -> AsyncIterator[StdoutBench]:
     bench = StdoutBench()
     await bench.start()
@@ -39,6 +58,11 @@ async def stdout_bench() -> AsyncIterator[StdoutBench]:
     await bench.stop()
 
 
-@pytest.fixture(params=["kafka_bench", "kafka_bench_without_idempotence", "file_bench", "folder_bench", "stdout_bench"])
+@pytest.fixture(
+    params=[
+        *("kafka_bench", "kafka_bench_without_idempotence", "file_bench", "folder_bench", "stdout_bench"),
+        *("webhook_bench", "webhook_bench_with_batches"),
+    ]
+)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     yield request.getfixturevalue(request.param)

@@ -5,7 +5,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from sinks import SINKS
-from sinks.kafka_settings import KafkaCluster, KafkaSasl, KafkaSettings, KafkaTls, NewTopic, cluster_of
+from sinks.kafka_settings import KafkaCluster, KafkaSasl, KafkaSettings, NewTopic, cluster_of
+from sinks.tls import Tls
 
 
 def cluster(**values: Any) -> KafkaCluster:
@@ -16,7 +17,7 @@ def test_every_setting_says_what_it_is() -> None:
     def fields(model: type[BaseModel]) -> list[str]:
         return [name for name, field in model.model_fields.items() if not field.description and name != "type"]
 
-    models: list[type[BaseModel]] = [KafkaSettings, KafkaCluster, KafkaTls, KafkaSasl, NewTopic]
+    models: list[type[BaseModel]] = [KafkaSettings, KafkaCluster, Tls, KafkaSasl, NewTopic]
     assert [name for model in models for name in fields(model)] == []
 
 
@@ -78,5 +79,5 @@ def test_a_cluster_is_named_or_the_only_one() -> None:
             cluster_of(None, clusters)
 
 
-def test_the_registry_has_the_three_sinks() -> None:
-    assert set(SINKS) == {"kafka", "file", "stdout"}
+def test_the_registry_has_all_sinks() -> None:
+    assert list(SINKS) == ["kafka", "file", "stdout", "webhook"]

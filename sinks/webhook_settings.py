@@ -1,0 +1,97 @@
+"""The settings of a webhook. Apart from it: a configuration loads without aiohttp."""
+
+import base64
+import binascii
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from sinks.base import Linger
+from sinks.selection import Part, Selection
+from sinks.tls import Tls
+
+MARK: Final = "whsec_"
+OURS: Final = frozenset(
+    {"content-type", "content-length", "host", "webhook-id", "webhook-timestamp", "webhook-signature"}
+)
+
+
+def _url(value: str) -> str:
+    """Its path may be a secret, and is not in the message."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(
+            f"expected http://host/path or https://host/path, got a URL of scheme {parts.scheme or 'none'}"
+        )
+    if parts.username is not None:
+        raise ValueError("expected a URL without a login (put it into `headers`, as Authorization), got one with")
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    key_of(value)
+    return value
+
+
+def key_of(secret: SecretStr) -> bytes:
+    """The key of the signatures (Standard Webhooks 1.0). Raises ValueError."""
+    text = secret.get_secret_value()
+    try:
+        key = base64.b64decode(text.removeprefix(MARK), validate=True)
+    except binascii.Error:
+        key = b""
+    if not text.startswith(MARK) or not 24 <= len(key) <= 64:
+        raise ValueError("expected whsec_ and base64 of 24 to 64 bytes, as of: echo whsec_$(openssl rand -base64 32)")
+    return key
+
+
+def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    if taken := sorted(OURS & {name.lower() for name in headers}):
+        raise ValueError(f"expected other headers, got {', '.join(taken)}, which the webhook sets itself")
+    return headers
+
+
+class WebhookSettings(Selection):
+    type: Literal["webhook"]
+    linger: Linger = 0.05
+    url: Annotated[str, AfterValidator(_url)] = Field(
+        description="Where documents are sent (POST). A redirect to another host is not followed."
+    )
+    format: Literal["json", "cloudevents"] = Field(
+        "json",
+        description="The body. json: the document itself, and its CloudEvents attributes as ce-* headers. cloudevents: "
+        "a CloudEvent in structured mode, whose data is the document.",
+    )
+    batch: int = Field(
+        1,
+        ge=1,
+        le=500,
+        description="Documents in one request, at most. With more than 1 the body is always a list, be it of one; json "
+        "then has no ce-* headers.",
+    )
+    secret: Annotated[SecretStr, AfterValidator(_secret)] | None = Field(
+        None,
+        description="Key of the signatures (Standard Webhooks): whsec_ and base64 of 24 to 64 bytes. Write it as "
+        "${file:PATH} or ${VAR}, or set it in the environment: VISAGED_SINKS__<NAME>__SECRET. null: nothing is signed, "
+        "and the receiver cannot know who sends.",
+    )
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_headers)] = Field(
+        {}, description="More headers of each request, for example {Authorization: 'Bearer ${TOKEN}'}. {}: none."
+    )
+    tls: Tls = Field(Tls(), description="How the receiver of an https:// URL is checked. {}: by the system's CAs.")
+    timeout: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds in which a request must be answered. After that it is sent again, and the receiver may "
+        "get it twice.",
+    )
+    include: tuple[Part, ...] = Field(
+        (),
+        description="What leaves by this sink beside the rest of a document, as a list: template (of faces: with it a "
+        "person can be recognised elsewhere), _image (pictures). What is not named is cut out; []: both are.",
+    )
+
+    @property
+    def as_cloud_events(self) -> bool:
+        return self.format == "cloudevents"
