@@ -38,6 +38,7 @@ from daemon.flow.watched import Watches
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
+from daemon.http.services.listing import Listing
 from daemon.http.settings import HttpSettings
 from daemon.http.streams.events import Events
 from daemon.http.streams.pictures import Pictures, Snapshots
@@ -56,6 +57,7 @@ from daemon.work.state import StateDir
 from models.errors import ModelError
 from processors.chain import Chain
 from processors.matcher import Matcher
+from processors.quality import QualityEstimatorSettings
 from processors.registry import build
 from sinks import make_sink
 from sinks.base import SinkError
@@ -72,6 +74,7 @@ ENGINE_SHARE = 0.1  # of it is for the last work of the workers
 LAST_S = 5.0  # after stop_timeout the process ends, whatever is left
 ONE_SIGNAL_S = 1.0  # in which a second signal is the first again, as of a supervisor that tells the group as well
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+QUALITY = "quality-assessment-estimator"
 REGISTRY = "streams.json"  # in state_dir
 READ_AGAIN = (
     ("streams",),
@@ -212,10 +215,11 @@ class App:
         self._deadline = math.inf  # of the stop (time.monotonic()), which all its steps share
         self.http: HttpServer | None = None
         if config.http is not None:
+            served = services(config.http.liveness_module)
             self.http = HttpServer(
                 config.http,
                 self._engine,
-                services=services(config.http.liveness_module),
+                services=served,
                 chain_of=self.chain,
                 matcher_of=lambda: Matcher(self._models),
                 status=self.status,
@@ -225,6 +229,8 @@ class App:
                 watches=self._watches,
             )
             Streams(self._wanted, self._run_time, self.overview, self.status.stream).add_to(self.http.routes)
+            quality = config.processor_settings().get(QUALITY) or QualityEstimatorSettings()
+            Listing(served, quality.model_dump()).add_to(self.http.routes)
             Summary(self._wanted, self.overview, self.status.stream).add_to(self.http.routes)
             expect, pictures, long_answers = self._wanted.entry, Pictures(self.http.lane), self.http.long_answers
             Events(self._watches, expect, long_answers).add_to(self.http.routes)

@@ -24,7 +24,7 @@ from daemon.http.cors import Cors, answers_options
 from daemon.http.errors import NO_CAPACITY, json_response, refuses
 from daemon.http.long_answers import LongAnswers
 from daemon.http.services.catalogue import Detection, Service
-from daemon.http.services.endpoints import Answer, ChainOf, MatcherOf, answers
+from daemon.http.services.endpoints import Answer, ChainOf, Draws, MatcherOf, answers
 from daemon.http.settings import HttpSettings
 from daemon.http.tracing import bear_trace, traces
 from daemon.http.web.page import Page
@@ -34,6 +34,7 @@ from daemon.wire.v2 import V2
 PREFIXES = {"/v1": V1, "/v2": V2, "": V1}
 """What stands between a service's name and /process; legacy clients call without a version."""
 
+DRAW = "draw"
 QUERY = Need(("query",))
 METRICS = Need(("metrics",))
 
@@ -155,6 +156,9 @@ class HttpServer:
         routes.add("DELETE", "/session", login.end, NO_KEY)
         routes.add("GET", "/status", self._show_status, METRICS)
         routes.add("GET", "/metrics", self._metrics, METRICS)
+        for version in (V1, V2):
+            draw = partial(self._serve, (DRAW, version.name, "sample"), self._bodies.read, content_type="image/jpeg")
+            routes.add("POST", f"/{DRAW}/{version.name}", draw, QUERY)
         for name, service in self._services.items():
             for prefix, version in PREFIXES.items():
                 path = f"/{name}{prefix}/process"
@@ -179,11 +183,13 @@ class HttpServer:
         await self._runner.cleanup()
 
     def _build(self) -> Mapping[Key, Answer]:
-        return {
+        of_services = {
             (name, version, kind): answer
             for name, service in self._services.items()
             for version, kind, answer in answers(service, self._chain_of, self._matcher_of, self._settings)
         }
+        drawings = {(DRAW, version.name, "sample"): Draws(version, self._settings) for version in (V1, V2)}
+        return {**of_services, **drawings}
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return json_response({"status": "ok"})
@@ -203,7 +209,11 @@ class HttpServer:
         return self._answers
 
     async def _serve(
-        self, key: Key, receive: Callable[[web.Request, Body], Awaitable[bytes]], request: web.Request
+        self,
+        key: Key,
+        receive: Callable[[web.Request, Body], Awaitable[bytes]],
+        request: web.Request,
+        content_type: str = "application/json",
     ) -> web.Response:
         answer = self._loaded()[key]
         deadline = time.monotonic() + self._settings.deadline
@@ -216,7 +226,7 @@ class HttpServer:
                     document = await self.lane.submit(answer, body, deadline=deadline)
         except TimeoutError as err:
             raise DeadlineExceeded("the deadline passed before the answer was there") from err
-        return web.Response(body=document, content_type="application/json")
+        return web.Response(body=document, content_type=content_type)
 
     def _expect_capacity(self) -> None:
         """Before a body is read, which would be for nothing, and when it has been."""

@@ -49,7 +49,7 @@ class Scale(NamedTuple):
         height, width = image.shape[:2]
         longer = max(height, width)
         factors = width / sample.frame.width, height / sample.frame.height
-        return cls(factors, max(1, round(longer / 700)), max(LEAST_SIZE, round(longer / 64)))
+        return cls(factors, max(1, round(longer / 600)), max(LEAST_SIZE, round(longer / 58)))
 
     def __call__(self, points_xy: Floats) -> Floats:
         return np.asarray(points_xy.reshape(-1, 2) * self.factors)

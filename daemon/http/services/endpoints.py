@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from daemon.http.services.catalogue import Comparison, Detection, Estimation, IfMissing, Service, Steps
 from daemon.http.settings import HttpSettings
+from daemon.pictures.shown import shown, sized
 from daemon.wire import v1
 from daemon.wire.codec import encode
 from daemon.wire.members import verification
 from daemon.wire.merge import with_found, with_results
 from daemon.wire.request import of_file, read, read_faces, read_pair
+from daemon.wire.said import said
 from daemon.wire.v1 import V1
 from daemon.wire.v2 import V2
 from daemon.wire.version import Received, Size, Version
@@ -17,6 +19,8 @@ from processors.chain import Chain, Missing
 from processors.matcher import Matcher
 from processors.types import Frame, Processor, Sample
 
+DRAWN_WIDTH = 1280
+"""Of drawings, at most, in pixels."""
 DECODING_WAIT_S = 5.0  # for room among other large pictures; a worker that waits serves nobody
 Answer = Callable[[bytes], bytes]
 ChainOf = Callable[[Sequence[str]], Processor]
@@ -108,6 +112,20 @@ class _Compares:
     def answer_sample(self, body: bytes) -> bytes:
         pair = read_pair(self.version, body, self.settings.max_objects)
         return encode({"objects": pair.objects} | verification(self.matcher.compare(*pair.templates)))
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Answers with a JPEG of a document's picture, on which what the document says is drawn."""
+
+    version: Version
+    settings: HttpSettings
+
+    def __call__(self, body: bytes) -> bytes:
+        received = read(self.version, body, self.settings.max_objects)
+        frame = _frame(received, self.settings)
+        sample = Sample(frame, said(self.version, received, Size(frame.width, frame.height)))
+        return shown(sample, sized(frame, DRAWN_WIDTH), draw=True)
 
 
 def _frame(received: Received, settings: HttpSettings, max_pixels: int | None = None) -> Frame:

@@ -2,7 +2,7 @@
 import uPlot from "./vendor/uPlot.js";
 import { html, useEffect, useLayoutEffect, useRef } from "./view.js";
 
-const HEIGHT = 140;
+const HEIGHT = 150;
 const DARK = window.matchMedia("(prefers-color-scheme: dark)");
 
 /**
@@ -87,7 +87,7 @@ function options(lines, element) {
     padding: [8, 8, 0, 0],
     scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.1, 1)] } },
     axes: [
-      { ...axis, space: 80, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString(undefined, { hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit" })) },
+      { ...axis, size: 28, space: 80, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString(undefined, { hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit" })) },
       { ...axis, size: 44, space: 36 },
     ],
     series: [{}, ...lines.map((line) => ({ label: line.label, stroke: colour(line.colour), width: 2, points: { show: false } }))],

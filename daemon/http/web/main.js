@@ -3,6 +3,7 @@ import { call, Refused, SIGNED_OUT } from "./api.js";
 import { refresh, useOverview } from "./overview.js";
 import { StreamPage } from "./stream.js";
 import { Streams } from "./streams.js";
+import { Try } from "./try.js";
 import { html, render, useEffect, useState } from "./view.js";
 
 /** @typedef {import("./types.js").Overview} Overview */
@@ -62,6 +63,7 @@ function Header({ overview, place }) {
     ${overview &&
     html`<nav aria-label="Pages">
       <a href="#/" aria-current=${current(place.name !== "try")}>Streams</a>
+      ${overview.caller.roles.includes("query") && html`<a href="#/try" aria-current=${current(place.name === "try")}>Try</a>`}
     </nav>`}
     <span class="space" />
     ${name && html`<span class="quiet">${name}</span><button type="button" onClick=${signOut}>Sign out</button>`}
@@ -70,6 +72,7 @@ function Header({ overview, place }) {
 
 /** @param {{overview: Overview, place: Place}} props */
 function View({ overview, place }) {
+  if (place.name === "try") return html`<${Try} argument=${place.argument} isOpen=${overview.caller.name === null} />`;
   if (place.name !== "streams") return html`<${Streams} overview=${overview} />`;
   const stream = overview.streams.find(({ id }) => id === place.argument);
   return stream

@@ -14,6 +14,7 @@ from daemon.flow.watched import Watches
 from daemon.http.access.routes import PROBE
 from daemon.http.access.settings import ROLES
 from daemon.http.server import PREFIXES, HttpServer
+from daemon.http.services.listing import Listing
 from daemon.http.streams.events import Events
 from daemon.http.streams.pictures import Pictures, Snapshots
 from daemon.http.streams.rest import Streams
@@ -37,6 +38,7 @@ def with_streams(server: HttpServer) -> None:
     none: Any = None
     wanted, watches = Wanted(none, none, None, run_time, 0), Watches()
     Streams(wanted, run_time, none, none).add_to(server.routes)
+    Listing({}, {}).add_to(server.routes)
     Summary(wanted, none, none).add_to(server.routes)
     Events(watches, wanted.entry, server.long_answers).add_to(server.routes)
     pictures = Pictures(server.lane)

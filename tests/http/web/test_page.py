@@ -16,7 +16,7 @@ __all__ = ["camera", "clip", "serve"]  # fixtures are found by their names here
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 FILES = sorted(path for path in FOLDER.rglob("*") if path.suffix in TYPES)
-IMPORT = re.compile(r'from "([^"]+)"|(?:src|href)="(/web/[^"]+)"')
+IMPORT = re.compile(r'^(?:import|export)[^"\n]* from "([^"]+)"|(?:src|href)="(/web/[^"]+)"', re.MULTILINE)
 
 
 async def get(url: str, **headers: str) -> tuple[aiohttp.ClientResponse, str]:

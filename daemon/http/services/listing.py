@@ -1,0 +1,29 @@
+"""Which services there are, for those who choose one: `GET /services`."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from daemon.http.access.routes import Need, Routes
+from daemon.http.errors import json_response
+from daemon.http.services.catalogue import Comparison, Detection, Estimation, Service
+from daemon.wire.codec import Members
+
+QUERY = Need(("query",))
+TAKES: Mapping[type, str] = {Detection: "picture", Estimation: "faces", Comparison: "templates"}
+"""What a request must bring: a picture, a picture with faces that were found, or two templates."""
+
+
+class Listing:
+    """The handler. Belongs to the event loop's thread."""
+
+    def __init__(self, services: Mapping[str, Service], quality: Members) -> None:
+        """`quality`: the thresholds of the quality's measures, as they are set."""
+        rows = [{"name": name, "takes": TAKES[type(service)]} for name, service in services.items()]
+        self._body = {"services": rows, "versions": ["v2", "v1"], "quality": quality}
+
+    def add_to(self, routes: Routes) -> None:
+        routes.add("GET", "/services", self._list, QUERY)
+
+    async def _list(self, _: web.Request) -> web.Response:
+        return json_response(self._body)
