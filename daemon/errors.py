@@ -4,6 +4,11 @@ VisagedError
 ├── ConfigError            the configuration says something that cannot be: exit status 2, nothing was started
 ├── StateInUse             another daemon has the state_dir, and did not give it up in time
 ├── RegistryError          what was wanted at run time could not be kept: nothing was changed
+├── HistoryError           what has happened cannot be kept or looked up now: the disk is full, or read-only
+│   ├── HistoryDamaged     its file is no database any more; a new one is begun when it has been moved away
+│   └── HistoryRefused     its file is of another version, or of another program: exit status 1
+├── NotKept                it is not in the history, or no longer, or there is no history
+├── LinkExpired            a signed URL that was good until some time ago
 ├── UnknownStream          no stream has this id
 ├── Conflict               what was asked for does not go together with what is
 ├── PreconditionFailed     it is not as the one who asked believes: nothing was changed
@@ -55,6 +60,26 @@ class StateInUse(VisagedError):
 
 class RegistryError(VisagedError):
     """A stream that is wanted cannot be kept."""
+
+
+class HistoryError(VisagedError):
+    """The history cannot be read or written now."""
+
+
+class HistoryDamaged(HistoryError):
+    """Its file cannot be used any more."""
+
+
+class HistoryRefused(HistoryError):
+    """Its file is not ours to change."""
+
+
+class NotKept(VisagedError):
+    """Not in the history."""
+
+
+class LinkExpired(VisagedError):
+    """A URL whose time is over."""
 
 
 class UnknownStream(VisagedError):

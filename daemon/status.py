@@ -12,6 +12,7 @@ from daemon.flow.receipts import ACKNOWLEDGED, RECEIVED, Became, Counts
 from daemon.flow.stream import Stream
 from daemon.flow.supervisor import State, Supervisor
 from daemon.flow.timing import Timing
+from daemon.history.history import History
 from daemon.wire.v2 import rfc3339
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ WINDOWS = {"last_10_s": SHORT_S, "last_60_s": LONG_S}
 class Status:
     """Looks at what is there when it is called."""
 
-    def __init__(self, overview: Overview) -> None:
+    def __init__(self, overview: Overview, history: History | None = None) -> None:
         self._overview = overview
+        self._history = history
         self._began = time.monotonic()
 
     def __call__(self) -> dict[str, Any]:
@@ -44,6 +46,7 @@ class Status:
             "streams": {name: _stream(supervisor, workers) for name, supervisor in overview.streams.items()},
             "consumers": {name: _consumer(supervisor, workers) for name, supervisor in overview.consumers.items()},
             "sinks": {name: _sink(delivery) for name, delivery in overview.sinks.items()},
+            "history": None if self._history is None else _history(self._history),
         }
 
     def stream(self, name: str) -> dict[str, Any]:
@@ -134,6 +137,18 @@ def _sink(delivery: Delivery) -> dict[str, Any]:
         **_pace(counts),
         "last_record": _time(counts.acknowledged_at),
         "notes": dict(delivery.sink.counts),
+    }
+
+
+def _history(history: History) -> dict[str, Any]:
+    """What is kept; what became of the events on their way is among the sinks."""
+    figures = history.figures
+    return {
+        "events": figures.events,
+        "pictures": figures.pictures,
+        "bytes": figures.bytes,
+        "oldest": _time(figures.oldest),
+        "removed": dict(history.removed),
     }
 
 

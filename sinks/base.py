@@ -3,9 +3,11 @@
 docs/extending.md says what a sink must do, and shows one from nothing.
 """
 
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, ClassVar, Protocol
 
 from pydantic import Field
@@ -54,6 +56,15 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Shot:
+    """The picture of what a record tells of, for those who keep pictures."""
+
+    jpeg: bytes
+    id: str = field(default_factory=partial(secrets.token_urlsafe, 16))
+    """Of its URL: 128 random bits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One document on its way out, in Kafka's words."""
 
@@ -72,6 +83,8 @@ class Record:
     tombstone: bool = False
     """Has no value, which to Kafka is not an empty one."""
     about: About = field(default=About(), repr=False, compare=False)
+    shot: Shot | None = field(default=None, repr=False)
+    """None: it has none, or nobody keeps it."""
 
     note: ClassVar[str] = "without_pictures"
     """What a sink counts where it writes the record in a smaller form."""

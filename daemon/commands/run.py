@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from daemon.commands.store import model_store
-from daemon.config.contradictions import contradictions_of
+from daemon.config.contradictions import contradictions_of, keeps_shots
 from daemon.config.load import changed_keys
 from daemon.config.model import Config
 from daemon.control.build import Builder
@@ -35,6 +35,11 @@ from daemon.flow.receipts import summary
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import Timing
 from daemon.flow.watched import Watches
+from daemon.history.history import History
+from daemon.history.settings import NAME as HISTORY
+from daemon.history.urls import ShotUrls
+from daemon.http.access.sessions import kept_secret
+from daemon.http.history import Past
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
@@ -76,6 +81,7 @@ ONE_SIGNAL_S = 1.0  # in which a second signal is the first again, as of a super
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 QUALITY = "quality-assessment-estimator"
 REGISTRY = "streams.json"  # in state_dir
+SHOT_SECRET = "shot-secret"  # noqa: S105  # its name there
 READ_AGAIN = (
     ("streams",),
     ("defaults",),
@@ -182,6 +188,11 @@ class App:
         }
         self._state = None if config.state_dir is None else StateDir(config.state_dir)
         self._watches = Watches()
+        self._history: History | None = None
+        if config.history is not None and config.state_dir is not None:
+            self._history = History(config.state_dir, config.history)
+        self._shot_urls = _shot_urls(config)
+        self._queues = self._deliveries | ({} if self._history is None else {HISTORY: self._history.delivery})
         builder = Builder(
             self._engine,
             self._aside,
@@ -190,11 +201,16 @@ class App:
             self._deliveries,
             self._folder("tracks", "streams"),
             None if config.http is None else self._watches,
+            self._history,
+            self._shot_urls if keeps_shots(config) else None,
         )
         at_run_time = RunTimeSettings() if config.http is None else config.http.run_time
         self._networks = Networks(at_run_time.networks)
         self._run_time = RunTime(
-            at_run_time, config.defaults, partial(contradictions_of, sinks=config.sinks), self._networks
+            at_run_time,
+            config.defaults,
+            partial(contradictions_of, sinks=config.sinks, shots=keeps_shots(config)),
+            self._networks,
         )
         registry = None if config.state_dir is None else FileRegistry(config.state_dir / REGISTRY)
         self._reconciler = Reconciler(builder, config.stop_timeout * (1 - FLUSH_SHARE))
@@ -205,11 +221,11 @@ class App:
             self._engine,
             self._reconciler.supervisors,
             self._consumers,
-            self._deliveries,
+            self._queues,
             self._http_timing,
             self._watches,
         )
-        self.status = Status(self.overview)
+        self.status = Status(self.overview, self._history)
         self._stopping: asyncio.Event | None = None
         self._loaded = False
         self._deadline = math.inf  # of the stop (time.monotonic()), which all its steps share
@@ -223,7 +239,7 @@ class App:
                 chain_of=self.chain,
                 matcher_of=lambda: Matcher(self._models),
                 status=self.status,
-                metrics=Metrics(self.overview).answer,
+                metrics=Metrics(self.overview, self._history).answer,
                 why_unready=self._why_unready,
                 state_dir=config.state_dir,
                 watches=self._watches,
@@ -236,6 +252,7 @@ class App:
             Events(self._watches, expect, long_answers).add_to(self.http.routes)
             Snapshots(self._watches, expect, pictures, self.http.place).add_to(self.http.routes)
             Video(self._watches, expect, pictures, long_answers).add_to(self.http.routes)
+            Past(self._history, self._shot_urls, self.http.place).add_to(self.http.routes)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, or every stream has ended where HTTP is off. Once.
@@ -254,6 +271,8 @@ class App:
                 cleanup.push_async_callback(self._stop_http)
             if self._state is not None:
                 await self._state.hold(self._config.stop_timeout, stop)
+            if self._config.state_dir is not None and self._shot_urls.signed is not None:
+                self._shot_urls.secret = await asyncio.to_thread(kept_secret, self._config.state_dir / SHOT_SECRET)
             consumers = await asyncio.to_thread(self._plans, self._config.consumers)
             cleanup.push_async_callback(self._wanted.close)
             await self._wanted.begin(self._config.streams)
@@ -379,6 +398,8 @@ class App:
             if self._read is not None:
                 watching.append(sinks.create_task(self._read_when_told(self._read)))
             writing = [sinks.create_task(delivery.run()) for delivery in self._deliveries.values()]
+            if self._history is not None:
+                writing.append(sinks.create_task(self._history.run()))
             async with asyncio.TaskGroup() as streams:
                 consuming = [streams.create_task(consumer.run()) for consumer in self._consumers.values()]
                 reconciling = streams.create_task(self._reconciler.run())
@@ -400,7 +421,7 @@ class App:
 
     async def _close_sinks(self, writing: Sequence["asyncio.Task[None]"]) -> None:
         to_write = max(self._left() - CLOSING_S, self._left() / 2)
-        closing = [asyncio.create_task(delivery.close(to_write)) for delivery in self._deliveries.values()]
+        closing = [asyncio.create_task(delivery.close(to_write)) for delivery in self._queues.values()]
         if not closing:
             return
         _, late = await asyncio.wait(closing, timeout=self._left())
@@ -414,7 +435,7 @@ class App:
         """What became of everything, for those whom /status can no longer tell."""
         supervisors: Mapping[str, Supervisor[Any]] = {**self._reconciler.supervisors, **self._consumers}
         streams = {name: supervisor.stream.counts for name, supervisor in supervisors.items()}
-        records = {name: delivery.counts for name, delivery in self._deliveries.items()}
+        records = {name: delivery.counts for name, delivery in self._queues.items()}
         for noun, counted in (("frames", streams), ("records", records)):
             for name, counts in counted.items():
                 level = logging.WARNING if counts.dropped or counts.failed else logging.INFO
@@ -430,6 +451,12 @@ class App:
                 await asyncio.wait([stopped, *unfinished], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
+
+
+def _shot_urls(config: Config) -> ShotUrls:
+    base = "" if config.http is None else config.http.public_url or ""
+    shots = None if config.history is None else config.history.shots
+    return ShotUrls(base, None if shots is None else shots.signed)
 
 
 def _obstacles(sinks: Iterable[Delivery]) -> list[str]:

@@ -7,6 +7,7 @@ from daemon.config.explain import Key, Mistake
 from daemon.config.model import Config
 from daemon.control.settings import StreamSettings
 from daemon.errors import ConfigError, Problem, nearest
+from daemon.history.settings import NAME as HISTORY
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from daemon.work.places.settings import PlaceSettings, classes_of
@@ -35,12 +36,14 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
     sinks, clusters = _names("sinks", config.sinks, wrong), _names("clusters", config.clusters, wrong)
     for name, stream in config.streams.items():
         yield from _mistakes_of_stream(("streams", name), stream, sinks, watched=config.http is not None)
+        yield from _mistakes_of_shots(("streams", name), stream, shots=keeps_shots(config))
     for name, sink in config.sinks.items():
         if isinstance(sink, KafkaSettings):
             yield from _mistakes_of_cluster(("sinks", name), sink.cluster, clusters)
     for name, consumer in config.consumers.items():
         key = ("consumers", name)
         yield from _mistakes_of_tracking(key, consumer)
+        yield from _mistakes_of_shots(key, consumer, shots=False)
         yield from _mistakes_of_sinks(key, consumer.sinks, sinks)
         yield from _mistakes_of_cluster(key, consumer.cluster, clusters)
         if consumer.delivery == EXACTLY_ONCE:
@@ -48,6 +51,12 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
             yield from _mistakes_of_one_producer(config, key, consumer)
     yield from _mistakes_of_files(config)
     yield from _mistakes_of_loops(config)
+    yield from _mistakes_of_history(config, wrong)
+
+
+def keeps_shots(config: Config) -> bool:
+    """Of streams."""
+    return config.history is not None and config.history.shots is not None
 
 
 def _mistakes_of_access(http: HttpSettings) -> Iterator[Mistake]:
@@ -61,9 +70,15 @@ def _mistakes_of_access(http: HttpSettings) -> Iterator[Mistake]:
             yield ("http", "tls"), str(err)
 
 
-def contradictions_of(_: str, stream: StreamSettings, sinks: Collection[str]) -> Iterator[Problem]:
-    """Of a stream that does not come from the file; `sinks`: those that there are."""
-    for key, message in _mistakes_of_stream((), stream, sinks, watched=True):
+def contradictions_of(
+    _: str, stream: StreamSettings, sinks: Collection[str], *, shots: bool = False
+) -> Iterator[Problem]:
+    """Of a stream that does not come from the file; `sinks`: those that there are; `shots`: whether they are kept."""
+    mistakes = (
+        *_mistakes_of_stream((), stream, sinks, watched=True),
+        *_mistakes_of_shots((), stream, shots=shots),
+    )
+    for key, message in mistakes:
         yield Problem(key, message[0].upper() + message[1:], "value_error")
 
 
@@ -144,6 +159,26 @@ def _mistakes_of_files(config: Config) -> Iterator[Mistake]:
     for name, sink in config.sinks.items():
         if isinstance(sink, FileSettings) and (other := written.setdefault(sink.path.resolve(), name)) != name:
             yield ("sinks", name, "path"), f"expected a file of its own, got {sink.path}, which sink {other} writes"
+
+
+def _mistakes_of_history(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
+    if config.history is None:
+        return
+    if config.state_dir is None and ("state_dir",) not in wrong:
+        yield ("history",), "expected a `state_dir` in which it is kept, got none"
+    if config.http is None and ("http",) not in wrong:
+        yield ("history",), "expected `http`, by which alone it can be read and deleted, got http: null"
+    if HISTORY in config.sinks:
+        yield ("sinks", HISTORY), f"expected another name, as `history` is shown among the sinks, got {HISTORY}"
+
+
+def _mistakes_of_shots(key: Key, work: WorkSettings, *, shots: bool) -> Iterator[Mistake]:
+    """The history is of streams alone, not of consumers."""
+    if work.tracking is None or work.tracking.events is None or not work.tracking.events.image_url:
+        return
+    if not shots:
+        expected = "a stream, and `history` with `shots` in the configuration, as that is where pictures are kept"
+        yield (*key, "tracking", "events", "image_url"), f"expected {expected}, got true"
 
 
 def _mistakes_of_cluster(key: Key, cluster: str | None, known: Collection[str] | None) -> Iterator[Mistake]:

@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from configs.section import Section
 from daemon.control.settings import StreamDefaults, StreamSettings, with_defaults
+from daemon.history.settings import HistorySettings
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import ConsumerSettings
 from daemon.work.settings import ProcessorSettings, by_processor
@@ -146,6 +147,11 @@ class Config(Section, BaseSettings):
         description="A folder for what must survive a crash: which tracks have appeared and not left. One daemon at "
         "a time has it; a second one waits `stop_timeout` for it and then ends with status 1. null: nothing is kept, "
         "and after a crash no `left` events are sent for these tracks.",
+    )
+    history: HistorySettings | None = Field(
+        None,
+        description="Keep the events of streams' tracks and places, with their pictures, in `state_dir`, to be looked "
+        "up over HTTP (`/history`). null: none are kept, also where there is a `state_dir`, as they are about people.",
     )
     stop_timeout: float = Field(
         20.0,

@@ -11,12 +11,13 @@ from daemon.control.settings import StreamSettings
 from daemon.errors import SourceError
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine, Lane
-from daemon.flow.pipeline import Work
+from daemon.flow.pipeline import Outgoing, Work
 from daemon.flow.stream import Figures, Stream
 from daemon.flow.watched import Watches
 from daemon.sources import make_source
 from daemon.sources.base import Feed, Source
 from daemon.sources.settings import SourceSettings
+from daemon.work.documents import ShotUrl
 from daemon.work.plan import Plan
 from models.store import ModelStore
 
@@ -42,6 +43,12 @@ class Built:
     figures: Figures
     refusal: str | None = None
     """Why it cannot run."""
+    before_sinks: Sequence[Outgoing] = ()
+    """What is handed the records too, and holds none up."""
+
+    @property
+    def outgoing(self) -> Sequence[Outgoing]:
+        return [*self.before_sinks, *self.sinks]
 
     @property
     def paused(self) -> bool:
@@ -73,10 +80,13 @@ class Builder:
         deliveries: Mapping[str, Delivery],
         journals: Path | None,
         watches: Watches | None = None,
+        history: Outgoing | None = None,
+        shot_url: ShotUrl | None = None,
     ) -> None:
         """`aside`: the lane of the shots; `journals`: a folder for what must outlive a crash.
 
-        `watches`: for those who watch streams; None: nobody can.
+        `watches`: for those who watch streams; None: nobody can. `history` is handed all records before the sinks, and
+        holds none up; `shot_url`: of where it keeps pictures.
         """
         self._engine = engine
         self._aside = aside
@@ -85,13 +95,15 @@ class Builder:
         self._deliveries = deliveries
         self._journals = journals
         self._watches = watches
+        self._before_sinks = () if history is None else (history,)
+        self._shot_url = shot_url
 
     def build(
         self, name: str, settings: StreamSettings, before: Built | None = None, make: MakeSource = make_source
     ) -> Built:
         """Loads its models, which blocks. Raises ModelError. The figures of the one before go on."""
         figures = _figures(before)
-        plan = Plan(settings, self._processors, self._models, self._journals, figures)
+        plan = Plan(settings, self._processors, self._models, self._journals, figures, self._shot_url)
         return Built(
             settings,
             make,
@@ -101,6 +113,7 @@ class Builder:
             settings.window or self._engine.workers,
             settings.weight,
             figures,
+            before_sinks=self._before_sinks,
         )
 
     def refuse(self, settings: StreamSettings | None, reason: str, before: Built | None = None) -> Built:
@@ -115,7 +128,7 @@ class Builder:
             built.source,
             built.work,
             lane,
-            built.sinks,
+            built.outgoing,
             built.window,
             aside=self._aside,
             shots=built.figures.shots,

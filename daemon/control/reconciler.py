@@ -144,7 +144,7 @@ class Kept:
     def _change(self, built: Built) -> None:
         self.lane.weigh(built.weight)
         self.stream.show(built.figures)
-        self.stream.change(built.work, built.sinks, built.window)
+        self.stream.change(built.work, built.outgoing, built.window)
 
     def _start(self, built: Built, group: asyncio.TaskGroup, ended: asyncio.Event) -> None:
         self._change(built)

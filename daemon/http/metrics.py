@@ -22,6 +22,7 @@ from daemon.flow.receipts import Counts
 from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import BOUNDS_S, Histogram, Spent, Timing
+from daemon.history.history import History
 from daemon.status import VERSION, consumer_state
 
 BUCKETS = (*map(str, BOUNDS_S), "+Inf")
@@ -36,11 +37,14 @@ PARTITION_COUNTERS = {
 class Metrics:
     """Answers scrapes. What is there is read in the event loop's thread, and written out in another."""
 
-    def __init__(self, overview: Overview) -> None:
+    def __init__(self, overview: Overview, history: History | None = None) -> None:
         self._overview = overview
+        self._history = history
 
     async def answer(self, request: web.Request) -> web.Response:
         families = list(collect(self._overview))
+        if self._history is not None:
+            families += _kept(self._history)
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         text = await asyncio.to_thread(lambda: encode(registry_of(families)))
         return web.Response(body=text, headers={"Content-Type": content_type})
@@ -81,6 +85,19 @@ def collect(overview: Overview) -> Iterator[Metric]:
     yield from _supervised("consumer", overview.consumers, states)
     yield from _partitions(overview.consumers)
     yield from _sinks(overview.sinks)
+
+
+def _kept(history: History) -> Iterator[Metric]:
+    figures = history.figures
+    yield _gauge("visaged_history_events", "Events that are kept.", (), [((), figures.events)])
+    yield _gauge("visaged_history_pictures", "Pictures of theirs that are kept.", (), [((), figures.pictures)])
+    text = "What both take of the disk, without the database's log."
+    yield _gauge("visaged_history_bytes", text, (), [((), figures.bytes)])
+    if figures.oldest is not None:
+        text = "When the oldest event was."
+        yield _gauge("visaged_history_oldest_timestamp_seconds", text, (), [((), figures.oldest)])
+    removed = [((why,), float(count)) for why, count in dict(history.removed).items()]
+    yield _counter("visaged_history_removed", "Events that are kept no longer.", ("reason",), removed)
 
 
 Labels = tuple[str, ...]

@@ -17,7 +17,7 @@ from daemon.flow.watched import Watches
 from daemon.http.access.guard import Guard
 from daemon.http.access.login import Login
 from daemon.http.access.routes import NO_KEY, PROBE, Need, Routes
-from daemon.http.access.sessions import kept_secret
+from daemon.http.access.sessions import SECRET_FILE, kept_secret
 from daemon.http.bodies import Bodies, Body
 from daemon.http.connections import Connections, held
 from daemon.http.cors import Cors, answers_options
@@ -95,7 +95,7 @@ class HttpServer:
         await self._runner.setup()
         try:
             if self._settings.keys and self._state_dir is not None:
-                self._guard.sessions.secret = await asyncio.to_thread(kept_secret, self._state_dir)
+                self._guard.sessions.secret = await asyncio.to_thread(kept_secret, self._state_dir / SECRET_FILE)
             await asyncio.to_thread(self._page.load)
             await self._listen()
             self._answers = await asyncio.to_thread(self._build)

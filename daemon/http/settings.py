@@ -30,6 +30,12 @@ class HttpSettings(Section):
         description="Keys that let requests in, by a name of your choice, which the log has. {}: none is asked for; "
         "then only programs and pages of this machine are answered.",
     )
+    public_url: Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+[^?#\s]*[^/?#\s]$")] | None = Field(
+        default=None,
+        description="How others reach this server, like https://visaged.example or https://example.org/visaged, "
+        "without a / at the end. URLs that leave the daemon, as `image_url` in events, begin with it. null: they begin "
+        "with /, and their reader puts before it what it knows the daemon by.",
+    )
     open: bool = Field(
         default=False,
         description="true: listen on addresses of others than this machine without keys. Whoever reaches them may "

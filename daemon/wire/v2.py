@@ -51,6 +51,7 @@ from processors.types import (
 )
 
 IMAGE: Final = "_image"
+IMAGE_URL: Final = "image_url"
 TEMPLATE: Final = "_face_template_extractor_1000_12"
 
 
@@ -468,8 +469,15 @@ def without_templates(document: bytes) -> bytes:
     return encode(members)
 
 
+ImageUrl = Annotated[str, Field(description="where its picture can be had, as long as the history keeps it")]
 TrackObject: Any = members.of_table(
-    "TrackObject", {"class": Label, **members_of(MEMBERS.values()), IMAGE: NotRequired[Picture]}
+    "TrackObject",
+    {
+        "class": Label,
+        **members_of(MEMBERS.values()),
+        IMAGE_URL: NotRequired[ImageUrl],
+        IMAGE: NotRequired[Picture],
+    },
 )
 """Of the track's best shot; without an id."""
 
@@ -552,6 +560,8 @@ def track_object(obj: Object, size: Size, emits: Set[type]) -> Members:
     return {"class": obj.label} | results_of(V2, obj, size, emits)
 
 
-def track_event(event: Mapping[str, Any], crop: bytes | None) -> bytes:
-    """An event as it is written, with a JPEG of its object where one is given."""
-    return encode(event if crop is None else {**event, "object": event["object"] | _jpeg(crop)})
+def track_event(event: Mapping[str, Any], crop: bytes | None = None, image_url: str | None = None) -> bytes:
+    """An event as it is written, with a JPEG of its object, and the URL of one, where they are given."""
+    url = {} if image_url is None else {IMAGE_URL: image_url}
+    picture = {} if crop is None else _jpeg(crop)
+    return encode({**event, "object": event["object"] | url | picture})

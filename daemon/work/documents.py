@@ -26,12 +26,14 @@ from daemon.wire.v2 import (
 )
 from processors.boxes import clipped, square
 from processors.types import Floats, Frame, Image, Sample
-from sinks.base import About, Header, Record, Subject
+from sinks.base import About, Header, Record, Shot, Subject
 from sinks.selection import Selection
 
 OF_A_PATH = "/:@!$&'()*+,;="  # what a URI's path has as it is, beside letters, digits and -._~ (RFC 3986)
 CROP_SCALE = 1.5  # of a box's longer side: with the hair and the chin
 Pictures = Literal["none", "crops", "full"]
+ShotUrl = Callable[[str], str]
+"""Where a shot of this id is kept."""
 
 
 class Documents:
@@ -70,22 +72,37 @@ class Documents:
 class TrackEvents:
     """Makes the records of one stream's track events; called in the engine's workers."""
 
-    def __init__(self, stream: str, topic: str) -> None:
+    def __init__(
+        self, stream: str, topic: str, shot_url: ShotUrl | None = None, *, image: bool = True, image_url: bool = False
+    ) -> None:
+        """`shot_url`: of where pictures are kept; None: they are not. `image`: the event has the picture.
+
+        `image_url`: it has the URL of where it is kept.
+        """
         self._stream = stream
         self._topic = topic
+        self._shot_url = shot_url
+        self._image = image
+        self._image_url = image_url
 
     def __call__(self, event: Mapping[str, Any], event_id: str, at: float, crop: bytes | None = None) -> Record:
-        """`at` in Unix seconds."""
-        bare = track_event(event, None)
+        """`at` in Unix seconds; `crop`: its picture as JPEG."""
+        shot = url = None
+        if crop is not None and self._shot_url is not None:
+            shot = Shot(crop)
+            url = self._shot_url(shot.id) if self._image_url else None
+        bare = track_event(event, image_url=url)
+        value = track_event(event, crop, url) if crop is not None and self._image else bare
         return Record(
             key=self._stream,
-            value=bare if crop is None else track_event(event, crop),
+            value=value,
             headers=headers(self._stream, TRACK_SCHEMA, event_id, at),
             timestamp=at,
-            smaller=None if crop is None else bare,
+            smaller=None if value is bare else bare,
             topic=self._topic,
             durable=True,
             about=about_event(TRACK_SCHEMA, event),
+            shot=shot,
         )
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from daemon.flow.pipeline import Work
 from daemon.flow.stream import Figures
 from daemon.flow.timing import Timing
-from daemon.work.documents import Documents, TrackEvents
+from daemon.work.documents import Documents, ShotUrl, TrackEvents
 from daemon.work.emission import Emission
 from daemon.work.events import Events
 from daemon.work.jobs import ShotJobs
@@ -36,11 +36,14 @@ class Plan:
         models: ModelStore,
         journals: Path | None = None,
         figures: Figures | None = None,
+        shot_url: ShotUrl | None = None,
     ) -> None:
+        """`shot_url`: of where the events' pictures are kept; None: they are not."""
         figures = figures or Figures()
         self.shots, self.looks, self.timing = figures.shots, figures.looks, figures.timing
         self._settings = settings
         self._journals = journals
+        self._shot_url = shot_url
         built = build(settings.chain, by_processor(processors, settings.processors), models)
         self._makes = Chain(built).makes
         timed = [self.timing.timed(name, one) for name, one in zip(settings.chain, built, strict=True)]
@@ -56,7 +59,13 @@ class Plan:
             return Untracked(Chain([looks.processor for looks in self._schedule.looks]), emission)
         events = None
         if tracking.events is not None:
-            record = TrackEvents(stream, tracking.events.topic)
+            record = TrackEvents(
+                stream,
+                tracking.events.topic,
+                self._shot_url,
+                image=tracking.events.image,
+                image_url=tracking.events.image_url,
+            )
             events = Events(record, emits, self._journal(stream, place), tracking.events.every)
         return Tracked(
             self._schedule,
@@ -66,7 +75,7 @@ class Plan:
             events,
             stream,
             run,
-            keep_crops=tracking.events is not None and tracking.events.image,
+            keep_crops=tracking.events is not None and (tracking.events.image or self._shot_url is not None),
             jobs=ShotJobs(self._schedule.shots, self.shots),
         )
 

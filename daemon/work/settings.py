@@ -59,6 +59,11 @@ class EventSettings(Section):
         "`present`. A small number makes many events. null: none.",
     )
     image: bool = Field(False, description="Add the crop of the best shot as JPEG (`_image`) to each event.")
+    image_url: bool = Field(
+        False,
+        description="Add the URL of that crop (`image_url`) to each event, in its place or beside it. It is good as "
+        "long as the history keeps the crop (`history.shots`), and begins with `http.public_url`. Streams alone.",
+    )
 
 
 class TrackingSettings(TrackerSettings):

@@ -618,6 +618,38 @@ class TestMistakes:
         (mistake,) = mistakes(load_text, streams + "http: null")
         assert mistake == f"my.yaml:1: streams.{key}: expected a sink to send its documents to, got no sinks"
 
+    @pytest.mark.parametrize(
+        ("others", "expected"),
+        [
+            ("history: {}", ": history: expected a `state_dir` in which it is kept, got none"),
+            (
+                "history: {}\nstate_dir: s\nhttp: null",
+                ": history: expected `http`, by which alone it can be read and deleted, got http: null",
+            ),
+            (
+                "history: {}\nstate_dir: s\nsinks: {history: {type: stdout}}",
+                ": sinks.history: expected another name, as `history` is shown among the sinks, got history",
+            ),
+            ("history: {bytes: 10}\nstate_dir: s", ": history.bytes: input should be greater than or equal to 1000000"),
+            ("http: {public_url: 'https://a.example/'}", ": http.public_url: string should match pattern"),
+        ],
+    )
+    def test_a_history(self, load_text: Load, others: str, expected: str) -> None:
+        assert any(expected in mistake for mistake in mistakes(load_text, others))
+
+    @pytest.mark.parametrize("history", ["", "history: {shots: null}\nstate_dir: s\n"])
+    def test_where_no_picture_is_kept_none_has_a_url(self, load_text: Load, history: str) -> None:
+        tracking = "tracking: {events: {image_url: true}}"
+        text = f"{history}{STDOUT}streams: {{door: {{source: a.mp4, {tracking}}}}}"
+        (mistake,) = mistakes(load_text, text)
+        assert "streams.door.tracking.events.image_url: expected a stream, and `history` with `shots` in" in mistake
+        kept = load_text("history: {}\nstate_dir: s\n" + text.removeprefix(history))
+        assert kept.history is not None
+        assert (kept.history.days, kept.history.bytes) == (7, 1_000_000_000)
+        consumer = f"clusters: {{a: {{bootstrap_servers: 'b:1'}}}}\nconsumers: {{c: {{topics: [in], {tracking}}}}}"
+        (mistake,) = mistakes(load_text, f"history: {{}}\nstate_dir: s\n{STDOUT}{consumer}")
+        assert "consumers.c.tracking.events.image_url: expected a stream, and `history`" in mistake
+
     def test_a_stream_may_have_none_of_the_sinks_and_none_that_is_not_there(self, load_text: Load) -> None:
         assert load_text(STDOUT + "streams: {door: {source: a.mp4, sinks: []}}").streams["door"].sinks == ()
         (mistake,) = mistakes(load_text, "streams: {door: {source: a.mp4, sinks: [main]}}")

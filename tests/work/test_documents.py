@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from typing import Any
 
 import cv2
@@ -141,6 +142,28 @@ def test_an_event_is_durable_and_brings_its_crop() -> None:
     assert with_crop.durable
     assert without.durable
     assert dict(without.headers)["ce_id"] == b"t-1-left"
+
+
+@pytest.mark.parametrize("image", [False, True])
+@pytest.mark.parametrize("image_url", [False, True])
+def test_an_event_has_its_picture_or_the_url_of_it_or_both(image: bool, image_url: bool) -> None:
+    write = TrackEvents("gate", "tracks", "/shots/{}.jpg".format, image=image, image_url=image_url)
+    record = write(event_of({"class": "face"}), "t-1-left", 5.0, b"jpeg")
+    assert record.shot is not None
+    assert record.shot.jpeg == b"jpeg"
+    assert re.fullmatch(r"[A-Za-z0-9_-]{22}", record.shot.id)
+    url = {"image_url": f"/shots/{record.shot.id}.jpg"} if image_url else {}
+    written, smaller = json.loads(record.value)["object"], json.loads(record.smaller or record.value)["object"]
+    assert ("_image" in written) == image
+    assert smaller == {"class": "face", **url} == {name: written[name] for name in written if name != "_image"}
+
+
+def test_without_a_picture_or_a_place_for_it_there_is_no_url() -> None:
+    event = event_of({"class": "face"})
+    kept = TrackEvents("gate", "tracks", "/shots/{}.jpg".format, image_url=True)(event, "t-1-left", 5.0)
+    not_kept = TrackEvents("gate", "tracks", image_url=True)(event, "t-1-left", 5.0, b"jpeg")
+    assert (kept.shot, not_kept.shot) == (None, None)
+    assert b"image_url" not in kept.value + not_kept.value
 
 
 def test_a_record_says_what_its_objects_are_like() -> None:

@@ -54,7 +54,11 @@ class Guard:
         if not self.keys:
             self._tell_of_proxy(request)
             self._sites.expect_known(request)
-        if need is not None and need.roles:
+        if (
+            need is not None
+            and need.roles
+            and not (self.keys and need.stands_in is not None and need.stands_in(request))
+        ):
             request[CALLER] = caller = self._caller(request)
             _expect(request, caller, need)
             held(request).enter_context(caller.one())

@@ -1,5 +1,6 @@
 """The routes, each with what it needs: none can be added without saying it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,11 @@ class Need:
     roles: tuple[Role, ...] = ()
     stream: str | None = None
     """The name of that part of the path which is a stream's id: the key must be for that stream."""
+    stands_in: Callable[[web.Request], bool] | None = None
+    """Whether a request bears what stands in the place of a key, as a signature; may raise why not. None: nothing does.
+
+    Such a request has no caller.
+    """
     is_probe: bool = False
     """Whether the request's Host and origin do not count either."""
 

@@ -20,6 +20,7 @@ from daemon.http.access.keys import Clock, Key, Keys
 SESSION_S: Final = 12 * 3600
 SECRET_BYTES: Final = 32
 SECRET_FILE: Final = "session-secret"  # noqa: S105  # its name
+"""In state_dir."""
 
 
 class Sessions:
@@ -79,18 +80,17 @@ def put_cookie(request: web.Request, response: web.StreamResponse, token: str) -
     )
 
 
-def kept_secret(folder: Path) -> bytes:
-    """That of a file in the folder, which is made where there is none. Raises ConfigError."""
-    path = folder / SECRET_FILE
+def kept_secret(path: Path) -> bytes:
+    """That of a file, which is made where there is none. Raises ConfigError."""
     try:
         with contextlib.suppress(FileNotFoundError):
             kept = path.read_bytes()
             if len(kept) == SECRET_BYTES:
                 return kept
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         return _write(path, secrets.token_bytes(SECRET_BYTES))
     except OSError as err:
-        raise ConfigError(f"state_dir: cannot keep the sessions' secret in {path}: {err.strerror}") from err
+        raise ConfigError(f"state_dir: cannot keep a secret in {path}: {err.strerror}") from err
 
 
 def _write(path: Path, secret: bytes) -> bytes:

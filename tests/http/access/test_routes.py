@@ -11,8 +11,10 @@ from daemon.control.run_time import RunTime
 from daemon.control.settings import RunTimeSettings, StreamDefaults
 from daemon.control.wanted import Wanted
 from daemon.flow.watched import Watches
+from daemon.history.urls import ShotUrls
 from daemon.http.access.routes import PROBE
 from daemon.http.access.settings import ROLES
+from daemon.http.history import Past
 from daemon.http.server import PREFIXES, HttpServer
 from daemon.http.services.listing import Listing
 from daemon.http.streams.events import Events
@@ -44,6 +46,7 @@ def with_streams(server: HttpServer) -> None:
     pictures = Pictures(server.lane)
     Snapshots(watches, wanted.entry, pictures, server.place).add_to(server.routes)
     Video(watches, wanted.entry, pictures, server.long_answers).add_to(server.routes)
+    Past(None, ShotUrls("", None), server.place).add_to(server.routes)
 
 
 def routes_of(server: HttpServer) -> Iterator[tuple[str, str]]:

@@ -236,20 +236,20 @@ def test_ended_sessions_are_forgotten_when_they_would_have_ended() -> None:
 
 
 def test_the_secret_is_kept_for_the_daemon_alone(tmp_path: Path) -> None:
-    folder = tmp_path / "state"
-    secret = kept_secret(folder)
-    assert (len(secret), kept_secret(folder)) == (32, secret)
-    assert stat.S_IMODE((folder / SECRET_FILE).stat().st_mode) == 0o600
-    assert [path.name for path in folder.iterdir()] == [SECRET_FILE]
-    (folder / SECRET_FILE).write_bytes(secret[:5])  # as a full disk leaves it
-    assert len(kept_secret(folder)) == 32
-    assert kept_secret(folder) != secret
+    path = tmp_path / "state" / SECRET_FILE
+    secret = kept_secret(path)
+    assert (len(secret), kept_secret(path)) == (32, secret)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in path.parent.iterdir()] == [SECRET_FILE]
+    path.write_bytes(secret[:5])  # as a full disk leaves it
+    assert len(kept_secret(path)) == 32
+    assert kept_secret(path) != secret
 
 
 def test_a_secret_that_cannot_be_kept_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"^state_dir: cannot keep the sessions' secret in .*: Not a directory"):
-        kept_secret(tmp_path / "file")
+    with pytest.raises(ConfigError, match=r"^state_dir: cannot keep a secret in .*: Not a directory"):
+        kept_secret(tmp_path / "file" / SECRET_FILE)
 
 
 async def test_sessions_outlive_a_restart_with_a_state_dir(serve: Served, tmp_path: Path) -> None:
