@@ -29,6 +29,15 @@ SCHEMAS = {
 }
 """Of `visaged schema`."""
 
+FILTERS = {
+    "stream": "of this stream",
+    "type": "track, place, or one kind of them: track.left, place.crossed",
+    "class": "face or body",
+    "zone": "of this zone or line",
+}
+MOMENTS = {"from": "since then: 2026-11-25T08:00:00Z", "to": "before then"}
+"""Of `visaged history`, as /history calls them."""
+
 EPILOG = """\
 examples:
   visaged demo                          a camera, a broker, the daemon and a consumer, on this machine
@@ -42,7 +51,7 @@ exit status:
   0    it came to its end, or was told to stop
   1    it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have changed,
        the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read whole;
-       streams: the daemon refuses or does not answer, or a check finds no picture
+       streams, history: the daemon refuses or does not answer, or a check finds no picture
   2    a mistake in the command line or the configuration; nothing was started
   130, 143   a second SIGINT or SIGTERM, more than a second after the first, ended it at once
 """
@@ -168,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     listed.set_defaults(run=_list_keys)
 
     _add_streams(commands)
+    _add_history(commands)
 
     schema = commands.add_parser("schema", help="print what can be configured, and what is written")
     schema.set_defaults(run=_schema, of="config")
@@ -182,18 +192,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_streams(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     streams = commands.add_parser("streams", help="see, add, change and remove the streams of a daemon that runs")
-    streams.add_argument(
-        "--url",
-        default=os.environ.get("VISAGEDCTL_URL", "http://127.0.0.1:8080"),
-        help="where it listens (default: %(default)s, or VISAGEDCTL_URL)",
-    )
-    streams.add_argument(
-        "--key-file",
-        type=Path,
-        metavar="FILE",
-        default=os.environ.get("VISAGEDCTL_KEY_FILE"),
-        help="a file with a key of the role control (default: VISAGEDCTL_KEY_FILE; without one no key is sent)",
-    )
+    _add_daemon(streams, "control")
     actions = streams.add_subparsers(required=True, metavar="ACTION", dest="action")
     of_all = actions.add_parser("list", help="id, state, origin, name and error of each")
     of_all.add_argument("--state", action="append", default=[], help="these alone; may be given several times")
@@ -217,6 +216,38 @@ def _add_streams(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     applying.add_argument("--prune", action="store_true", help="also remove those that are not in it")
     actions.add_parser("export", help="the streams that were added at run time, without passwords, for `apply`")
     streams.set_defaults(run=_streams)
+
+
+def _add_history(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    history = commands.add_parser("history", help="look up and delete the events that a daemon has kept")
+    _add_daemon(history, "watch, or control to delete")
+    actions = history.add_subparsers(required=True, metavar="ACTION", dest="action")
+    listing = actions.add_parser("list", help="the newest events, a line of JSON each")
+    listing.add_argument("--limit", type=_positive, default=100, metavar="N", help="so many at most (default: 100)")
+    deleting = actions.add_parser("delete", help="delete events for good, with their pictures")
+    deleting.add_argument("--all", action="store_true", help="everything that the key is for, without a filter")
+    for action in (listing, deleting):
+        for name, example in FILTERS.items():
+            action.add_argument(f"--{name}", action="append", default=[], metavar="NAME", help=f"{example}; may repeat")
+        for name, meaning in MOMENTS.items():
+            action.add_argument(f"--{name}", metavar="TIME", help=meaning)
+    history.set_defaults(run=_history)
+
+
+def _add_daemon(parser: argparse.ArgumentParser, roles: str) -> None:
+    """Which one is asked."""
+    parser.add_argument(
+        "--url",
+        default=os.environ.get("VISAGEDCTL_URL", "http://127.0.0.1:8080"),
+        help="where it listens (default: %(default)s, or VISAGEDCTL_URL)",
+    )
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        default=os.environ.get("VISAGEDCTL_KEY_FILE"),
+        help=f"a file with a key of the role {roles} (default: VISAGEDCTL_KEY_FILE; without one no key is sent)",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -339,6 +370,18 @@ def _streams(arguments: argparse.Namespace) -> int:
             return streams.check(daemon, arguments.stream)
         case action:
             return streams.act(daemon, arguments.stream, action)
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    from daemon.commands import history
+    from daemon.commands.streams import Daemon
+
+    daemon = Daemon(arguments.url, arguments.key_file)
+    given = vars(arguments)
+    wanted = {name: given[name] for name in (*FILTERS, *MOMENTS) if given[name]}
+    if arguments.action == "list":
+        return history.list_(daemon, wanted, arguments.limit)
+    return history.delete(daemon, wanted, everything=arguments.all)
 
 
 def _schema(arguments: argparse.Namespace) -> int:
