@@ -13,7 +13,7 @@ from daemon.flow.stream import Stream
 from daemon.flow.supervisor import State, Supervisor
 from daemon.flow.timing import Timing
 from daemon.history.history import History
-from daemon.wire.v2 import rfc3339
+from daemon.wire.v2 import Places, rfc3339
 
 if TYPE_CHECKING:
     from daemon.kafka.consumer import Consumer  # with aiokafka
@@ -82,7 +82,7 @@ def _supervised(supervisor: Supervisor[Any], workers: int) -> dict[str, Any]:
 
 def _stream(supervisor: Supervisor[Stream], workers: int) -> dict[str, Any]:
     stream = supervisor.stream
-    video, shots, looks = stream.video, stream.shots, stream.looks
+    video, shots, looks, places = stream.video, stream.shots, stream.looks, stream.places
     width, height = video.size or (None, None)
     growth = stream.counts.history.growth(SHORT_S)
     return (
@@ -97,6 +97,7 @@ def _stream(supervisor: Supervisor[Stream], workers: int) -> dict[str, Any]:
                 "cpu_seconds": _rounded(video.cpu_seconds),
             },
             "looks": {"made": dict(looks.looks), "predicted": dict(looks.predictions)},
+            "places": Places(places.now, places.entered, places.crossed).members(),
             "shots": {
                 "made": shots.acknowledged,
                 "waiting": shots.pending,

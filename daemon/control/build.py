@@ -103,7 +103,7 @@ class Builder:
     ) -> Built:
         """Loads its models, which blocks. Raises ModelError. The figures of the one before go on."""
         figures = _figures(before)
-        plan = Plan(settings, self._processors, self._models, self._journals, figures, self._shot_url)
+        plan = Plan(settings, self._processors, self._models, self._journals, figures, self._shot_url, settings)
         return Built(
             settings,
             make,
@@ -131,9 +131,7 @@ class Builder:
             built.outgoing,
             built.window,
             aside=self._aside,
-            shots=built.figures.shots,
-            looks=built.figures.looks,
-            timing=built.figures.timing,
+            figures=built.figures,
             watched=None if self._watches is None else self._watches.join(name),
         )
         return stream, lane

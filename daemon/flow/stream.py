@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from daemon.errors import SourceError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import OVERLOAD, Outgoing, Pipeline, Work
+from daemon.flow.place_counts import PlaceCounts
 from daemon.flow.receipts import Counts, LookCounts
 from daemon.flow.timing import Timing
 from daemon.flow.watched import Watched
@@ -39,6 +40,7 @@ class Figures:
     """Of the tracks' shots that no frame waited for."""
     looks: LookCounts = field(default_factory=LookCounts)
     timing: Timing = field(default_factory=Timing)
+    places: PlaceCounts = field(default_factory=PlaceCounts)
 
 
 class Stream:
@@ -58,20 +60,16 @@ class Stream:
         window: int,
         *,
         aside: Lane | None = None,
-        shots: Counts | None = None,
-        looks: LookCounts | None = None,
-        timing: Timing | None = None,
+        figures: Figures | None = None,
         watched: Watched | None = None,
     ) -> None:
-        """`aside`: the lane of the work that no frame waits for, which `shots` counts.
+        """`aside`: the lane of the work that no frame waits for. `figures`: those that the work counts; None: none.
 
         `watched`: for those who watch it; None: nobody can.
         """
         self.name = name
         self.counts = Counts()
-        self.shots = shots or Counts()
-        self.looks = looks or LookCounts()
-        self.timing = timing or Timing()
+        self.show(figures or Figures())
         self.video = Video()
         self.waits: Waits | None = None
         """What the source waits for, which can be reached."""
@@ -122,6 +120,7 @@ class Stream:
     def show(self, figures: Figures) -> None:
         """Those of the work from now on."""
         self.shots, self.looks, self.timing = figures.shots, figures.looks, figures.timing
+        self.places = figures.places
 
     def pipeline(self) -> Pipeline:
         """For the frames of a run, or of a part of one."""

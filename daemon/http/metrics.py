@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from daemon.flow import delivery, supervisor
 from daemon.flow.delivery import Delivery
 from daemon.flow.overview import Overview
+from daemon.flow.place_counts import PlaceCounts
 from daemon.flow.receipts import Counts
 from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
@@ -225,6 +226,7 @@ def _streams(of: Mapping[str, Stream]) -> Iterator[Metric]:
     yield _by_reason("visaged_stream_shots_shed", text, label, of, lambda one: one.shots.dropped)
     text = "Shots of tracks that broke."
     yield _by_reason("visaged_stream_shots_failed", text, label, of, lambda one: one.shots.failed)
+    yield from _places(of)
     watched = {name: stream.watched for name, stream in of.items() if stream.watched is not None}
     text = "Events that subscribers lost, as they read too slowly."
     yield _counter("visaged_stream_events_lost", text, labels, _each(watched, lambda one: one.lost))
@@ -233,6 +235,18 @@ def _streams(of: Mapping[str, Stream]) -> Iterator[Metric]:
     yield _gauge("visaged_stream_video_info", "What the source brings.", (label, "codec", "width", "height"), info)
     text = "CPU time of reading and decoding, which is not the workers'."
     yield _counter("visaged_stream_video_cpu_seconds", text, labels, _each(videos, lambda one: one.cpu_seconds))
+
+
+def _places(of: Mapping[str, Stream]) -> Iterator[Metric]:
+    def rows(figures: Callable[[PlaceCounts], Mapping[Any, int]]) -> Rows:
+        return [((name, *key), number) for name, one in of.items() for key, number in figures(one.places).items()]
+
+    zone = ("stream", "zone", "class")
+    yield _gauge("visaged_stream_zone_objects", "How many are in a zone.", zone, rows(lambda one: one.now))
+    text = "How many have entered a zone, of streams that are tracked."
+    yield _counter("visaged_stream_zone_entered", text, zone, rows(lambda one: one.entered))
+    text, line = "How many have crossed a line.", ("stream", "line", "direction", "class")
+    yield _counter("visaged_stream_line_crossed", text, line, rows(lambda one: one.crossed))
 
 
 def _partitions(of: Mapping[str, Supervisor[Any]]) -> Iterator[Metric]:

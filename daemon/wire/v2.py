@@ -540,18 +540,32 @@ class Crossing(TypedDict):
     crossed_at: members.Time
 
 
+OF_TRACKS_ALONE: Final = frozenset({Template, Predicted})
+"""Results that no event of a zone or a line has: those of its track have the template, and a prediction makes none."""
+PlaceObject: Any = members.of_table(
+    "PlaceObject",
+    {"class": Label, **members_of(write for kind, write in MEMBERS.items() if kind not in OF_TRACKS_ALONE)},
+)
+"""As it was when it happened, with what is known of its track; without an id."""
+
+
 PlaceEventKind = Literal["entered", "loitering", "left", "crossed"]
 
 
-class PlaceEvent(TypedDict):
-    """A track and a zone, or a track and a line."""
+class PlaceChange(TypedDict):
+    """Of a zone or of a line."""
 
     event: PlaceEventKind
     reason: NotRequired[Annotated[PlaceReason, Field(description="why it left: with `left` alone")]]
     zone: NotRequired[Visit]
     line: NotRequired[Crossing]
+
+
+class PlaceEvent(PlaceChange):
+    """A track and a zone, or a track and a line."""
+
     track: Track
-    object: TrackObject
+    object: PlaceObject
     stream: Stream
 
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from daemon.wire.attributes import attributes_of
 from daemon.wire.cloudevents import cloud_event
-from daemon.wire.codec import Members
+from daemon.wire.codec import Members, encode
 from daemon.wire.headers import CloudEvent, encoded
 from daemon.wire.trace import trace_headers
 from daemon.wire.v2 import (
     FRAME_SCHEMA,
+    PLACE_SCHEMA,
     TRACK_SCHEMA,
     Schema,
     StreamInfo,
@@ -103,6 +104,26 @@ class TrackEvents:
             durable=True,
             about=about_event(TRACK_SCHEMA, event),
             shot=shot,
+        )
+
+
+class PlaceEvents:
+    """Makes the records of the events of one stream's zones and lines; called in the engine's workers."""
+
+    def __init__(self, stream: str, topic: str) -> None:
+        self._stream = stream
+        self._topic = topic
+
+    def __call__(self, event: Mapping[str, Any], event_id: str, at: float) -> Record:
+        """`at` in Unix seconds."""
+        return Record(
+            key=self._stream,
+            value=encode(event),
+            headers=headers(self._stream, PLACE_SCHEMA, event_id, at),
+            timestamp=at,
+            topic=self._topic,
+            durable=True,
+            about=about_event(PLACE_SCHEMA, event),
         )
 
 

@@ -5,8 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from daemon.work.places.whereabouts import Whereabouts
 from daemon.work.shots import Shots
-from processors.types import BodyId, Image, Object, TrackId
+from processors.types import BodyId, Image, Object, TrackId, Zones
 
 if TYPE_CHECKING:
     from daemon.work.jobs import ShotJob
@@ -37,7 +38,7 @@ class Followed:
     frames: int = 0
     revision: int = 0
     appeared: bool = False
-    """Whether its `appeared` event has been made."""
+    """Whether it counts: it is confirmed, and its `appeared` event has been made where there are events."""
     said_at: float = -math.inf
     """When an event of it was last made."""
     kept_at: float = -math.inf
@@ -50,6 +51,8 @@ class Followed:
     """Its shot that waits or is under way."""
     shed_at: float = -math.inf
     """When a shot of it last came to nothing."""
+    where: Whereabouts = field(default_factory=lambda: Whereabouts((), ()))
+    """In the stream's zones and to its lines."""
     bodies: Counter[str] = field(default_factory=Counter)
     """The bodies that a face was in, each with its number of frames."""
 
@@ -58,5 +61,6 @@ class Followed:
         for result in (*self.latest.values(), *self.shots.results.values()):
             obj.put(result)
         obj.put(TrackId(self.id))
+        obj.put(Zones(tuple(visit.zone.name for visit in self.where.visits)))
         if self.bodies:
             obj.put(BodyId(self.bodies.most_common(1)[0][0]))

@@ -1,4 +1,4 @@
-"""A file of the tracks of a stream that have appeared and not left. It survives a crash."""
+"""A file of a stream's tracks that have appeared and not left, and of their visits to zones. It survives a crash."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -7,23 +7,25 @@ from typing import Any, NamedTuple
 
 from daemon.errors import InvalidDocument
 from daemon.wire.codec import encode, parse
-from daemon.wire.v2 import rfc3339
+from daemon.wire.v2 import PLACE_SCHEMA, TRACK_SCHEMA, rfc3339
 from daemon.work.state import private
 
 log = logging.getLogger(__name__)
 
 IN_DOUBT_S = 10.0
 """Seconds. Events this shortly before a crash may not have reached the sinks."""
+SCHEMAS = (TRACK_SCHEMA.id, PLACE_SCHEMA.id)
 LONGEST = 1_000_000  # bytes; a longer file is written anew without the tracks that are over
 
 
 class Entry(NamedTuple):
-    """The latest event of a track, `at` Unix seconds."""
+    """The latest event of a track, of a visit of it to a zone, or of a way across a line; `at` Unix seconds."""
 
-    track: str
+    key: str
     event: Mapping[str, Any]
     at: float
     is_last: bool
+    schema: str = TRACK_SCHEMA.id
 
 
 class Journal:
@@ -39,24 +41,27 @@ class Journal:
         self._broken = False
         self._longest = LONGEST
 
-    def write(self, track: str, event: Mapping[str, Any], at: float, *, is_last: bool) -> None:
-        entry = Entry(track, event, at, is_last)
-        self._entries[track] = entry
+    def write(
+        self, key: str, event: Mapping[str, Any], at: float, *, is_last: bool, schema: str = TRACK_SCHEMA.id
+    ) -> None:
+        entry = Entry(key, event, at, is_last, schema)
+        self._entries.pop(key, None)  # it goes behind the others
+        self._entries[key] = entry
         self._attempt(lambda: self._append(entry))
 
     def still_open(self) -> Sequence[Entry]:
-        """Entries of an earlier run, oldest first: tracks that had not left, or whose `left` event may be lost."""
+        """Entries of an earlier run, oldest first: what had not come to its end, or whose last event may be lost."""
         entries = self._read()
         latest = max((entry.at for entry in entries.values()), default=0.0)
         return [entry for entry in entries.values() if _is_open(entry, latest)]
 
     def replace(self, entries: Sequence[Entry]) -> None:
         """Keeps these entries and no others."""
-        self._entries = {entry.track: entry for entry in entries}
+        self._entries = {entry.key: entry for entry in entries}
         self._attempt(self._rewrite)
 
     def _read(self) -> dict[str, Entry]:
-        """The last entry of each track, in the order of the entries."""
+        """The last entry of each key, in the order of the entries."""
         lines: list[bytes] = []
         self._attempt(lambda: lines.extend(self._path.read_bytes().splitlines() if self._path.exists() else ()))
         entries: dict[str, Entry] = {}
@@ -66,8 +71,8 @@ class Journal:
             if entry is None:
                 unread += 1
                 continue
-            entries.pop(entry.track, None)
-            entries[entry.track] = entry
+            entries.pop(entry.key, None)
+            entries[entry.key] = entry
         if unread:
             log.warning("%s: %d of %d lines are no events and are passed over", self._path, unread, len(lines))
         return entries
@@ -78,7 +83,7 @@ class Journal:
             file.write(_line(entry))
             length = file.tell()
         if length > self._longest:
-            self._entries = {track: other for track, other in self._entries.items() if _is_open(other, entry.at)}
+            self._entries = {key: other for key, other in self._entries.items() if _is_open(other, entry.at)}
             self._rewrite()
             self._longest = max(LONGEST, 2 * self._path.stat().st_size)  # many may be open
 
@@ -104,9 +109,10 @@ def _entry(line: bytes) -> Entry | None:
     """None: not what we wrote. A crash cuts the last line short, and a disk or an editor may do more."""
     try:
         match parse(line):
-            case [str(track), dict(event), float(at) | int(at), bool(is_last)] if not isinstance(at, bool):
+            case [str(key), dict(event), float(at) | int(at), bool(is_last), *schema] if not isinstance(at, bool):
                 rfc3339(at)
-                return Entry(track, event, at, is_last)
+                if schema in ([], *([known] for known in SCHEMAS)):  # once there were tracks alone
+                    return Entry(key, event, at, is_last, *schema)
     except (InvalidDocument, ValueError, OverflowError, OSError):  # the latter of a time that no calendar has
         pass
     return None

@@ -9,21 +9,23 @@ from pydantic import BaseModel
 from daemon.flow.pipeline import Work
 from daemon.flow.stream import Figures
 from daemon.flow.timing import Timing
-from daemon.work.documents import Documents, ShotUrl, TrackEvents
+from daemon.work.documents import Documents, PlaceEvents, ShotUrl, TrackEvents
 from daemon.work.emission import Emission
 from daemon.work.events import Events
 from daemon.work.jobs import ShotJobs
 from daemon.work.journal import Journal
 from daemon.work.looks import Looking, Looks
+from daemon.work.places.places import StreamPlaces, places_of
+from daemon.work.places.settings import HasPlaces
 from daemon.work.regions import InRegions, Regions
-from daemon.work.settings import WorkSettings, by_processor, often
+from daemon.work.settings import WorkSettings, by_processor, found_by, often
 from daemon.work.tracked import Schedule, Tracked
 from daemon.work.untracked import Untracked
 from models.store import ModelStore
 from processors.chain import Chain
 from processors.registry import build, reach
 from processors.tracker import Predicted, Tracker
-from processors.types import BodyId, Box, Label, Processor, Sample, TrackId
+from processors.types import BodyId, Box, Label, Processor, Sample, TrackId, Zones
 
 
 class Plan:
@@ -37,8 +39,12 @@ class Plan:
         journals: Path | None = None,
         figures: Figures | None = None,
         shot_url: ShotUrl | None = None,
+        places: HasPlaces | None = None,
     ) -> None:
-        """`shot_url`: of where the events' pictures are kept; None: they are not."""
+        """`shot_url`: of where the events' pictures are kept; None: they are not.
+
+        `places`: the zones and lines; None: there are none.
+        """
         figures = figures or Figures()
         self.shots, self.looks, self.timing = figures.shots, figures.looks, figures.timing
         self._settings = settings
@@ -48,15 +54,16 @@ class Plan:
         self._makes = Chain(built).makes
         timed = [self.timing.timed(name, one) for name, one in zip(settings.chain, built, strict=True)]
         self._regions = Regions(settings.regions) if settings.regions else None
+        self._places = StreamPlaces() if places is None else places_of(places, found_by(settings.chain), figures.places)
         self._schedule = _schedule(settings, timed, self.timing, self._regions)
 
     def work(self, stream: str, run: str, place: str = "") -> Work:
         """`place`: where it is one of several streams of this id, each at a place of its own."""
         settings, tracking = self._settings, self._settings.tracking
-        emits = self._makes | {TrackId, BodyId, Predicted}
+        emits = self._makes | {TrackId, BodyId, Predicted} | ({Zones} if self._places.zones else set())
         emission = Emission(Documents(stream, emits, settings.image, settings.topic), settings.emit, run)
         if tracking is None:
-            return Untracked(Chain([looks.processor for looks in self._schedule.looks]), emission)
+            return Untracked(Chain([looks.processor for looks in self._schedule.looks]), emission, self._places)
         events = None
         if tracking.events is not None:
             record = TrackEvents(
@@ -66,7 +73,8 @@ class Plan:
                 image=tracking.events.image,
                 image_url=tracking.events.image_url,
             )
-            events = Events(record, emits, self._journal(stream, place), tracking.events.every)
+            record_place = PlaceEvents(stream, tracking.events.topic)
+            events = Events(record, record_place, emits, self._journal(stream, place), tracking.events.every)
         return Tracked(
             self._schedule,
             Looking(self._schedule.looks, Tracker(tracking), self.looks, self._regions),
@@ -77,6 +85,7 @@ class Plan:
             run,
             keep_crops=tracking.events is not None and (tracking.events.image or self._shot_url is not None),
             jobs=ShotJobs(self._schedule.shots, self.shots),
+            places=self._places,
         )
 
     def _journal(self, stream: str, place: str) -> Journal | None:

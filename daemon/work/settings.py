@@ -86,7 +86,8 @@ class TrackingSettings(TrackerSettings):
     )
     events: EventSettings | None = Field(
         None,
-        description="Send events when tracks appear, are updated and leave, to a topic of their own. null: no events.",
+        description="Send events when tracks appear, are updated and leave, and of the zones and lines of a stream, to "
+        "a topic of their own. null: no events.",
     )
 
 
@@ -141,8 +142,8 @@ class WorkSettings(Section):
     emit: Literal["every", "objects", "change"] = Field(
         "every",
         description="Which frames make a document. every: all frames. objects: frames with objects. change: frames "
-        "on which a track appears, has new or better results, or has left; without tracking, frames on "
-        "which the number of faces or bodies changes.",
+        "on which a track appears, has new or better results, has left, or enters or leaves a zone or crosses a line; "
+        "without tracking, frames on which the number of faces or bodies changes, also in a zone.",
     )
     image: Literal["none", "crops", "full"] = Field(
         "none",

@@ -19,13 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daemon.wire.v2 import Reason, StreamInfo
+from daemon.wire.v2 import Places, Reason, StreamInfo
 from daemon.work.documents import crop_of, stream_info
 from daemon.work.emission import Emission
 from daemon.work.events import Events
 from daemon.work.followed import Followed, Sight
 from daemon.work.jobs import ShotJobs, made_by
 from daemon.work.looks import Looking, Looks
+from daemon.work.places.places import StreamPlaces
+from daemon.work.places.whereabouts import Spot
 from daemon.work.shots import SPACING, Shot, Shots, shot_score
 from processors.assignment import assign
 from processors.boxes import clipped, inside, square
@@ -87,6 +89,7 @@ class Tracked:
         *,
         keep_crops: bool,
         jobs: ShotJobs,
+        places: StreamPlaces | None = None,
     ) -> None:
         self.aside = jobs
         self._schedule = schedule
@@ -98,12 +101,14 @@ class Tracked:
         self._run = run
         self._ids = uuid.uuid4().hex  # a run of records may be read again, under its name
         self._keep_crops = keep_crops
+        self._places = places or StreamPlaces()
         self._followed: dict[int, Followed] = {}
         self._leaving: list[Leaving] = []
         self._last: StreamInfo | None = None
         self._unsaid: list[Record] = []  # events of a frame that failed go with the next
 
     def begin(self) -> Sequence[Record]:
+        self._places.begin(tracked=True)
         return self._events.begin() if self._events is not None else ()
 
     def look(self, frame: Frame, turn: int) -> Sample:
@@ -117,13 +122,16 @@ class Tracked:
         self._let_go(self._looking.follow(sample), info, Reason.GONE)
         there = [Seen(self._followed_by(obj, frame), obj) for obj in sample.objects]
         seen = [one for one in there if Predicted not in one.obj]
+        for track, obj in seen:
+            track.where.see(Spot(obj, (frame.width, frame.height), frame.captured_at))
         if seen:
             _give_bodies(there)
         for track, obj in there:
             track.lay_on(obj)
         changed |= self._run_what_is_due(seen, sample, live=live)
         self._say(seen, changed, info)
-        documents = self._emit(sample, {(track.id, track.revision) for track in self._followed.values()})
+        places = self._show_places(sample)
+        documents = self._emit(sample, ({(track.id, track.revision) for track in self._followed.values()}, places))
         events, self._unsaid = self._unsaid, []
         return [*documents, *events]
 
@@ -132,6 +140,7 @@ class Tracked:
         if self._last is not None:
             self._let_go(self._looking.close(), self._last, Reason.RUN_ENDED)
             self._say_left(self._last, math.inf)
+        self._places.show(())
         return self._unsaid
 
     def settle(self) -> None:
@@ -141,6 +150,8 @@ class Tracked:
     def _let_go(self, numbers: Iterable[int], now: StreamInfo, reason: Reason) -> None:
         for number in numbers:
             gone = self._followed.pop(number)
+            gone.where.end()
+            self._say_places(gone, now, reason)
             for track in self._followed.values():
                 track.bodies.pop(gone.id, None)
             waits = self.aside.leave(gone)
@@ -163,7 +174,8 @@ class Tracked:
         number = obj[Track].id
         track = self._followed.get(number)
         if track is None:
-            track = Followed(f"{self._ids}-{number}", obj.label, Shots(self._most_shots), frame.captured_at)
+            name, where = f"{self._ids}-{number}", self._places.whereabouts(obj.label)
+            track = Followed(name, obj.label, Shots(self._most_shots), frame.captured_at, where=where)
             self._followed[number] = track
         if Predicted not in obj:
             track.last_seen = frame.captured_at
@@ -227,17 +239,43 @@ class Tracked:
         return Sight(obj, score, frame.width, frame.height, frame.index, frame.captured_at, crop)
 
     def _say(self, seen: Sequence[Seen], changed: set[str], now: StreamInfo) -> None:
-        if self._events is None:
-            return
+        if self._events is not None:
+            self._say_tracks(self._events, seen, changed, now)
+        for track, obj in seen:
+            track.appeared |= obj[Track].confirmed
+            self._say_places(track, now)
+
+    def _say_tracks(self, events: Events, seen: Sequence[Seen], changed: set[str], now: StreamInfo) -> None:
         for track in self._followed.values():
             if track.appeared and track.id in changed:
-                self._unsaid.append(self._events.updated(track, now))
+                self._unsaid.append(events.updated(track, now))
         for track, obj in seen:
             if obj[Track].confirmed and not track.appeared:
-                self._unsaid.append(self._events.appeared(track, now))
+                self._unsaid.append(events.appeared(track, now))
                 track.appeared = True
-            elif track.appeared and (present := self._events.present(track, now)):
+            elif track.appeared and (present := events.present(track, now)):
                 self._unsaid.append(present)
+
+    def _say_places(self, track: Followed, now: StreamInfo, reason: Reason = Reason.GONE) -> None:
+        """What has happened to a track that counts; of one that may come to count it is kept.
+
+        `reason`: why it has ended, where it has.
+        """
+        if not track.appeared:
+            return
+        for change in track.where.take():
+            self._places.count(change, track.label)
+            if self._events is not None:
+                self._unsaid.append(self._events.happened(change, track, now, reason))
+
+    def _show_places(self, sample: Sample) -> Places | None:
+        """Puts on the sample how many are where; None: the stream has no places."""
+        if not self._places.are_there:
+            return None
+        counted = (track for track in self._followed.values() if track.appeared)
+        places = self._places.show((visit.zone.name, track.label) for track in counted for visit in track.where.visits)
+        sample.put(places)
+        return places
 
 
 def _give_bodies(seen: Sequence[Seen]) -> None:

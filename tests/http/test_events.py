@@ -119,10 +119,11 @@ async def test_a_camera_s_documents_are_told_as_the_sinks_have_them(serve: Serve
 
 async def test_types_are_chosen_and_others_are_refused(serve: Serve) -> None:
     async with serve() as call:
-        async with reading(call, "/streams/filed/events?types=track") as reader:
-            tell(watched(call), {"frame": 1})
-            tell(watched(call), {"track": 1}, "visaged.track")
-            assert (await reader.next())[1:] == ("track", {"track": 1})  # type: ignore[index]
+        for kind in ("track", "place"):
+            async with reading(call, f"/streams/filed/events?types={kind}") as reader:
+                tell(watched(call), {"frame": 1})
+                tell(watched(call), {kind: 1}, f"visaged.{kind}")
+                assert (await reader.next())[1:] == (kind, {kind: 1})  # type: ignore[index]
         for wrong in ("", "frames", "frame,places"):
             refused = await call("GET", f"/streams/filed/events?types={wrong}")
             assert (refused.status, refused.body["detail"][0]["loc"]) == (422, ["query", "types"])

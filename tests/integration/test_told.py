@@ -212,6 +212,8 @@ def _configured(camera: Camera, folder: Path) -> Config:
                     "fps": LOOKS,
                     "chain": [*LOOKED_WITH, "age-estimator"],
                     "tracking": {"per": {"face-detector": 2}},
+                    "zones": [{"name": "hall", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}],
+                    "lines": [{"name": "middle", "points": [[0.5, 1], [0.5, 0]], "directions": ["in", "out"]}],
                     "read_timeout": 2,
                 },
                 "crowd": {"source": camera.url("crowd"), "chain": EVERYTHING, "window": 1, "read_timeout": 2},
@@ -379,6 +381,24 @@ def test_looks_and_predictions(run: Run) -> None:
     assert run.quiet.metric("visaged_stream_looks_total", stream="door", **{"class": "face"}) == looks
     assert run.quiet.metric("visaged_stream_predictions_total", stream="door", **{"class": "face"}) == predictions
     assert run.quiet.stream("crowd")["looks"] == {"made": {}, "predicted": {}}
+
+
+def test_zones_and_lines(run: Run) -> None:
+    """All figures are those of the documents; when the camera is away nobody is there."""
+    (_, last), busy = run.quiet.outside.lines["door"][-1], run.busy
+    here = last["places"]["zones"]["hall"]["now"]["face"]
+    assert 0 < here <= last["places"]["zones"]["hall"]["entered"]["face"]
+    assert run.quiet.stream("door")["places"]["zones"]["hall"] == last["places"]["zones"]["hall"] | {"now": {"face": 0}}
+    assert run.quiet.stream("door")["places"]["lines"] == last["places"]["lines"]
+    assert sum(way["face"] for way in last["places"]["lines"]["middle"].values()) > 0
+    labels = {"stream": "door", "zone": "hall", "class": "face"}
+    places = busy.stream("door")["places"]
+    assert busy.metric("visaged_stream_zone_objects", **labels) == places["zones"]["hall"]["now"]["face"] > 0
+    assert busy.metric("visaged_stream_zone_entered_total", **labels) == places["zones"]["hall"]["entered"]["face"]
+    for way, crossed in places["lines"]["middle"].items():
+        labels = {"stream": "door", "line": "middle", "direction": way, "class": "face"}
+        assert busy.metric("visaged_stream_line_crossed_total", **labels) == crossed["face"]
+    assert run.quiet.stream("crowd")["places"] == {"zones": {}, "lines": {}}
 
 
 def test_shots_of_tracks(run: Run) -> None:

@@ -49,7 +49,13 @@ def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def configuration(source: str, folder: Path, chain: Sequence[str], **others: Any) -> dict[str, Any]:
-    stream = {"source": source, "chain": chain, "tracking": {"events": {}, "lost_after": 1.0}}
+    stream = {
+        "source": source,
+        "chain": chain,
+        "tracking": {"events": {}, "lost_after": 1.0},
+        "zones": [{"name": "picture", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}],
+        "lines": [{"name": "middle", "points": [[0.5, 1], [0.5, 0]], "directions": ["right", "left of it"]}],
+    }
     return {
         "streams": {"hall": stream},
         "sinks": {"out": {"type": "file", "path": str(folder / "out.jsonl"), "linger": 0.01}},
@@ -65,13 +71,22 @@ def documents_and_events(folder: Path) -> tuple[list[dict[str, Any]], list[Event
     return [value for value in values if "event" not in value], [value for value in values if "event" in value]
 
 
-def check_contract(events: Sequence[Event]) -> None:
-    """What a consumer builds on."""
-    by_track: dict[str, list[str]] = {}
+def of_tracks(events: Sequence[Event]) -> list[Event]:
+    """And not of places."""
+    return [event for event in events if not event.keys() & {"zone", "line"}]
+
+
+def check_contract(events: Sequence[Event], zones: Sequence[str] = ("entered", "left")) -> None:
+    """What a consumer builds on. `zones`: what each track does in the zone that is the whole picture."""
+    all_by_track: dict[str, list[Event]] = {}
     for event in events:
-        by_track.setdefault(event["track"]["id"], []).append(event["event"])
-    for of_track in by_track.values():
-        assert of_track[0] == "appeared"
+        all_by_track.setdefault(event["track"]["id"], []).append(event)
+    for all_of_track in all_by_track.values():
+        of_track = [event["event"] for event in of_tracks(all_of_track)]
+        of_zone = [event["event"] for event in all_of_track if "zone" in event]
+        assert of_zone == list(zones)
+        assert all_of_track[0]["event"] == "appeared"
+        assert all_of_track[-1] in of_tracks(all_of_track)
         assert of_track[-1] == "left"
         assert Counter(of_track)["appeared"] == Counter(of_track)["left"] == 1
     runs = [(run, list(group)) for run, group in groupby(events, lambda event: event["stream"]["run"])]
@@ -116,6 +131,12 @@ async def test_the_people_of_a_clip_each_once(
     assert app.status()["streams"]["hall"]["frames"]["acknowledged"] == SCENE.frames
     check_contract(events)
     assert {event["reason"] for event in events if event["event"] == "left"} <= {"gone", "run ended"}
+    places = app.status()["streams"]["hall"]["places"]
+    said = Counter(event["line"]["direction"] if "line" in event else event["event"] for event in events)
+    assert said["right"] + said["left of it"] == said["entered"] > 0
+    assert places["zones"] == {"picture": {"now": {"face": 0}, "entered": {"face": said["entered"]}}}
+    assert places["lines"] == {"middle": {way: {"face": said[way]} for way in ("right", "left of it")}}
+    assert documents[-1]["places"]["lines"] == places["lines"]
 
     # Each track is on one person, by the clip's own account, and its template is that person's.
     names: dict[str, Counter[str]] = {}
@@ -126,7 +147,7 @@ async def test_the_people_of_a_clip_each_once(
             box = np.array(obj["bbox"]) * (SCENE.width, SCENE.height, SCENE.width, SCENE.height)
             name = truth[int(np.argmax(iou(box[None], boxes)))].track
             names.setdefault(obj["track_id"], Counter())[name] += 1
-    left = {event["track"]["id"]: event for event in events if event["event"] == "left"}
+    left = {event["track"]["id"]: event for event in of_tracks(events) if event["event"] == "left"}
     assert {name for track in left for name in names[track]} == {person.name for person in PEOPLE}
     for track, event in left.items():
         assert len(names[track]) == 1
@@ -147,13 +168,14 @@ async def test_a_stop_lets_all_leave(camera: Camera, tmp_path: Path) -> None:
 async def test_a_change_of_the_work_and_a_pause_at_run_time_let_all_leave(camera: Camera, tmp_path: Path) -> None:
     config = configuration(camera.url("hall"), tmp_path, ["face-detector"], state_dir=tmp_path / "state")
     door = config["streams"]["hall"]
-    changes = iter([door | {"emit": "objects"}, door | {"emit": "objects", "paused": True}])
+    changed = door | {"zones": [door["zones"][0] | {"name": "whole"}]}
+    changes = iter([changed, changed | {"paused": True}])
 
     def read() -> Config:
         return Config(**config | {"streams": {"hall": next(changes)}})
 
     def open_tracks() -> set[str]:
-        events = documents_and_events(tmp_path)[1]
+        events = of_tracks(documents_and_events(tmp_path)[1])
         appeared, left = (
             {event["track"]["id"] for event in events if event["event"] == what} for what in ("appeared", "left")
         )
@@ -168,6 +190,7 @@ async def test_a_change_of_the_work_and_a_pause_at_run_time_let_all_leave(camera
     app.read_soon()
     await until(lambda: len(runs()) == 2 and bool(open_tracks()))
     assert app.status()["streams"]["hall"]["restarts"] == 0
+    assert app.status()["streams"]["hall"]["places"]["zones"].keys() == {"whole"}
     app.read_soon()
     await until(lambda: app.status()["streams"]["hall"]["state"] == "paused" and not open_tracks())
     await until(lambda: not list((tmp_path / "state" / "tracks").rglob("*.jsonl")))
@@ -204,7 +227,7 @@ async def test_what_was_open_when_the_daemon_was_killed_leaves_when_it_is_back(c
         assert await process.wait() == -signal.SIGKILL
     killed = events()
     still_open = {event["track"]["id"] for event in killed if event["event"] == "appeared"}
-    still_open -= {event["track"]["id"] for event in killed if event["event"] == "left"}
+    still_open -= {event["track"]["id"] for event in of_tracks(killed) if event["event"] == "left"}
     assert still_open
 
     async with daemon(tmp_path) as process:
@@ -213,7 +236,7 @@ async def test_what_was_open_when_the_daemon_was_killed_leaves_when_it_is_back(c
         assert await process.wait() == 0
     restarted = events()[len(killed) :]
     assert {event["track"]["id"] for event in restarted if event.get("reason") == "restart"} == still_open
-    assert all(event.get("reason") == "restart" for event in restarted[: len(still_open)])
+    assert all(event.get("reason") == "restart" for event in restarted[: 2 * len(still_open)])  # a zone each
     check_contract(events())
     assert not list((tmp_path / "state").rglob("*.jsonl"))
 
@@ -242,7 +265,7 @@ async def test_each_key_of_frames_from_kafka_has_tracks_of_its_own(embedded: str
     events = await records_of(embedded, f"{frames.out}-events")
     for key in (b"door-0", b"door-1"):
         of_key = [json.loads(event.value) for event in events if event.key == key]
-        check_contract(of_key)
+        check_contract(of_key, zones=())
         assert [event["event"] for event in of_key if event["event"] != "updated"] == ["appeared", "left"] * 2
     documents = [json.loads(record.value) for record in await records_of(embedded, f"{frames.out}-documents")]
     tracks = Counter(obj["track_id"] for document in documents for obj in document["objects"])

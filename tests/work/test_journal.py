@@ -34,7 +34,7 @@ def test_what_left_just_before_the_crash_may_not_have_been_heard_of(path: Path) 
     written = Journal(path)
     written.write("a", event(0), 5.0, is_last=True)
     written.write("b", event(1), 5.0 + IN_DOUBT_S / 2, is_last=True)
-    assert [entry.track for entry in Journal(path).still_open()] == ["a", "b"]
+    assert [entry.key for entry in Journal(path).still_open()] == ["a", "b"]
 
 
 def test_templates_are_for_the_owner_alone(path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_line_that_is_no_event_is_passed_over_and_told(
     with path.open("ab") as file:
         file.write(line + b"\n")
     Journal(path).write("b", event(1), 1, is_last=False)
-    assert [entry.track for entry in Journal(path).still_open()] == ["a", "b"]
+    assert [entry.key for entry in Journal(path).still_open()] == ["a", "b"]
     assert caplog.messages == [f"{path}: 1 of 3 lines are no events and are passed over"]
 
 
@@ -99,7 +99,7 @@ def test_a_line_that_the_crash_cut_short_is_passed_over(path: Path, cut: int) ->
     whole = path.read_bytes()
     written.write("b", event(1), 1.0, is_last=False)
     path.write_bytes(path.read_bytes()[: len(whole) + cut])
-    assert [entry.track for entry in Journal(path).still_open()] == ["a"]
+    assert [entry.key for entry in Journal(path).still_open()] == ["a"]
 
 
 @pytest.mark.parametrize("line", [b"\xff\x00", b"null", b"3", b'["a"]', b"{}", b'{"a":1,"b":2,"c":3,"d":4,"e":5}'])
@@ -107,7 +107,7 @@ def test_a_line_that_is_none_of_ours_is_passed_over(path: Path, line: bytes) -> 
     path.parent.mkdir()
     path.write_bytes(line + b"\n")
     Journal(path).write("a", event(0), 0.0, is_last=False)
-    assert [entry.track for entry in Journal(path).still_open()] == ["a"]
+    assert [entry.key for entry in Journal(path).still_open()] == ["a"]
 
 
 def test_what_takes_the_place_of_all(path: Path) -> None:
@@ -115,7 +115,7 @@ def test_what_takes_the_place_of_all(path: Path) -> None:
     written.write("a", event(0), 0.0, is_last=False)
     written.replace([Entry("b", event(1), 1.0, True)])
     written.write("c", event(2), 2.0, is_last=False)
-    assert [entry.track for entry in Journal(path).still_open()] == ["b", "c"]
+    assert [entry.key for entry in Journal(path).still_open()] == ["b", "c"]
     written.replace([])
     assert list(path.parent.iterdir()) == []
 
@@ -127,7 +127,7 @@ def test_a_long_file_is_made_short(path: Path, monkeypatch: pytest.MonkeyPatch) 
     for number in range(1000):
         written.write(f"{number}", event(number), float(number), is_last=True)
         assert path.stat().st_size <= 2000
-    open_tracks = [entry.track for entry in Journal(path).still_open()]
+    open_tracks = [entry.key for entry in Journal(path).still_open()]
     assert open_tracks[0] == "stays"
     assert open_tracks[-1] == "999"
     assert len(open_tracks) <= IN_DOUBT_S + 1
