@@ -18,11 +18,14 @@ from pydantic import Field
 from sinks.base import Linger, Record, SinkError, SinkInUse
 from sinks.lines import behind, joined, one_line_each, raise_refused
 from sinks.lock import Held, lock
+from sinks.rotation import Archive, RotationSettings
 from sinks.selection import Selection
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
+TIDY_S = 60.0
+"""How often it is seen to that a quiet file's time is over, and that of filled ones."""
 
 
 class FileSettings(Selection):
@@ -38,6 +41,11 @@ class FileSettings(Selection):
         description="Call fsync after each batch: acknowledged documents then survive a power cut. Costs a wait for "
         "the disk per batch.",
     )
+    rotate: RotationSettings | None = Field(
+        None,
+        description="Begin a new file by size and age; a filled one stays beside `path`, and the time of its end is in "
+        "its name. {}: after 100 MB or a day, in gzip. null: one file, which only grows.",
+    )
 
 
 class FileSink:
@@ -48,6 +56,10 @@ class FileSink:
     later ones are whole. The file is locked, as a second writer would end its lines; one that has been moved or deleted
     is made anew, with the lock. While the disk hangs close() waits for it, as nothing can call back a write.
 
+    With `rotate` a batch that would make the file too large, or that comes in another period, begins a new one. Filled
+    files are compressed and deleted by a thread that no write waits for. A file that cannot be given another name is
+    written on, and `rotation_failed` is counted.
+
     A FIFO or a device is not locked, and what a FIFO's reader had not read when it went away is lost.
     """
 
@@ -55,7 +67,10 @@ class FileSink:
         self.counts: Counter[str] = Counter()
         self._path = settings.path
         self._sync = settings.sync
+        self._archive = Archive(settings.path, settings.rotate) if settings.rotate is not None else None
         self._file: _File | None = None
+        self._tidying: asyncio.Task[None] | None = None
+        self._rotated = asyncio.Event()
         self._closed = threading.Event()
         self._lock = threading.Lock()  # a write() that is cancelled leaves its thread at work: close() waits for it
 
@@ -68,10 +83,15 @@ class FileSink:
         except OSError as err:
             # A FIFO that nobody reads yet is "no such device" (fifo(7)).
             raise SinkError(f"{self._path}: {err.strerror}", retriable=err.errno == errno.ENXIO) from err
+        if self._archive is not None and self._tidying is None:
+            self._tidying = asyncio.create_task(self._keep_tidy(self._archive))
 
     async def write(self, records: Sequence[Record]) -> None:
         lines, refused = one_line_each(records)
+        rotations = self.counts["rotations"]
         written, err = await asyncio.to_thread(self._append, joined(lines))
+        if self.counts["rotations"] > rotations:
+            self._rotated.set()
         if left := behind(lines, written):
             message = f"{self._path}: {err.strerror if err else 'closed'}"
             raise SinkError(message, retriable=True, unwritten=left, refused=refused) from err
@@ -79,12 +99,35 @@ class FileSink:
 
     async def close(self) -> None:
         self._closed.set()
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.wait([self._tidying])
+            self._tidying = None
         await asyncio.to_thread(self._close)
+
+    async def _keep_tidy(self, archive: Archive) -> None:
+        while True:
+            await asyncio.to_thread(self._rotate_if_due)
+            await asyncio.to_thread(archive.tidy, self._closed)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TIDY_S):
+                    await self._rotated.wait()
+            self._rotated.clear()
 
     def _open(self) -> None:
         with self._lock:
             self._close_file()
-            self._file = _File(self._path, self._closed)
+            self._file = self._opened()
+
+    def _opened(self) -> "_File":
+        file = _File(self._path, self._closed)
+        if self._archive is not None:
+            try:
+                self._archive.recover()
+            except BaseException:
+                file.close()
+                raise
+        return file
 
     def _append(self, lines: bytes) -> tuple[int, OSError | None]:
         """How many bytes, of whole lines, were written, and what kept the rest from it."""
@@ -94,7 +137,8 @@ class FileSink:
                     log.info("%s was moved or deleted: a new file is begun", self._path)
                     self._close_file()
                 if self._file is None:
-                    self._file = _File(self._path, self._closed)
+                    self._file = self._opened()
+                self._file = self._rotated_for(len(lines), self._file)
                 written, error = self._file.append(lines, sync=self._sync)
             except OSError as err:
                 written, error = 0, err
@@ -102,7 +146,39 @@ class FileSink:
                 self._close_file()  # the next write() opens it afresh: its disk may come back, or its reader
             return written, error
 
+    def _rotate_if_due(self) -> None:
+        with self._lock:
+            if self._file is not None and self._file.is_at(self._path):
+                self._file = self._rotated_for(0, self._file)
+
+    def _rotated_for(self, more: int, file: "_File") -> "_File":
+        """The file that `more` bytes go to: a new one where it is time for that, and one can be made."""
+        archive = self._archive
+        if archive is None or not file.is_due(archive.settings, more):
+            return file
+        try:
+            new = _File(archive.next, self._closed)  # locked before it has the name that a second daemon waits for
+        except OSError as err:
+            return self._unrotated(file, err)
+        try:
+            archive.swap()
+        except OSError as err:
+            if file.is_at(self._path):
+                new.close()
+                return self._unrotated(file, err)
+        file.close()
+        self.counts["rotations"] += 1
+        return new
+
+    def _unrotated(self, file: "_File", err: OSError) -> "_File":
+        if not self.counts["rotation_failed"]:
+            log.warning("%s: no new file can be begun: %s", self._path, err.strerror)
+        self.counts["rotation_failed"] += 1
+        return file
+
     def _close(self) -> None:
+        if self._archive is not None:
+            self._archive.wait()
         with self._lock:
             self._close_file()
 
@@ -132,6 +208,10 @@ class _File:
             return os.path.samestat(path.stat(), os.fstat(self._fd))
         except FileNotFoundError:
             return False
+
+    def is_due(self, rotation: RotationSettings, more: int) -> bool:
+        state = os.fstat(self._fd)
+        return self._can_seek and rotation.is_due(state.st_size, state.st_mtime, more)
 
     def append(self, lines: bytes, *, sync: bool) -> tuple[int, OSError | None]:
         """How many bytes, of whole lines, were written, and what kept the rest from it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import os
 import resource
 import runpy
@@ -9,16 +10,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+import cramjam
+
 from sinks.base import Record, Sink
 from sinks.file import FileSettings, FileSink
 from sinks.kafka import KafkaSink
 from sinks.kafka_settings import KafkaCluster, KafkaSettings, NewTopic
+from sinks.rotation import PART, RotationSettings
 from sinks.stdout import StdoutSettings, StdoutSink
 from sinks.webhook import WebhookSink
 from sinks.webhook_settings import WebhookSettings
 from tests.brokers import Proxy, new_topic, records_of
 from tests.sinks.receiver import Receiver
 from tests.worked import text_of
+
+
+def filled_and(path: Path) -> list[Path]:
+    """The files that a file sink has filled, the oldest first, and the one that it writes to."""
+    return [*sorted(one for one in path.parent.glob(f"{path.stem}-*") if one.suffix != PART), path]
+
+
+def content(path: Path) -> bytes:
+    """Decompressed."""
+    data = path.read_bytes()
+    match path.suffix:
+        case ".gz":
+            return gzip.decompress(data)
+        case ".zst":
+            return bytes(cramjam.zstd.decompress(data))
+    return data
 
 
 @contextlib.contextmanager
@@ -89,15 +109,16 @@ class FileBench:
     passes = True
     bad = Record("door", b"two\nlines")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rotate: RotationSettings | None = None) -> None:
         self.path = path
+        self._settings = FileSettings(type="file", path=path, rotate=rotate)
         self._limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def sink(self) -> FileSink:
-        return FileSink(FileSettings(type="file", path=self.path))
+        return FileSink(self._settings)
 
     async def values(self) -> list[bytes]:
-        return self.path.read_bytes().splitlines()
+        return [line for path in filled_and(self.path) for line in content(path).splitlines()]
 
     async def break_(self) -> None:
         """As on a full disk: a few bytes still get in, which is the start of a line."""

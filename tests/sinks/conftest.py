@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from sinks.rotation import RotationSettings
 from tests.brokers import Proxy
 from tests.sinks.benches import Bench, FileBench, FolderBench, KafkaBench, StdoutBench, WebhookBench
 from tests.sinks.receiver import Receiver
@@ -21,6 +22,13 @@ def kafka_bench_without_idempotence(embedded: str, embedded_proxy: Proxy) -> Kaf
 @pytest.fixture
 async def file_bench(tmp_path: Path) -> AsyncIterator[FileBench]:
     bench = FileBench(tmp_path / "documents.jsonl")
+    yield bench
+    await bench.mend()
+
+
+@pytest.fixture
+async def file_bench_with_rotation(tmp_path: Path) -> AsyncIterator[FileBench]:
+    bench = FileBench(tmp_path / "documents.jsonl", RotationSettings(bytes=4000, every=None, compress="none"))
     yield bench
     await bench.mend()
 
@@ -60,7 +68,8 @@ async def stdout_bench() -> AsyncIterator[StdoutBench]:
 
 @pytest.fixture(
     params=[
-        *("kafka_bench", "kafka_bench_without_idempotence", "file_bench", "folder_bench", "stdout_bench"),
+        *("kafka_bench", "kafka_bench_without_idempotence", "file_bench", "file_bench_with_rotation"),
+        *("folder_bench", "stdout_bench"),
         *("webhook_bench", "webhook_bench_with_batches"),
     ]
 )
