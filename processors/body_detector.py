@@ -31,6 +31,8 @@ PERSON = 0
 
 MOVENET_SIDE = 256
 MOVENET_MULTIPLE = 32
+MOVENET_EXPONENT = 2
+"""Takes the confidence of a person's centre to that which the fusion is made for."""
 
 LOWEST_SCORE = 0.05
 """Boxes that score less take no part in the fusion."""
@@ -112,8 +114,8 @@ def movenet(session: Session, pyramid: Pyramid) -> Scored:
     picture = fitted(pyramid, MOVENET_SIDE)
     net = padded(picture, MOVENET_MULTIPLE)
     outputs = session.run({"input:0": net[None, :, :, ::-1].astype(np.int32)})
-    people = outputs["Identity:0"][0].astype(np.float64)
-    top, left, bottom, right, scores = people[:, 51:].T  # after 17 joints of y, x and score
+    top, left, bottom, right = outputs["boxes"][0].astype(np.float64).T
+    scores = outputs["scores"][0].astype(np.float64) ** MOVENET_EXPONENT
     boxes = np.stack([left, top, right, bottom], axis=1) * np.tile(net.shape[1::-1], 2)
     seen = scores > LOWEST_SCORE
     return _best(boxes[seen] * _scale(picture, pyramid.image), scores[seen], 1.0)

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.helper
+import onnx.shape_inference
+import onnx.utils
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
@@ -39,7 +42,7 @@ def nanodet(package: Path) -> bytes:
 
 
 def movenet(package: Path) -> bytes:
-    return lean(convert(package / "models/movenet-multipose.json"))
+    return boxes_alone(lean(convert(package / "models/movenet-multipose.json")))
 
 
 def convert(path: Path) -> bytes:
@@ -82,6 +85,24 @@ def lean(movenet: bytes) -> bytes:
     scale.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(scale).ravel()[0], scale.name))
     graph.node.remove(less_zeros)
     graph.initializer.remove(constants[less_zeros.input[1]])
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def boxes_alone(movenet: bytes) -> bytes:
+    """Without the joints, and with the confidence of a person's centre as the score: a quarter less time.
+
+    MoveNet's own score is the mean confidence of the joints that it sees.
+    """
+    whole = onnx.shape_inference.infer_shapes(onnx.load_from_string(movenet))
+    outputs = {"StatefulPartitionedCall/clip_by_value_4:0": "boxes", "StatefulPartitionedCall/TopKV2:0": "scores"}
+    model = onnx.utils.Extractor(whole).extract_model([whole.graph.input[0].name], list(outputs))
+    del model.graph.value_info[:], model.graph.output[:]
+    for node in model.graph.node:
+        node.input[:] = [outputs.get(name, name) for name in node.input]
+        node.output[:] = [outputs.get(name, name) for name in node.output]
+    for name, shape in {"boxes": [1, 6, 4], "scores": [1, 6]}.items():
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
     onnx.checker.check_model(model)
     return model.SerializeToString()
 
