@@ -31,13 +31,13 @@ CREATE TABLE events (
     event_id TEXT NOT NULL,
     type TEXT NOT NULL, -- as "track.left"
     class TEXT,
-    value BLOB NOT NULL, -- the document, without pictures
     shot TEXT UNIQUE, -- the random id of its URL
     picture INTEGER REFERENCES pictures,
     UNIQUE (stream, event_id)
 );
-CREATE INDEX events_by_time ON events (stream, at);
+CREATE INDEX events_by_time ON events (stream, at, type, class); -- both can be asked of it alone
 CREATE INDEX events_by_picture ON events (picture) WHERE picture IS NOT NULL;
+CREATE TABLE documents (event INTEGER PRIMARY KEY, value BLOB NOT NULL); -- apart: those that are searched are short
 CREATE TABLE zones (event INTEGER NOT NULL, zone TEXT NOT NULL, PRIMARY KEY (event, zone)) WITHOUT ROWID;
 """
 DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})

@@ -19,7 +19,7 @@ TYPES: Final = tuple(word for word in get_args(Type) if word.startswith(("track"
 
 EVENTS: Final = """
 SELECT at, events.id, name, type, event_id, value, shot, picture
-FROM events JOIN streams ON streams.id = stream
+FROM events JOIN streams ON streams.id = stream JOIN documents ON documents.event = events.id
 WHERE stream = (SELECT id FROM streams WHERE name = ?)"""
 
 

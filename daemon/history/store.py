@@ -167,12 +167,14 @@ class Store:
     def _insert(self, db: sqlite3.Connection, record: Record, written: list[bytes]) -> None:
         db.execute("INSERT INTO streams (name) VALUES (?) ON CONFLICT DO NOTHING", (record.key,))
         inserted = db.execute(
-            "INSERT INTO events (stream, at, event_id, type, class, value) "
-            "VALUES ((SELECT id FROM streams WHERE name = ?), ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+            "INSERT INTO events (stream, at, event_id, type, class) "
+            "VALUES ((SELECT id FROM streams WHERE name = ?), ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
             _columns(record, self._clock()),
         ).fetchone()
         if inserted is None:
             return
+        value = record.value if record.smaller is None else record.smaller
+        db.execute("INSERT INTO documents VALUES (?, ?)", (*inserted, value))
         zones = {zone for subject in record.about.objects for zone in subject.zones}
         db.executemany("INSERT INTO zones VALUES (?, ?)", [(*inserted, zone) for zone in zones])
         if record.shot is not None:
@@ -206,6 +208,7 @@ class Store:
         ids = [(event,) for event, _ in events]
         with self._transaction() as db:
             db.executemany("DELETE FROM zones WHERE event = ?", ids)
+            db.executemany("DELETE FROM documents WHERE event = ?", ids)
             db.executemany("DELETE FROM events WHERE id = ?", ids)
             self._totals = self._totals._replace(events=self._totals.events - len(ids))
             gone = list(self._unused(db, {picture for _, picture in events if picture is not None}))
@@ -238,5 +241,4 @@ def _columns(record: Record, now: float) -> tuple[object, ...]:
         next(((value or b"").decode() for name, value in record.headers if name == "ce_id"), ""),
         type_of(record),
         about.objects[0].label if about.objects else None,
-        record.value if record.smaller is None else record.smaller,
     )
