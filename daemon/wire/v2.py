@@ -544,7 +544,11 @@ OF_TRACKS_ALONE: Final = frozenset({Template, Predicted})
 """Results that no event of a zone or a line has: those of its track have the template, and a prediction makes none."""
 PlaceObject: Any = members.of_table(
     "PlaceObject",
-    {"class": Label, **members_of(write for kind, write in MEMBERS.items() if kind not in OF_TRACKS_ALONE)},
+    {
+        "class": Label,
+        **members_of(write for kind, write in MEMBERS.items() if kind not in OF_TRACKS_ALONE),
+        IMAGE_URL: NotRequired[ImageUrl],
+    },
 )
 """As it was when it happened, with what is known of its track; without an id."""
 
@@ -574,7 +578,7 @@ def track_object(obj: Object, size: Size, emits: Set[type]) -> Members:
     return {"class": obj.label} | results_of(V2, obj, size, emits)
 
 
-def track_event(event: Mapping[str, Any], crop: bytes | None = None, image_url: str | None = None) -> bytes:
+def event_document(event: Mapping[str, Any], crop: bytes | None = None, image_url: str | None = None) -> bytes:
     """An event as it is written, with a JPEG of its object, and the URL of one, where they are given."""
     url = {} if image_url is None else {IMAGE_URL: image_url}
     picture = {} if crop is None else _jpeg(crop)

@@ -10,7 +10,7 @@ import numpy as np
 
 from daemon.wire.attributes import attributes_of
 from daemon.wire.cloudevents import cloud_event
-from daemon.wire.codec import Members, encode
+from daemon.wire.codec import Members
 from daemon.wire.headers import CloudEvent, encoded
 from daemon.wire.trace import trace_headers
 from daemon.wire.v2 import (
@@ -19,10 +19,10 @@ from daemon.wire.v2 import (
     TRACK_SCHEMA,
     Schema,
     StreamInfo,
+    event_document,
     frame_objects,
     rfc3339,
     stream_document,
-    track_event,
     without_templates,
 )
 from processors.boxes import clipped, square
@@ -70,30 +70,39 @@ class Documents:
         )
 
 
+class EventPictures:
+    """What becomes of the pictures of a stream's events."""
+
+    def __init__(self, shot_url: ShotUrl | None = None, *, image: bool = True, image_url: bool = False) -> None:
+        """`shot_url`: of where they are kept; None: they are not. `image`: events of tracks have them.
+
+        `image_url`: events have the URL of where they are kept.
+        """
+        self.image = image
+        self._shot_url = shot_url
+        self._image_url = image_url
+
+    def shot(self, crop: bytes | None) -> Shot | None:
+        return None if crop is None or self._shot_url is None else Shot(crop)
+
+    def url(self, shot: Shot | None) -> str | None:
+        return self._shot_url(shot.id) if shot is not None and self._shot_url is not None and self._image_url else None
+
+
 class TrackEvents:
     """Makes the records of one stream's track events; called in the engine's workers."""
 
-    def __init__(
-        self, stream: str, topic: str, shot_url: ShotUrl | None = None, *, image: bool = True, image_url: bool = False
-    ) -> None:
-        """`shot_url`: of where pictures are kept; None: they are not. `image`: the event has the picture.
-
-        `image_url`: it has the URL of where it is kept.
-        """
+    def __init__(self, stream: str, topic: str, pictures: EventPictures) -> None:
         self._stream = stream
         self._topic = topic
-        self._shot_url = shot_url
-        self._image = image
-        self._image_url = image_url
+        self._pictures = pictures
 
     def __call__(self, event: Mapping[str, Any], event_id: str, at: float, crop: bytes | None = None) -> Record:
         """`at` in Unix seconds; `crop`: its picture as JPEG."""
-        shot = url = None
-        if crop is not None and self._shot_url is not None:
-            shot = Shot(crop)
-            url = self._shot_url(shot.id) if self._image_url else None
-        bare = track_event(event, image_url=url)
-        value = track_event(event, crop, url) if crop is not None and self._image else bare
+        shot = self._pictures.shot(crop)
+        url = self._pictures.url(shot)
+        bare = event_document(event, image_url=url)
+        value = event_document(event, crop, url) if crop is not None and self._pictures.image else bare
         return Record(
             key=self._stream,
             value=value,
@@ -110,20 +119,23 @@ class TrackEvents:
 class PlaceEvents:
     """Makes the records of the events of one stream's zones and lines; called in the engine's workers."""
 
-    def __init__(self, stream: str, topic: str) -> None:
+    def __init__(self, stream: str, topic: str, pictures: EventPictures) -> None:
         self._stream = stream
         self._topic = topic
+        self._pictures = pictures
 
-    def __call__(self, event: Mapping[str, Any], event_id: str, at: float) -> Record:
-        """`at` in Unix seconds."""
+    def __call__(self, event: Mapping[str, Any], event_id: str, at: float, crop: bytes | None = None) -> Record:
+        """`at` in Unix seconds; `crop`: its track's picture as JPEG, which it does not bring itself."""
+        shot = self._pictures.shot(crop)
         return Record(
             key=self._stream,
-            value=encode(event),
+            value=event_document(event, image_url=self._pictures.url(shot)),
             headers=headers(self._stream, PLACE_SCHEMA, event_id, at),
             timestamp=at,
             topic=self._topic,
             durable=True,
             about=about_event(PLACE_SCHEMA, event),
+            shot=shot,
         )
 
 

@@ -85,7 +85,7 @@ class Events:
         if self._journal is not None and isinstance(change, Left | Crossed):
             self._journal.write(key, event, at, is_last=True, schema=PLACE_SCHEMA.id)
         self._keep_all(track, now)
-        return self._record_place(event, _id(key, event), at)
+        return self._record_place(event, _id(key, event), at, _picture(track))
 
     def left(self, track: Followed, now: StreamInfo, reason: Reason) -> Record:
         """The `left` event of a track. `now`: the frame on which its end was noticed."""
@@ -102,8 +102,7 @@ class Events:
         event = self._event(kind, track, now, reason)
         self._keep(track, event, now)
         track.said_at = now.captured_at
-        crop = jpeg(track.best.crop) if track.best is not None and track.best.crop is not None else None
-        return self._record(event, event_id, now.captured_at, crop)
+        return self._record(event, event_id, now.captured_at, _picture(track))
 
     def _keep(self, track: Followed, event: TrackEvent, now: StreamInfo) -> None:
         if self._journal is not None:
@@ -162,6 +161,12 @@ def _id(key: str, event: Mapping[str, Any]) -> str:
 def _best(track: Followed) -> Sight:
     assert track.best is not None  # noqa: S101  # the first sight of a track is its best one until there is a better
     return track.best
+
+
+def _picture(track: Followed) -> bytes | None:
+    """As JPEG; None: it is not wanted."""
+    crop = _best(track).crop
+    return None if crop is None else jpeg(crop)
 
 
 def _track(track: Followed) -> Track:

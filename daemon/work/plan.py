@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from daemon.flow.pipeline import Work
 from daemon.flow.stream import Figures
 from daemon.flow.timing import Timing
-from daemon.work.documents import Documents, PlaceEvents, ShotUrl, TrackEvents
+from daemon.work.documents import Documents, EventPictures, PlaceEvents, ShotUrl, TrackEvents
 from daemon.work.emission import Emission
 from daemon.work.events import Events
 from daemon.work.jobs import ShotJobs
@@ -66,15 +66,11 @@ class Plan:
             return Untracked(Chain([looks.processor for looks in self._schedule.looks]), emission, self._places)
         events = None
         if tracking.events is not None:
-            record = TrackEvents(
-                stream,
-                tracking.events.topic,
-                self._shot_url,
-                image=tracking.events.image,
-                image_url=tracking.events.image_url,
-            )
-            record_place = PlaceEvents(stream, tracking.events.topic)
-            events = Events(record, record_place, emits, self._journal(stream, place), tracking.events.every)
+            asked = tracking.events
+            pictures = EventPictures(self._shot_url, image=asked.image, image_url=asked.image_url)
+            record = TrackEvents(stream, asked.topic, pictures)
+            record_place = PlaceEvents(stream, asked.topic, pictures)
+            events = Events(record, record_place, emits, self._journal(stream, place), asked.every)
         return Tracked(
             self._schedule,
             Looking(self._schedule.looks, Tracker(tracking), self.looks, self._regions),

@@ -8,10 +8,10 @@ import pytest
 from daemon.wire.v2 import (
     Places,
     StreamInfo,
+    event_document,
     frame_objects,
     rfc3339,
     stream_document,
-    track_event,
     track_object,
     without_templates,
 )
@@ -97,8 +97,8 @@ def test_the_object_of_a_track_has_no_id_as_it_is_alone() -> None:
 
 def test_an_event_brings_a_picture_of_its_object_where_there_is_one() -> None:
     event = {"event": "left", "object": {"class": "face"}}
-    assert json.loads(track_event(event, None)) == event
-    assert json.loads(track_event(event, b"jpeg")) == {
+    assert json.loads(event_document(event, None)) == event
+    assert json.loads(event_document(event, b"jpeg")) == {
         "event": "left",
         "object": {"class": "face", "_image": {"blob": base64.b64encode(b"jpeg").decode(), "format": "IMAGE"}},
     }
@@ -125,7 +125,7 @@ def test_templates_are_left_out_and_nothing_else() -> None:
     assert without_templates(told) == stream_document(plain[0], frame_objects(plain[0], emits), INFO)
     event = {"event": "left", "object": track_object(known_too, Size(10, 10), emits)}
     bare = {"event": "left", "object": track_object(known, Size(10, 10), emits)}
-    assert without_templates(track_event(event, b"jpeg")) == track_event(bare, b"jpeg")
+    assert without_templates(event_document(event, b"jpeg")) == event_document(bare, b"jpeg")
 
 
 def test_what_has_no_template_stays_the_same_bytes() -> None:

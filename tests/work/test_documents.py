@@ -11,7 +11,17 @@ import pytest
 
 from daemon.wire.codec import Members
 from daemon.wire.v2 import PLACE_SCHEMA
-from daemon.work.documents import Documents, Pictures, TrackEvents, about_event, crop_of, form_of, stream_info
+from daemon.work.documents import (
+    Documents,
+    EventPictures,
+    Pictures,
+    PlaceEvents,
+    TrackEvents,
+    about_event,
+    crop_of,
+    form_of,
+    stream_info,
+)
 from processors.age import Age
 from processors.emotion import Emotions
 from processors.gender import Gender
@@ -133,8 +143,12 @@ def event_of(obj: Members) -> Members:
     return {"event": "left", "reason": "gone", "track": track, "object": obj, "stream": stream}
 
 
+SHOT_URL = "/shots/{}.jpg".format
+CROSSING = {"name": "gate", "direction": "in", "crossed_at": "2026-11-25T00:39:47.232882Z"}
+
+
 def test_an_event_is_durable_and_brings_its_crop() -> None:
-    write = TrackEvents("gate", "tracks")
+    write = TrackEvents("gate", "tracks", EventPictures())
     event = event_of({"class": "face"})
     with_crop, without = write(event, "t-1-left", 5.0, b"jpeg"), write(event, "t-1-left", 5.0)
     assert json.loads(without.value) == event
@@ -147,7 +161,7 @@ def test_an_event_is_durable_and_brings_its_crop() -> None:
 @pytest.mark.parametrize("image", [False, True])
 @pytest.mark.parametrize("image_url", [False, True])
 def test_an_event_has_its_picture_or_the_url_of_it_or_both(image: bool, image_url: bool) -> None:
-    write = TrackEvents("gate", "tracks", "/shots/{}.jpg".format, image=image, image_url=image_url)
+    write = TrackEvents("gate", "tracks", EventPictures(SHOT_URL, image=image, image_url=image_url))
     record = write(event_of({"class": "face"}), "t-1-left", 5.0, b"jpeg")
     assert record.shot is not None
     assert record.shot.jpeg == b"jpeg"
@@ -158,10 +172,23 @@ def test_an_event_has_its_picture_or_the_url_of_it_or_both(image: bool, image_ur
     assert smaller == {"class": "face", **url} == {name: written[name] for name in written if name != "_image"}
 
 
+@pytest.mark.parametrize("image_url", [False, True])
+def test_an_event_of_a_place_has_the_url_of_its_track_s_picture(image_url: bool) -> None:
+    event = event_of({"class": "face"}) | {"event": "crossed", "line": CROSSING}
+    del event["reason"]
+    pictures = EventPictures(SHOT_URL, image_url=image_url)
+    record = PlaceEvents("gate", "tracks", pictures)(event, "t-1-0-crossed", 5.0, b"jpeg")
+    assert record.shot is not None
+    assert record.shot.jpeg == b"jpeg"
+    url = {"image_url": f"/shots/{record.shot.id}.jpg"} if image_url else {}
+    assert json.loads(record.value) == event | {"object": {"class": "face", **url}}
+    assert PlaceEvents("gate", "tracks", EventPictures())(event, "t-1-0-crossed", 5.0, b"jpeg").shot is None
+
+
 def test_without_a_picture_or_a_place_for_it_there_is_no_url() -> None:
     event = event_of({"class": "face"})
-    kept = TrackEvents("gate", "tracks", "/shots/{}.jpg".format, image_url=True)(event, "t-1-left", 5.0)
-    not_kept = TrackEvents("gate", "tracks", image_url=True)(event, "t-1-left", 5.0, b"jpeg")
+    kept = TrackEvents("gate", "tracks", EventPictures(SHOT_URL, image_url=True))(event, "t-1-left", 5.0)
+    not_kept = TrackEvents("gate", "tracks", EventPictures(image_url=True))(event, "t-1-left", 5.0, b"jpeg")
     assert (kept.shot, not_kept.shot) == (None, None)
     assert b"image_url" not in kept.value + not_kept.value
 
@@ -193,7 +220,7 @@ def test_a_record_says_what_its_objects_are_like() -> None:
 
 def test_the_record_of_an_event_says_what_it_tells_of() -> None:
     event = event_of({"class": "body", "confidence": 0.5, "zones": ["door"], "age": "31"})
-    record = TrackEvents("gate", "tracks")(event, "1-left", 0.0)
+    record = TrackEvents("gate", "tracks", EventPictures())(event, "1-left", 0.0)
     assert record.about == About("visaged.track", "left", (Subject("body", 0.5, frozenset({"door"}), {"age": 31}),))
 
 

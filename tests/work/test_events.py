@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from daemon.wire.v2 import Reason, StreamInfo
-from daemon.work.documents import PlaceEvents, TrackEvents
+from daemon.work.documents import EventPictures, PlaceEvents, TrackEvents
 from daemon.work.events import Events
 from daemon.work.followed import Followed, Sight
 from daemon.work.journal import Journal
@@ -34,8 +34,8 @@ def followed(name: str, **results: object) -> Followed:
 
 def events(journal: Path | None, every: float | None = None) -> Events:
     return Events(
-        TrackEvents("hall", "tracks"),
-        PlaceEvents("hall", "tracks"),
+        TrackEvents("hall", "tracks", EventPictures()),
+        PlaceEvents("hall", "tracks", EventPictures()),
         EMITS,
         None if journal is None else Journal(journal),
         every,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from daemon.flow.receipts import Counts, LookCounts
-from daemon.work.documents import Documents, PlaceEvents, TrackEvents
+from daemon.work.documents import Documents, EventPictures, PlaceEvents, TrackEvents
 from daemon.work.emission import Emission, Policy
 from daemon.work.events import Events
 from daemon.work.jobs import LEFT, ShotJob, ShotJobs
@@ -43,7 +43,13 @@ def tracked(
         Looking(looks, Tracker(TrackerSettings(lost_after=LOST_AFTER)), LookCounts()),
         3,
         Emission(Documents("hall", EMITS), policy, "run"),
-        Events(TrackEvents("hall", "tracks"), PlaceEvents("hall", "tracks"), EMITS, None, present_every)
+        Events(
+            TrackEvents("hall", "tracks", EventPictures()),
+            PlaceEvents("hall", "tracks", EventPictures()),
+            EMITS,
+            None,
+            present_every,
+        )
         if events
         else None,
         "hall",

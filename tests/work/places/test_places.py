@@ -15,7 +15,7 @@ from daemon.flow.place_counts import PlaceCounts
 from daemon.flow.receipts import Counts, LookCounts
 from daemon.wire.v2 import MEMBERS, OF_TRACKS_ALONE
 from daemon.wire.version import members_of
-from daemon.work.documents import Documents, PlaceEvents, TrackEvents
+from daemon.work.documents import Documents, EventPictures, PlaceEvents, TrackEvents
 from daemon.work.emission import Emission, Policy
 from daemon.work.events import HEARTBEAT_S, Events
 from daemon.work.jobs import ShotJobs
@@ -65,7 +65,7 @@ def work(
     emits: frozenset[type] = EMITS,
 ) -> Tracked:
     looks = [Looks("face", detector or Detector(*scene), every)]
-    records = TrackEvents("hall", "tracks"), PlaceEvents("hall", "tracks")
+    records = TrackEvents("hall", "tracks", EventPictures()), PlaceEvents("hall", "tracks", EventPictures())
     made = Tracked(
         Schedule(looks, [], []),
         Looking(looks, Tracker(TrackerSettings(lost_after=0.5)), LookCounts()),
@@ -283,7 +283,14 @@ class TestAfterACrash:
         return tmp_path / "hall.jsonl"
 
     def again(self, path: Path) -> list[Record]:
-        return list(Events(TrackEvents("hall", "tracks"), PlaceEvents("hall", "tracks"), EMITS, Journal(path)).begin())
+        return list(
+            Events(
+                TrackEvents("hall", "tracks", EventPictures()),
+                PlaceEvents("hall", "tracks", EventPictures()),
+                EMITS,
+                Journal(path),
+            ).begin()
+        )
 
     def test_open_visits_are_left_before_their_tracks(self, path: Path) -> None:
         scene = [[face(400, 100), face(100 + 4 * index, 280)] for index in range(80)]
