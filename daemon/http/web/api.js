@@ -7,10 +7,12 @@ export class Refused extends Error {
   /**
    * @param {number} status 0: no answer came
    * @param {string} message in words
+   * @param {{loc: (string | number)[], msg: string}[]} [problems] mistakes with their places
    */
-  constructor(status, message) {
+  constructor(status, message, problems = []) {
     super(message);
     this.status = status;
+    this.problems = problems;
   }
 }
 
@@ -49,16 +51,17 @@ export async function ask(method, path, body, headers = {}, signal) {
   });
   if (response.ok) return response;
   if (response.status === 401) window.dispatchEvent(new Event(SIGNED_OUT));
-  throw new Refused(response.status, reason(await response.json().catch(() => null), response.status));
+  throw refusal(response.status, await response.json().catch(() => null));
 }
 
 /**
  * What an answer's `detail` says: text, or mistakes with their places.
- * @param {any} answer
  * @param {number} status
+ * @param {any} answer
  */
-function reason(answer, status) {
+function refusal(status, answer) {
   const detail = answer?.detail;
-  if (Array.isArray(detail)) return detail.map(({ loc, msg }) => `${loc.slice(1).join(".")}: ${msg}`).join("\n");
-  return typeof detail === "string" ? detail : `Status ${status} came`;
+  if (!Array.isArray(detail)) return new Refused(status, typeof detail === "string" ? detail : `Status ${status} came`);
+  const lines = detail.map(({ loc, msg }) => [loc.slice(1).join("."), msg].filter(Boolean).join(": "));
+  return new Refused(status, lines.join("\n"), detail);
 }

@@ -1,6 +1,7 @@
 // The page: who looks at it, and which view is shown, by the address behind #.
 import { call, Refused, SIGNED_OUT } from "./api.js";
 import { refresh, useOverview } from "./overview.js";
+import { AddStream } from "./settings.js";
 import { StreamPage } from "./stream.js";
 import { Streams } from "./streams.js";
 import { Try } from "./try.js";
@@ -8,12 +9,12 @@ import { html, render, useEffect, useState } from "./view.js";
 
 /** @typedef {import("./types.js").Overview} Overview */
 
-/** @typedef {{name: string, argument: string}} Place */
+/** @typedef {{name: string, argument: string, part: string}} Place */
 
 /** @returns {Place} */
 function placeNow() {
-  const [, name = "", argument = ""] = location.hash.split("/");
-  return { name, argument: decodeURIComponent(argument) };
+  const [, name = "", argument = "", part = ""] = location.hash.split("/");
+  return { name, argument: decodeURIComponent(argument), part };
 }
 
 function Page() {
@@ -34,7 +35,7 @@ function Page() {
     const heading = document.querySelector("h1");
     document.title = heading ? `${heading.textContent} – visaged` : "visaged";
     if (location.hash) heading?.focus({ preventScroll: true });
-  }, [place.name, place.argument, Boolean(overview)]);
+  }, [place.name, place.argument, place.part, Boolean(overview)]);
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <${Header} overview=${overview} place=${place} />
@@ -73,10 +74,11 @@ function Header({ overview, place }) {
 /** @param {{overview: Overview, place: Place}} props */
 function View({ overview, place }) {
   if (place.name === "try") return html`<${Try} argument=${place.argument} isOpen=${overview.caller.name === null} />`;
+  if (place.name === "add" && overview.can_add) return html`<${AddStream} />`;
   if (place.name !== "streams") return html`<${Streams} overview=${overview} />`;
   const stream = overview.streams.find(({ id }) => id === place.argument);
   return stream
-    ? html`<${StreamPage} key=${stream.id} stream=${stream} />`
+    ? html`<${StreamPage} key=${stream.id} stream=${stream} part=${place.part} />`
     : html`<h1 tabindex="-1">No such stream</h1>
         <p class="empty">There is no stream ${place.argument}, or it is not for this key. <a href="#/">All streams</a></p>`;
 }

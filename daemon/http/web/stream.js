@@ -1,6 +1,9 @@
 // One stream: its picture, what is found on it, its tracks and events, and how it does.
 import { Chart } from "./chart.js";
+import { Controls } from "./controls.js";
 import { age, samplesOf } from "./overview.js";
+import { Places } from "./places.js";
+import { StreamSettings } from "./settings.js";
 import { State } from "./streams.js";
 import { Canvas, useVideo } from "./video.js";
 import { html, useEffect, useRef, useState } from "./view.js";
@@ -25,8 +28,32 @@ const LATENCIES = [
   { label: "95 % within", colour: "warn" },
 ];
 
+/** @type {Record<string, {title: string, part: (props: {stream: Stream}) => unknown}>} */
+const PARTS = {
+  places: { title: "Zones and lines", part: Places },
+  settings: { title: "Settings", part: StreamSettings },
+};
+
+/** @param {{stream: Stream, part: string}} props */
+export function StreamPage({ stream, part }) {
+  const shown = stream.roles.includes("control") ? PARTS[part] : undefined;
+  return shown ? html`<${Part} stream=${stream} shown=${shown} />` : html`<${Seeing} stream=${stream} />`;
+}
+
+/** @param {{stream: Stream, shown: {title: string, part: unknown}}} props */
+function Part({ stream, shown }) {
+  return html`
+    <div class="headline">
+      <a href="#/" class="back">Streams</a>
+      <a href=${`#/streams/${encodeURIComponent(stream.id)}`} class="back">${stream.name ?? stream.id}</a>
+      <h1 tabindex="-1">${shown.title}</h1>
+    </div>
+    <${shown.part} stream=${stream} />
+  `;
+}
+
 /** @param {{stream: Stream}} props */
-export function StreamPage({ stream }) {
+function Seeing({ stream }) {
   const watches = stream.roles.includes("watch");
   const lost = losses(stream);
   return html`
@@ -35,6 +62,7 @@ export function StreamPage({ stream }) {
       <h1 tabindex="-1">${stream.name ?? stream.id}</h1>
       <${State} stream=${stream} />
       <span class="space" />
+      ${stream.roles.includes("control") && html`<${Controls} stream=${stream} />`}
     </div>
     ${stream.error && html`<p class="notice bad" role="status">${stream.error}</p>`}
     ${lost && !stream.error && html`<p class="notice warn" role="status">It ${lost}.</p>`}
