@@ -69,6 +69,7 @@ HOMES = {
         "daemon/commands/drawn_video.py",
     ),
     "aiohttp": ("daemon/http/", "sinks/webhook.py"),
+    "paho": ("sinks/mqtt_client.py",),
     "prometheus_client": ("daemon/http/metrics.py",),
     "aiokafka": (
         "sinks/kafka.py",

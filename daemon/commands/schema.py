@@ -35,6 +35,7 @@ REQUIRED = {
     "topics": ["frames"],
     "path": "documents.jsonl",
     "url": "https://receiver.example/hook",
+    "host": "broker.example",
     "username": "visaged",
     "password": "secret",
     "certificate": "/etc/visaged/fullchain.pem",

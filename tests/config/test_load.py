@@ -433,7 +433,7 @@ class TestMistakes:
             ("streams: {door: null}", "my.yaml:1: streams.door: expected a mapping, got nothing"),
             (
                 "sinks:\n  out: {path: a}",
-                "my.yaml:2: sinks.out.type: expected one of kafka, file, stdout, webhook, got nothing",
+                "my.yaml:2: sinks.out.type: expected one of kafka, file, stdout, webhook, mqtt, got nothing",
             ),
             ("sinks:\n  out:\n    type: file", "my.yaml:2: sinks.out.path: expected a value, got nothing"),
         ],

@@ -16,11 +16,13 @@ from sinks.base import Record, Sink
 from sinks.file import FileSettings, FileSink
 from sinks.kafka import KafkaSink
 from sinks.kafka_settings import KafkaCluster, KafkaSettings, NewTopic
+from sinks.mqtt import MqttSink
 from sinks.rotation import PART, RotationSettings
 from sinks.stdout import StdoutSettings, StdoutSink
 from sinks.webhook import WebhookSink
 from sinks.webhook_settings import WebhookSettings
 from tests.brokers import Proxy, new_topic, records_of
+from tests.mqtt import Listener, mqtt_settings
 from tests.sinks.receiver import Receiver
 from tests.worked import text_of
 
@@ -187,6 +189,33 @@ class WebhookBench:
 
     def hang(self) -> None:
         self._receiver.reads.clear()
+
+
+class MqttBench:
+    passes = True
+    bad = Record("door", b"x" * 20_000)
+
+    def __init__(self, listener: Listener, proxy: Proxy) -> None:
+        self._listener = listener
+        self._proxy = proxy
+        port = int(proxy.address.rpartition(":")[2])
+        self._settings = mqtt_settings(port, max_record_bytes=10_000, timeout=3.0)
+
+    def sink(self) -> MqttSink:
+        return MqttSink(self._settings)
+
+    async def values(self) -> list[bytes]:
+        await self._listener.quiet()
+        return [message.payload for message in self._listener.heard]
+
+    async def break_(self) -> None:
+        self._proxy.cut()
+
+    async def mend(self) -> None:
+        await self._proxy.restore()
+
+    def hang(self) -> None:
+        self._proxy.stall()
 
 
 class StdoutBench(asyncio.Protocol):

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from sinks.rotation import RotationSettings
-from tests.brokers import Proxy
-from tests.sinks.benches import Bench, FileBench, FolderBench, KafkaBench, StdoutBench, WebhookBench
+from tests.brokers import Proxy, free_port, proxy
+from tests.mqtt import Mosquitto, listening, mosquitto
+from tests.sinks.benches import Bench, FileBench, FolderBench, KafkaBench, MqttBench, StdoutBench, WebhookBench
 from tests.sinks.receiver import Receiver
 
 
@@ -58,6 +59,21 @@ def webhook_bench_with_batches(receiver: Receiver) -> WebhookBench:
     return WebhookBench(receiver, batch=100)
 
 
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    with mosquitto(tmp_path_factory.mktemp("mosquitto")) as broker:
+        yield broker
+
+
+@pytest.fixture
+async def mqtt_bench(broker: Mosquitto) -> AsyncIterator[MqttBench]:
+    async with (
+        listening(broker.port, "visaged/documents/#") as listener,
+        proxy(broker.address, free_port()) as between,
+    ):
+        yield MqttBench(listener, between)
+
+
 @pytest.fixture
 async def stdout_bench() -> AsyncIterator[StdoutBench]:
     bench = StdoutBench()
@@ -70,7 +86,7 @@ async def stdout_bench() -> AsyncIterator[StdoutBench]:
     params=[
         *("kafka_bench", "kafka_bench_without_idempotence", "file_bench", "file_bench_with_rotation"),
         *("folder_bench", "stdout_bench"),
-        *("webhook_bench", "webhook_bench_with_batches"),
+        *("webhook_bench", "webhook_bench_with_batches", "mqtt_bench"),
     ]
 )
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:

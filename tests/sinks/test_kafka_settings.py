@@ -80,4 +80,4 @@ def test_a_cluster_is_named_or_the_only_one() -> None:
 
 
 def test_the_registry_has_all_sinks() -> None:
-    assert list(SINKS) == ["kafka", "file", "stdout", "webhook"]
+    assert list(SINKS) == ["kafka", "file", "stdout", "webhook", "mqtt"]
