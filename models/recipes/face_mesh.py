@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
-from models.recipes.prelu import without_prelu
+from models.recipes.activations import without_prelu
 from models.recipes.tflite_to_onnx import convert
 
 # The part that is read of GeometryPipelineMetadata (mediapipe/modules/face_geometry/protos).

