@@ -17,6 +17,9 @@ VERSION: Final = 1
 BUSY_S: Final = 10.0
 """How long a checkpoint waits for those who read; they end before (QUERY_S)."""
 
+LOG_BYTES: Final = 8_000_000
+"""To which the log's file is cut when it has grown beyond."""
+
 TABLES: Final = """
 CREATE TABLE streams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE pictures (
@@ -93,6 +96,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     version = pragma(connection, "user_version")
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables == 0:

@@ -137,7 +137,7 @@ class History:
     async def delete(self, wanted: Selection, of: Of) -> int:
         """How many; also of the events that have come and are not written yet. Goes on when it is cancelled.
 
-        Raises HistoryError: then some may be deleted.
+        Raises HistoryError where that is not all of it.
         """
         deleting = asyncio.create_task(self._delete(wanted, of))
         self._deleting.add(deleting)
@@ -149,7 +149,7 @@ class History:
         return [stream for stream in await self._reading(self._reader.streams) if of(stream)]
 
     async def _delete(self, wanted: Selection, of: Of) -> int:
-        await self._written()
+        waits = await self._why_unwritten()
         streams = await self._streams(of)
         deleted, after = await self._writing(self._store.delete, wanted, streams, None)
         while after is not None:
@@ -158,19 +158,21 @@ class History:
         while await self._writing(self._store.shrink):
             pass
         await self._writing(self._store.scrub)
+        if waits is not None:
+            raise HistoryError(f"{deleted} events are deleted, but not what waits to be written: {waits}")
         return deleted
 
-    async def _written(self) -> None:
-        """Until all that has come by now is written, or is not to be."""
+    async def _why_unwritten(self) -> str | None:
+        """Waits until all that has come by now is written, or is not to be, as long as that may take; None: it is."""
         counts, awaited = self._handed, self._handed.received
         try:
             async with asyncio.timeout(WRITING_S):
                 while counts.received - counts.pending < awaited:
                     self._ended.clear()
                     await self._ended.wait()
-        except TimeoutError as err:
-            why = self.delivery.error or f"events have waited {WRITING_S:g} s to be written"
-            raise HistoryError(f"nothing was deleted: {why}") from err
+        except TimeoutError:
+            return self.delivery.error or f"it has waited for {WRITING_S:g} s"
+        return None
 
     async def _keep_up(self) -> None:
         """Once a minute what is too old goes, and what a smaller limit has left free is given back."""
@@ -181,7 +183,10 @@ class History:
                 await self._writing(self._store.expire)
                 while await self._writing(self._store.shrink, SPARE):
                     pass
-            except HistoryError as err:
-                if str(err) != told:  # the same each minute
-                    log.warning("%s: %s", NAME, err)
-                told = str(err)
+            except Exception as err:  # it is tried again, whatever it was
+                if repr(err) != told:  # the same each minute
+                    expected = isinstance(err, HistoryError)
+                    log.warning("%s: %s", NAME, err if expected else repr(err), exc_info=None if expected else err)
+                told = repr(err)
+            else:
+                told = ""

@@ -32,6 +32,7 @@ MOST_LIMIT: Final = 1000
 CLASSES: Final = ("face", "body")
 FILTERS: Final = ("stream", "type", "class", "zone", "from", "to")
 POSITION: Final = re.compile(r"(?P<at>\d{1,17})-(?P<id>\d{1,18})", re.ASCII)
+FOR_OTHERS: Final = {"Cross-Origin-Resource-Policy": "cross-origin"}
 NO_HISTORY: Final = "No history is kept: `history` and `state_dir` of the configuration begin one"
 
 
@@ -84,10 +85,11 @@ class Past:
     async def _show(self, request: web.Request) -> web.Response:
         async with self._place():
             shot = await self._kept.shot(request.match_info["id"])
-        if CALLER in request:  # else it is signed
-            if not may(request, "watch", shot.stream):
-                raise Forbidden("The key is not for the stream of this shot")
-            tell_look(request, shot.stream)
+        if CALLER not in request:  # it is signed, and made for others
+            return web.Response(body=shot.jpeg, content_type="image/jpeg", headers=FOR_OTHERS)
+        if not may(request, "watch", shot.stream):
+            raise Forbidden("The key is not for the stream of this shot")
+        tell_look(request, shot.stream)
         return web.Response(body=shot.jpeg, content_type="image/jpeg")
 
     def _is_signed(self, request: web.Request) -> bool:

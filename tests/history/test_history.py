@@ -144,13 +144,22 @@ async def test_a_deletion_has_what_came_before_it_and_goes_on_without_its_client
         await until(lambda: not history._deleting)
 
 
-async def test_nothing_is_deleted_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_deleted_from_and_what_waits_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "WRITING_S", 0.05)
-    (tmp_path / "history" / "events.db").mkdir(parents=True)
     async with running(tmp_path) as history:
         offer(history, event())
-        with pytest.raises(HistoryError, match=r"nothing was deleted: .*Is a directory"):
+        await until(lambda: history.figures.events == 1)
+
+        def full(_: Sequence[Record]) -> None:
+            raise HistoryError("events.db: database or disk is full")
+
+        monkeypatch.setattr(history._store, "add", full)
+        offer(history, event())
+        with pytest.raises(HistoryError, match=r"^1 events are deleted, but not what waits to be written: .* is full$"):
             await history.delete(ALL, all_streams)
+        assert history.figures.events == 0
 
 
 async def test_what_is_too_old_goes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,6 +178,9 @@ async def test_a_signed_url_needs_no_key_until_it_ends(serve: Serve) -> None:
         await keep(call, *MANY)
         (one,) = (await call("GET", "/history?type=track", **bearer(WATCH))).body["events"]
         url = one["data"]["object"]["image_url"]
+        assert call.app.http is not None
+        async with aiohttp.ClientSession() as session, session.head(f"{call.app.http.url}{url}") as response:
+            assert (response.status, response.headers["Cross-Origin-Resource-Policy"]) == (200, "cross-origin")
         assert await fetched(call, url) == (200, "image/jpeg", b"jpeg")
         assert (await fetched(call, url.replace("expires=1", "expires=2")))[0] == 401
         assert (await fetched(call, "/shots/unknown.jpg"))[0] == 401

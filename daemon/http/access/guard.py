@@ -54,11 +54,7 @@ class Guard:
         if not self.keys:
             self._tell_of_proxy(request)
             self._sites.expect_known(request)
-        if (
-            need is not None
-            and need.roles
-            and not (self.keys and need.stands_in is not None and need.stands_in(request))
-        ):
+        if need is not None and need.roles and not self._has_stand_in(request, need):
             request[CALLER] = caller = self._caller(request)
             _expect(request, caller, need)
             held(request).enter_context(caller.one())
@@ -72,6 +68,10 @@ class Guard:
             log.warning("a request of %s bears an unknown key: %s", request.remote, public)
             raise unauthorized(request, "The key is unknown, or was removed")
         return found
+
+    def _has_stand_in(self, request: web.Request, need: Need) -> bool:
+        """Whether it bears what is taken in the place of a key; without keys nobody needs it."""
+        return bool(self.keys) and need.stands_in is not None and need.stands_in(request)
 
     def _caller(self, request: web.Request) -> Caller:
         if not self.keys:
