@@ -157,6 +157,7 @@ async def test_a_full_disk_is_deleted_from_and_what_waits_is_told(
 
         monkeypatch.setattr(history._store, "add", full)
         offer(history, event())
+        await until(lambda: history.delivery.error is not None)
         with pytest.raises(HistoryError, match=r"^1 events are deleted, but not what waits to be written: .* is full$"):
             await history.delete(ALL, all_streams)
         assert history.figures.events == 0
