@@ -1,5 +1,6 @@
 """Makes of a stream's settings what runs."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -97,13 +98,23 @@ class Builder:
         self._watches = watches
         self._before_sinks = () if history is None else (history,)
         self._shot_url = shot_url
+        self._phases = itertools.count()
 
     def build(
         self, name: str, settings: StreamSettings, before: Built | None = None, make: MakeSource = make_source
     ) -> Built:
         """Loads its models, which blocks. Raises ModelError. The figures of the one before go on."""
         figures = _figures(before)
-        plan = Plan(settings, self._processors, self._models, self._journals, figures, self._shot_url, settings)
+        plan = Plan(
+            settings,
+            self._processors,
+            self._models,
+            self._journals,
+            figures,
+            self._shot_url,
+            settings,
+            next(self._phases),
+        )
         return Built(
             settings,
             make,

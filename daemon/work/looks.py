@@ -27,8 +27,11 @@ class Looks:
     every: int | None = 1
     """On every n-th frame; None: wherever the tracker is not sure."""
 
+    phase: int = 0
+    """Of the n, that which is looked at; the first frame of a run always is."""
+
     def is_regular(self, turn: int) -> bool:
-        return self.every is not None and turn % self.every == 0
+        return self.every is not None and (turn == 0 or (turn - self.phase) % self.every == 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,12 @@ class Plan:
         figures: Figures | None = None,
         shot_url: ShotUrl | None = None,
         places: HasPlaces | None = None,
+        phase: int = 0,
     ) -> None:
         """`shot_url`: of where the events' pictures are kept; None: they are not.
 
-        `places`: the zones and lines; None: there are none.
+        `places`: the zones and lines; None: there are none. `phase`: another for each of several streams, whose rarer
+        looks then do not all come at once.
         """
         figures = figures or Figures()
         self.shots, self.looks, self.timing = figures.shots, figures.looks, figures.timing
@@ -55,7 +57,7 @@ class Plan:
         timed = [self.timing.timed(name, one) for name, one in zip(settings.chain, built, strict=True)]
         self._regions = Regions(settings.regions) if settings.regions else None
         self._places = StreamPlaces() if places is None else places_of(places, found_by(settings.chain), figures.places)
-        self._schedule = _schedule(settings, timed, self.timing, self._regions)
+        self._schedule = _schedule(settings, timed, self.timing, self._regions, phase)
 
     def work(self, stream: str, run: str, place: str = "") -> Work:
         """`place`: where it is one of several streams of this id, each at a place of its own."""
@@ -106,7 +108,7 @@ class _Decode:
 
 
 def _schedule(
-    settings: WorkSettings, processors: Sequence[Processor], timing: Timing, regions: Regions | None
+    settings: WorkSettings, processors: Sequence[Processor], timing: Timing, regions: Regions | None, phase: int
 ) -> Schedule:
     of_looks: dict[Label, list[Processor]] = {}
     every: dict[Label, int | None] = {}
@@ -126,5 +128,8 @@ def _schedule(
         elif isinstance(how, int):
             every_nth.append((how, processor))
     reaches = [reach(name) for name in settings.chain if often(settings, name) == "track"]
-    looks = [Looks(label, Chain(chain), every[label]) for label, chain in of_looks.items()]
+    looks = [
+        Looks(label, Chain(chain), n, phase + place * (n or 1) // len(of_looks))  # nor do those of one stream
+        for place, ((label, chain), n) in enumerate(zip(of_looks.items(), every.values(), strict=True))
+    ]
     return Schedule(looks, every_nth, shots, max(reaches, default=0.0))

@@ -85,6 +85,14 @@ def test_those_at_faces_and_at_bodies_each_at_their_own_rate() -> None:
     assert (counts.looks, counts.predictions) == ({"face": 4, "body": 3}, {"face": 3, "body": 4})
 
 
+def test_those_of_another_phase_come_between() -> None:
+    """The first frame is looked at all the same, and none is farther from the last look than the others are."""
+    walkers = [Walker() for _ in range(4)]
+    for phase, walker in enumerate(walkers):
+        followed(looking(Looks("face", walker, 3, phase)), 8)
+    assert [walker.frames for walker in walkers] == [[0, 3, 6], [0, 1, 4, 7], [0, 2, 5], [0, 3, 6]]
+
+
 def test_one_that_failed_is_made_up_for() -> None:
     walker, counts = Walker(), LookCounts()
     walker.broken = {3}
