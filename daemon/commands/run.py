@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import faulthandler
 import logging
 import math
 import os
@@ -17,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from daemon.commands.store import model_store
+from daemon.commands.systemd import Systemd
 from daemon.config.contradictions import contradictions_of, keeps_shots
 from daemon.config.load import changed_keys
 from daemon.config.model import Config
@@ -102,6 +104,7 @@ def main(config: Config, read: Callable[[], Config]) -> int:
     """
     prepare()
     log_to_stderr(config.log.level)
+    faulthandler.enable()  # systemd's watchdog ends a hung process by SIGABRT: the journal then has what hung
     asyncio.run(_run_until_signal(config, read))
     return 0
 
@@ -115,7 +118,7 @@ def log_to_stderr(level: str) -> None:
 
 
 async def _run_until_signal(config: Config, read: Callable[[], Config]) -> None:
-    stop, app = asyncio.Event(), App(config, read)
+    stop, app = asyncio.Event(), App(config, read, Systemd(os.environ))
     stopping_since = math.inf
 
     def on_signal(number: signal.Signals) -> None:
@@ -162,10 +165,16 @@ def _end_at_the_latest(seconds: float) -> None:
 class App:
     """The daemon of a configuration. Belongs to the event loop's thread."""
 
-    def __init__(self, config: Config, read: Callable[[], Config] | None = None) -> None:
-        """`read`: gives the configuration as it is when it is called; None: it stays as it is."""
+    def __init__(
+        self, config: Config, read: Callable[[], Config] | None = None, systemd: Systemd | None = None
+    ) -> None:
+        """`read`: gives the configuration as it is when it is called; None: it stays as it is.
+
+        `systemd` is told what the daemon does; None: nobody is.
+        """
         self._config = config
         self._read = read
+        self._systemd = systemd or Systemd({})
         self._to_read = asyncio.Event()
         self._models = model_store(config)
         self._workers = config.engine.workers or os.cpu_count() or 1
@@ -261,6 +270,7 @@ class App:
         ConfigError and StateInUse before anything has been read.
         """
         async with contextlib.AsyncExitStack() as cleanup:
+            cleanup.callback(self._systemd.close)
             if self._state is not None:
                 cleanup.callback(self._state.release)  # last: workers write to it
             cleanup.push_async_callback(self._close_engine)
@@ -280,6 +290,7 @@ class App:
             self._loaded = True
             if self.http is not None:
                 log.info("HTTP on %s", self.http.url)
+            self._systemd.ready("running")
             try:
                 await self._carry(stop)
             except BaseExceptionGroup as group:
@@ -324,10 +335,14 @@ class App:
         while True:
             await self._to_read.wait()
             self._to_read.clear()
+            self._systemd.reloading()
             try:
                 await self._read_again(await asyncio.to_thread(read))
             except (ConfigError, ModelError) as err:
                 log.error("SIGHUP: nothing was changed, as the configuration has mistakes:\n%s", err)
+                self._systemd.ready("running as before: the configuration has mistakes, which the log names")
+            else:
+                self._systemd.ready("running")
 
     async def _read_again(self, config: Config) -> None:
         """Raises ConfigError and ModelError, and has changed nothing then."""
@@ -394,7 +409,11 @@ class App:
     async def _carry(self, stop: asyncio.Event) -> None:
         """Runs streams and sinks; the sinks outlive the streams, which end first at a stop."""
         async with asyncio.TaskGroup() as sinks:
-            watching = [sinks.create_task(self._engine.watch()), sinks.create_task(self.overview.run())]
+            watching = [
+                sinks.create_task(self._engine.watch()),
+                sinks.create_task(self.overview.run()),
+                sinks.create_task(self._systemd.feed_watchdog()),
+            ]
             if self._read is not None:
                 watching.append(sinks.create_task(self._read_when_told(self._read)))
             writing = [sinks.create_task(delivery.run()) for delivery in self._deliveries.values()]
@@ -404,6 +423,7 @@ class App:
                 consuming = [streams.create_task(consumer.run()) for consumer in self._consumers.values()]
                 reconciling = streams.create_task(self._reconciler.run())
                 await self._until_stopped(stop, [*consuming, streams.create_task(self._reconciler.until_idle())])
+                self._systemd.stopping(self._config.stop_timeout + LAST_S)
                 if self.http is not None:
                     self.http.long_answers.close()
                 self._deadline = time.monotonic() + self._config.stop_timeout * (1 - ENGINE_SHARE)
