@@ -179,6 +179,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_streams(commands)
     _add_history(commands)
 
+    sbom = commands.add_parser("sbom", help="print what this installation consists of, as CycloneDX 1.6 (JSON)")
+    sbom.add_argument("--licences", action="store_true", help="a table of names, versions and licences instead")
+    sbom.set_defaults(run=_sbom)
+
     schema = commands.add_parser("schema", help="print what can be configured, and what is written")
     schema.set_defaults(run=_schema, of="config")
     of_schema = schema.add_subparsers(metavar="WHAT")
@@ -382,6 +386,12 @@ def _history(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         return history.list_(daemon, wanted, arguments.limit)
     return history.delete(daemon, wanted, everything=arguments.all)
+
+
+def _sbom(arguments: argparse.Namespace) -> int:
+    from daemon.commands.sbom import main
+
+    return main(licences=arguments.licences)
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -67,6 +67,7 @@ HOMES = {
         "daemon/sources/planes.py",
         "daemon/simulator/",
         "daemon/commands/drawn_video.py",
+        "daemon/commands/sbom.py",
     ),
     "aiohttp": ("daemon/http/", "sinks/webhook.py"),
     "paho": ("sinks/mqtt_client.py",),

@@ -50,7 +50,9 @@ def cpu_s_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.parametrize("name", ["run", "check", "demo", "process", "evaluate", "models", "keys", "streams", "schema"])
+@pytest.mark.parametrize(
+    "name", ["run", "check", "demo", "process", "evaluate", "models", "keys", "sbom", "streams", "schema"]
+)
 def test_every_command_has_help(name: str) -> None:
     assert visaged(name, "--help").returncode == 0
 
