@@ -171,6 +171,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATTERN",
         help="ids of the streams that it is for (default: all): door, yard-*; may be given several times",
     )
+    new.add_argument(
+        "--folder",
+        type=Path,
+        metavar="FOLDER",
+        help="print no key: keep it in FOLDER/NAME.key and its hash in FOLDER/NAME.sha256, unless it is there already",
+    )
     new.set_defaults(run=_new_key)
     listed = of_keys.add_parser("list", help="list the keys of a configuration: name, roles, streams, limits")
     listed.add_argument("config", type=Path, nargs="?", help="a YAML file (default: none, VISAGED_ variables alone)")
@@ -339,7 +345,7 @@ def _models(arguments: argparse.Namespace) -> int:
 def _new_key(arguments: argparse.Namespace) -> int:
     from daemon.commands.keys import new
 
-    return new(arguments.name, arguments.role, arguments.stream)
+    return new(arguments.name, arguments.role, arguments.stream, arguments.folder)
 
 
 def _list_keys(arguments: argparse.Namespace) -> int:

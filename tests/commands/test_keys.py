@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from daemon.config.load import load
-from daemon.http.access.keys import KEY, Keys
+from daemon.http.access.keys import KEY, Keys, digest
 from tests.commands.conftest import Called
 
 
@@ -25,6 +25,39 @@ def test_a_new_key_is_let_in_by_its_line(called: Called, tmp_path: Path, name: s
     assert found is not None
     assert (found.name, found.settings.roles) == (name, ("watch", "metrics"))
     assert found.settings.streams == ("yard-*", "[ab]: #")
+
+
+def test_a_key_is_kept_in_files_that_a_configuration_takes(called: Called, tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    options = ["keys", "new", "wall", "--role", "watch", "--folder", folder]
+    made = called(*options)
+    assert (made.returncode, made.stderr) == (0, "")
+    key = (folder / "wall.key").read_text().strip()
+    assert KEY.fullmatch(key)
+    assert key not in made.stdout
+    assert [(folder / name).stat().st_mode & 0o777 & ~0o640 for name in ("wall.key", "wall.sha256")] == [0, 0]
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"http: {{keys: {{wall: {{sha256: '${{file:{folder}/wall.sha256}}', roles: [watch]}}}}}}")
+    http = load(path).http
+    assert http is not None
+    assert Keys(http.keys).find(key) is not None
+    assert called(*options).stdout == f"{folder}/wall.key is there, and stays\n"
+    assert (folder / "wall.key").read_text().strip() == key
+
+
+def test_a_hash_without_its_key_is_made_anew(called: Called, tmp_path: Path) -> None:
+    (tmp_path / "wall.sha256").write_text("of a start that was cut off")
+    called("keys", "new", "wall", "--role", "watch", "--folder", tmp_path)
+    assert (tmp_path / "wall.sha256").read_text().strip() == digest((tmp_path / "wall.key").read_text().strip())
+
+
+def test_a_folder_that_cannot_be_written_to(called: Called, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    made = called("keys", "new", "wall", "--role", "watch", "--folder", tmp_path / "file")
+    assert (made.returncode, made.stderr) == (
+        2,
+        f"--folder: {tmp_path}/file: the key can't be written: File exists\n",
+    )
 
 
 @pytest.mark.parametrize(
