@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from daemon.simulator.clip import drawn_clip
 from daemon.simulator.mount import Client, Mount, Outlet, TcpOutlet, UdpOutlet
 from daemon.simulator.rtp import PAYLOAD_TYPE, Clip
 from daemon.simulator.rtsp import Credentials, Request, Response, RtspError, challenge, is_authorized, read_request
@@ -209,14 +210,14 @@ class UdpPorts:
     rtcp: asyncio.DatagramTransport
 
     @classmethod
-    async def open(cls, heard: Callable[[tuple[str, int]], None]) -> "UdpPorts":
+    async def open(cls, host: str, heard: Callable[[tuple[str, int]], None]) -> "UdpPorts":
         loop = asyncio.get_running_loop()
         for _ in range(100):
-            rtp, _ = await loop.create_datagram_endpoint(lambda: RtcpListener(heard), (HOST, 0))
+            rtp, _ = await loop.create_datagram_endpoint(lambda: RtcpListener(heard), (host, 0))
             port = _port(rtp)
             if port % 2 == 0:
                 with contextlib.suppress(OSError):
-                    rtcp, _ = await loop.create_datagram_endpoint(lambda: RtcpListener(heard), (HOST, port + 1))
+                    rtcp, _ = await loop.create_datagram_endpoint(lambda: RtcpListener(heard), (host, port + 1))
                     return cls(rtp, rtcp)
             await _close(rtp)
         raise OSError("expected two adjacent free UDP ports, found none")
@@ -254,6 +255,7 @@ class Camera:
         self,
         clips: Mapping[str, Clip],
         *,
+        host: str = HOST,
         port: int = 0,
         credentials: Credentials | None = None,
         session_timeout: float = 60.0,
@@ -261,6 +263,7 @@ class Camera:
     ) -> None:
         """`speed`: seconds of the clips in a second; above 1 for tests, which need not wait for what time brings."""
         self.mounts = {name: Mount(clip, speed) for name, clip in clips.items()}
+        self.host = host
         self.port = port
         self.credentials = credentials
         self.session_timeout = session_timeout
@@ -282,7 +285,7 @@ class Camera:
 
     def url(self, name: str) -> str:
         """Where a mount is; without the credentials."""
-        return f"rtsp://{HOST}:{self.port}/{name}"
+        return f"rtsp://{self.host}:{self.port}/{name}"
 
     def find(self, url: str) -> Mount | None:
         """The mount of a request's URL, which may name the track."""
@@ -290,9 +293,9 @@ class Camera:
 
     async def start(self) -> None:
         """Listens and broadcasts."""
-        self.udp = await UdpPorts.open(self._heard)
+        self.udp = await UdpPorts.open(self.host, self._heard)
         try:
-            self._server = await asyncio.start_server(self._accept, HOST, self.port)
+            self._server = await asyncio.start_server(self._accept, self.host, self.port)
         except OSError:
             await self.udp.close()
             raise
@@ -331,12 +334,12 @@ class Camera:
                 connection.touch()
 
 
-async def serve(clips: Mapping[str, Clip], port: int, credentials: Credentials | None) -> None:
+async def serve(clips: Mapping[str, Clip], host: str, port: int, credentials: Credentials | None) -> None:
     """Serves until SIGINT or SIGTERM; says where on stdout, a URL a line."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Camera(clips, port=port, credentials=credentials) as camera:
+    async with Camera(clips, host=host, port=port, credentials=credentials) as camera:
         for name in clips:
             sys.stdout.write(f"{camera.url(name)}\n")
         sys.stdout.flush()
@@ -347,18 +350,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m daemon.simulator.camera", description="Loops video files over RTSP."
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="H.264 or H.265; served as /NAME")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="H.264 or H.265; served as /NAME (default: the demo's clip, as /faces)",
+    )
+    parser.add_argument(
+        "--host", default=HOST, help="0.0.0.0: whoever reaches this machine may watch (default: %(default)s)"
+    )
     parser.add_argument("--port", type=int, default=8554, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
     parser.add_argument("--scheme", choices=("basic", "digest"), default="digest")
     args = parser.parse_args()
     try:
-        clips = {path.stem: Clip.read(path) for path in args.files}
+        clips = {path.stem: Clip.read(path) for path in args.files} or {"faces": drawn_clip()}
     except (OSError, ValueError) as err:
         parser.error(str(err))
     credentials = Credentials(args.user, args.password, args.scheme) if args.user else None
-    asyncio.run(serve(clips, args.port, credentials))
+    asyncio.run(serve(clips, args.host, args.port, credentials))
 
 
 if __name__ == "__main__":

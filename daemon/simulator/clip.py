@@ -6,6 +6,7 @@ encoded again, and beside each the mask by which it is cut out.
 """
 
 import math
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from daemon.simulator.rtp import Clip
 from processors.types import Image
 
 Box = tuple[float, float, float, float]
@@ -118,6 +120,14 @@ class Scene:
             for person in self.people
         ]
         return sorted(people, key=lambda item: item[1].size)
+
+
+def drawn_clip() -> Clip:
+    """What the demo's camera shows; takes seconds to encode."""
+    with tempfile.TemporaryDirectory(prefix="visaged-clip-") as folder:
+        path = Path(folder) / "faces.mp4"
+        make_clip(path)
+        return Clip.read(path)
 
 
 def make_clip(

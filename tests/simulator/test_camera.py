@@ -702,6 +702,8 @@ def test_it_runs_alone_and_ends_by_a_signal(path: Path) -> None:
         "-m",
         "daemon.simulator.camera",
         str(path),
+        "--host",
+        "127.0.0.2",
         "--port",
         "0",
         "--user",
@@ -712,7 +714,7 @@ def test_it_runs_alone_and_ends_by_a_signal(path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = process.stdout.readline().strip()
-        assert re.fullmatch(r"rtsp://127\.0\.0\.1:\d+/h264", url)
+        assert re.fullmatch(r"rtsp://127\.0\.0\.2:\d+/h264", url)
         assert look(with_password(url, "me", "pass"), 2)
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(5) == 0

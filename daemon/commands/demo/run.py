@@ -5,7 +5,6 @@ import contextlib
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from daemon.config.model import Config
 from daemon.errors import ConfigError, VisagedError
 from daemon.prepare import prepare
 from daemon.simulator.camera import Camera
-from daemon.simulator.clip import make_clip
+from daemon.simulator.clip import drawn_clip
 from daemon.simulator.rtp import Clip
 from daemon.wire.codec import Members, parse
 from sinks.kafka_settings import KafkaSettings
@@ -48,10 +47,10 @@ async def _demo(config: Config, *, own_broker: bool, seconds: float | None) -> N
     kafka, cluster = config.sinks["kafka"], config.clusters["demo"]
     assert isinstance(kafka, KafkaSettings) and config.http  # noqa: S101  # the shipped file has them
     async with contextlib.AsyncExitStack() as stack:
-        _say("drawing the clip that the camera shows: three portraits that move about a plain room")
-        clip = await asyncio.to_thread(_clip)
-        if own_broker:
+        if own_broker:  # first: where there is none, it is said at once
             await stack.enter_async_context(embedded_broker(int(cluster.bootstrap_servers.rpartition(":")[2])))
+        _say("drawing the clip that the camera shows: three portraits that move about a plain room")
+        clip = await asyncio.to_thread(drawn_clip)
         await stack.enter_async_context(_camera(source.path.strip("/"), clip, source.port or 554))
         url = f"http://{config.http.host}:{config.http.port}"
         service = f"{url}/face-detector-face-fitter/v2/process/image"
@@ -88,13 +87,6 @@ async def _camera(path: str, clip: Clip, port: int) -> AsyncIterator[None]:
 
 
 SHOW_OBJECTS = "import json, sys; print(json.dumps(json.load(sys.stdin)['objects'], indent=1))"
-
-
-def _clip() -> Clip:
-    with tempfile.TemporaryDirectory(prefix="visaged-demo-") as folder:
-        path = Path(folder) / "faces.mp4"
-        make_clip(path)
-        return Clip.read(path)
 
 
 async def _print_documents(topic: str, servers: str) -> None:
