@@ -96,6 +96,7 @@ def _stream(supervisor: Supervisor[Stream], workers: int) -> dict[str, Any]:
                 "fps": None if growth is None else _rounded(growth.rate(RECEIVED)),
                 "cpu_seconds": _rounded(video.cpu_seconds),
             },
+            "pictures_withheld": dict(looks.withheld),
             "looks": {"made": dict(looks.looks), "predicted": dict(looks.predictions)},
             "places": Places(places.now, places.entered, places.crossed).members(),
             "shots": {

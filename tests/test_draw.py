@@ -26,7 +26,8 @@ def landmarks() -> Landmarks:
 
 
 def picture_of(*objects: Object) -> Image:
-    return drawn(Sample(Frame.of(np.zeros((200, 200, 3), np.uint8)), objects))
+    image = np.zeros((200, 200, 3), np.uint8)
+    return drawn(Sample(Frame.of(image), objects), image)
 
 
 def pixels(picture: Image, colour: tuple[int, int, int]) -> np.ndarray:
@@ -36,7 +37,7 @@ def pixels(picture: Image, colour: tuple[int, int, int]) -> np.ndarray:
 
 def test_a_box_is_drawn_on_a_copy() -> None:
     image = np.zeros((200, 200, 3), np.uint8)
-    picture = drawn(Sample(Frame.of(image), [face()]))
+    picture = drawn(Sample(Frame.of(image), [face()]), image)
     assert not image.any()
     points = np.argwhere(picture.any(axis=2))[:, ::-1]
     np.testing.assert_allclose([points.min(axis=0), points.max(axis=0)], [(60, 50), (140, 150)], atol=1)

@@ -12,6 +12,7 @@ from daemon.commands.store import model_store
 from daemon.config.model import Config
 from daemon.errors import ConfigError, SourceError, VisagedError
 from daemon.pictures.draw import drawn
+from daemon.pictures.hide import public
 from daemon.prepare import prepare
 from daemon.sources.base import Waits
 from daemon.sources.folder import PicturesReader, is_picture, pictures_in
@@ -19,7 +20,9 @@ from daemon.sources.settings import SourceSettings
 from daemon.sources.url import redacted
 from daemon.sources.video import VideoReader
 from daemon.work.documents import Documents
-from daemon.work.settings import mistakes_of_chain
+from daemon.work.hiding import Hides
+from daemon.work.privacy import hidden_by
+from daemon.work.settings import found_by, mistakes_of_chain
 from models.errors import ModelError
 from processors.chain import Chain
 from processors.registry import build_chain
@@ -35,13 +38,20 @@ def main(inputs: Sequence[str], *, chain: Sequence[str], draw: Path | None, conf
             draw.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise ConfigError(f"--draw: expected a folder for the drawings, got {draw}: {err.strerror}") from err
+    hides = Hides(config.privacy, found := found_by(chain))
+    if draw is not None and (lacking := hidden_by(config.privacy.hide, ()) - found):
+        expected = " and ".join(f"{label}-detector" for label in sorted(lacking))
+        raise ConfigError(
+            f"--chain: expected {expected} where privacy.hide is {config.privacy.hide} and --draw wants pictures, got "
+            "none: nobody would know whom to hide"
+        )
     prepare()
     models = model_store(config)
     built = build_chain(chain, config.processor_settings(), models)
     failed = 0
     # The bar is for people at a terminal; documents go to standard output.
     for name in tqdm(_expanded(inputs), disable=None, unit="file", file=sys.stderr):
-        out = _Output(name, built, draw)
+        out = _Output(name, built, draw, hides)
         try:
             _reader(name).read(out)
         except SourceError as err:
@@ -67,12 +77,13 @@ class _Output:
 
     stopped = False
 
-    def __init__(self, name: str, chain: Chain, draw: Path | None) -> None:
+    def __init__(self, name: str, chain: Chain, draw: Path | None, hides: Hides) -> None:
         self.failed = 0
         self._name = name
         self._chain = chain
         self._documents = Documents(name, chain.makes, "none")
         self._draw = draw
+        self._hides = hides
         self._video: DrawnVideo | None = None
 
     def put(self, frame: Frame) -> None:
@@ -87,7 +98,8 @@ class _Output:
         sys.stdout.buffer.write(self._documents(sample, self._name).value + b"\n")
         sys.stdout.buffer.flush()
         if self._draw is not None:
-            self._write(self._draw / Path(self._name).name, drawn(sample), frame.pts)
+            self._hides.see_all(sample)
+            self._write(self._draw / Path(self._name).name, drawn(sample, public(sample)), frame.pts)
 
     offer = put
 

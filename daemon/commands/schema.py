@@ -14,6 +14,7 @@ from daemon.config.explain import bare, sections, tag_of
 from daemon.config.model import Config
 from daemon.control.settings import StreamDefaults
 from daemon.wire.codec import encode
+from daemon.work.privacy import OwnPrivacySettings
 from daemon.work.settings import ProcessorSettings
 from sinks.selection import Selection
 
@@ -91,7 +92,8 @@ def _key(name: str, field: FieldInfo) -> Iterator[str]:
     if below == [ProcessorSettings] and field.default is None:
         yield f"#{name}: {{}}"  # its keys stand in the file already
         return
-    sign = "#" if field.default is None else ""
+    # What an entry takes from above where it says nothing is not to be said by who uncomments the entry.
+    sign = "#" if field.default is None or issubclass(below[0], OwnPrivacySettings) else ""
     yield f"{sign}{name}:"
     yield from (f"{sign}  {line}" for line in _keys(below[0]))
 

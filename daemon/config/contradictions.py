@@ -11,6 +11,7 @@ from daemon.history.settings import NAME as HISTORY
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
 from daemon.work.places.settings import PlaceSettings, classes_of
+from daemon.work.privacy import hidden_by
 from daemon.work.settings import (
     IN_PIXELS,
     Often,
@@ -21,6 +22,7 @@ from daemon.work.settings import (
     mistakes_of_chain,
 )
 from processors.registry import PROCESSORS
+from processors.template_extractor import Template
 from sinks.file import FileSettings
 from sinks.kafka_settings import KafkaSettings, cluster_of
 
@@ -44,6 +46,7 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
         key = ("consumers", name)
         yield from _mistakes_of_tracking(key, consumer)
         yield from _mistakes_of_shots(key, consumer, shots=False)
+        yield from _mistakes_of_privacy(key, consumer)
         yield from _mistakes_of_sinks(key, consumer.sinks, sinks)
         yield from _mistakes_of_cluster(key, consumer.cluster, clusters)
         if consumer.delivery == EXACTLY_ONCE:
@@ -87,8 +90,34 @@ def _mistakes_of_stream(
 ) -> Iterator[Mistake]:
     """`watched`: over HTTP, so that it may do without a sink."""
     yield from _mistakes_of_tracking(key, stream)
+    yield from _mistakes_of_privacy(key, stream)
+    yield from _mistakes_of_exceptions(key, stream)
     yield from _mistakes_of_places(key, stream)
     yield from _mistakes_of_sinks(key, stream.sinks, sinks, may_have_none=watched)
+
+
+def _mistakes_of_privacy(key: Key, work: WorkSettings) -> Iterator[Mistake]:
+    privacy, makers = work.privacy, [name for name in work.chain if Template in PROCESSORS[name].makes]
+    if makers and not privacy.templates:
+        yield (*key, "chain"), f"expected no {makers[0]} where privacy.templates is false, got it"
+    lacking = hidden_by(privacy.hide, ()) - found_by(work.chain)
+    events = None if work.tracking is None else work.tracking.events
+    asks = "image" if work.image != "none" else "tracking.events.image" if events and events.image else None
+    if asks and lacking:
+        yield (
+            (*key, "chain"),
+            f"expected {' and '.join(f'{label}-detector' for label in sorted(lacking))} where privacy.hide is "
+            f"{privacy.hide} and {asks} wants pictures, got none: nobody would know whom to hide",
+        )
+
+
+def _mistakes_of_exceptions(key: Key, stream: StreamSettings) -> Iterator[Mistake]:
+    excepted, zones = stream.privacy.excepted, [zone.name for zone in stream.zones]
+    if excepted and stream.privacy.hide is None:
+        yield (*key, "privacy", "except"), "expected hide beside except, got none"
+    for zone in excepted:
+        if zone not in zones:
+            yield (*key, "privacy", "except"), f"unknown zone {zone}" + nearest(zone, zones)
 
 
 def _names(section: str, entries: Iterable[str], wrong: Collection[Key]) -> Collection[str] | None:

@@ -48,9 +48,14 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
 
 
 def _is_of_defaults(mistake: Mistake, others: Iterable[Mistake]) -> bool:
-    """Whether a stream has it from `defaults`, where it is told."""
+    """Whether an entry has it from above, where it is told: a stream from `defaults`, and all from `privacy`."""
     (section, *at), message = mistake
-    return section == "streams" and (("defaults", *at[1:]), message) in others
+    above = {
+        "streams": (("defaults", *at[1:]), tuple(at[1:])),
+        "consumers": (tuple(at[1:]),),
+        "defaults": (tuple(at),),
+    }
+    return any((key, message) in others for key in above.get(section, ()))
 
 
 def _shown(mistake: Mistake, put_in: Collection[Key]) -> Mistake:

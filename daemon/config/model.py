@@ -19,6 +19,7 @@ from daemon.control.settings import StreamDefaults, StreamSettings, with_default
 from daemon.history.settings import HistorySettings
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import ConsumerSettings
+from daemon.work.privacy import PrivacySettings
 from daemon.work.settings import ProcessorSettings, by_processor
 from sinks import SinkSettings
 from sinks.kafka_settings import KafkaCluster
@@ -111,6 +112,17 @@ class _Environment(EnvSettingsSource):
         return {name if name in known else names.get(name_in_variables(name), name): of for name, of in entries.items()}
 
 
+def _with_privacy(data: dict[str, Any]) -> dict[str, Any]:
+    """Gives `privacy` to the defaults of streams, which have it from there, and to each consumer."""
+    privacy, defaults, consumers = data.get("privacy"), data.get("defaults", {}), data.get("consumers")
+    if not isinstance(privacy, dict) or not isinstance(defaults, dict):
+        return data
+    given = data | {"defaults": with_defaults({"privacy": privacy}, defaults)}
+    if isinstance(consumers, dict):
+        given["consumers"] = {name: with_defaults({"privacy": privacy}, one) for name, one in consumers.items()}
+    return given
+
+
 class Config(Section, BaseSettings):
     """The whole configuration."""
 
@@ -142,6 +154,11 @@ class Config(Section, BaseSettings):
         {}, description="Frames that come from Kafka, by a name of your choice."
     )
     sinks: dict[str, SinkSettings] = Field({}, description="Where documents go, by a name of your choice.")
+    privacy: PrivacySettings = Field(
+        PrivacySettings(),
+        description="What leaves of people, for all streams, consumers and `visaged process`: docs/privacy.md. Keys of "
+        "a stream's or a consumer's own `privacy` win.",
+    )
     state_dir: Path | None = Field(
         None,
         description="A folder for what must survive a crash: which tracks have appeared and not left. One daemon at "
@@ -177,6 +194,7 @@ class Config(Section, BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _give_defaults(cls, data: dict[str, Any]) -> dict[str, Any]:
+        data = _with_privacy(data)
         defaults, streams = data.get("defaults"), data.get("streams")
         if not isinstance(defaults, dict) or not isinstance(streams, dict):
             return data

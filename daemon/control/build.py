@@ -25,6 +25,7 @@ from models.store import ModelStore
 MakeSource = Callable[[StreamSettings, str], Source]
 OF_THE_SOURCE = frozenset(SourceSettings.model_fields)
 FOR_PEOPLE = frozenset({"name", "labels", "paused"})
+OF_PICTURES = frozenset({"masks", "mounted", "privacy"})
 OF_THE_WORK = frozenset(StreamSettings.model_fields) - OF_THE_SOURCE - FOR_PEOPLE
 
 
@@ -61,6 +62,11 @@ class Built:
 
     def has_work_of(self, other: "Built") -> bool:
         return self._same(other, OF_THE_WORK)
+
+    def shows_as(self, other: "Built") -> bool:
+        """Whether the same may be seen on pictures of both."""
+        excepts = self.settings is not None and self.settings.privacy.excepted
+        return self._same(other, OF_PICTURES | {"zones"} if excepts else OF_PICTURES)
 
     def _same(self, other: "Built", keys: frozenset[str]) -> bool:
         if self.settings is None or other.settings is None:

@@ -89,6 +89,8 @@ class Kept:
         self._wanted: Built | None = built
         self._runs: Built | None = None
         """As it was started or last changed; None: it is stopped."""
+        self._seen: Built | None = None
+        """As those who watch it have it, also while it is stopped."""
         self._running: asyncio.Task[None] | None = None
         self._restart = self._stopping = False
         self._changed = asyncio.Event()
@@ -142,6 +144,10 @@ class Kept:
             self.stream.title, self.stream.labels = built.settings.name, built.settings.labels
 
     def _change(self, built: Built) -> None:
+        """What was made to be seen is forgotten where less may be seen now; it may be that nothing comes after it."""
+        if self._seen is not None and not built.shows_as(self._seen):
+            self.stream.forget()
+        self._seen = built
         self.lane.weigh(built.weight)
         self.stream.show(built.figures)
         self.stream.change(built.work, built.outgoing, built.window)

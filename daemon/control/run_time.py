@@ -14,6 +14,7 @@ from daemon.sources import make_source
 from daemon.sources.base import Feed, Source
 from daemon.sources.url import Url, parsed
 from daemon.wire.codec import Members
+from daemon.work.privacy import StreamPrivacySettings
 
 Contradictions = Callable[[str, StreamSettings], Iterable[Problem]]
 
@@ -30,7 +31,7 @@ KEYS = frozenset(
         *("name", "labels", "paused"),
         *("source", "username", "password", "transport", "open_timeout", "read_timeout", "first_picture_timeout"),
         *("ffmpeg_options", "fps", "keyframes_only", "hardware", "masks", "motion", "mounted", "isolate"),
-        *("chain", "processors", "regions", "zones", "lines", "tracking"),
+        *("chain", "processors", "privacy", "regions", "zones", "lines", "tracking"),
         *("sinks", "topic", "emit", "image", "weight", "window"),
     )
 )
@@ -83,7 +84,11 @@ class RunTime:
         except ValidationError as err:
             told = err.errors(include_input=False, include_url=False)
             raise InvalidDocument([Problem(one["loc"], one["msg"], one["type"]) for one in told]) from None
-        if problems := [*_too_much(settings), *self._contradictions(stream, settings)]:
+        if problems := [
+            *_too_much(settings),
+            *_weaker(settings, self.defaults),
+            *self._contradictions(stream, settings),
+        ]:
             raise InvalidDocument(problems)
         return settings
 
@@ -206,6 +211,21 @@ def _too_much(settings: StreamSettings) -> Iterator[Problem]:
     for key, most in AT_MOST.items():
         if (getattr(settings, key) or 0) > most:
             yield Problem((key,), f"Expected {most:g} at most, where it is set at run time", "less_than_equal")
+
+
+def _weaker(settings: StreamSettings, defaults: BaseModel) -> Iterator[Problem]:
+    """What the file says of privacy is the least for those who may add streams."""
+    own, least = settings.privacy, getattr(defaults, "privacy", StreamPrivacySettings())
+    shown = set(own.excepted) - set(least.excepted)
+    weaker = {
+        "hide": least.hide is not None and own.hide not in (least.hide, "bodies"),
+        "except": least.hide is not None and bool(shown),
+        "style": least.hide is not None and least.style == "fill" and own.style != "fill",
+        "templates": own.templates and not least.templates,
+    }
+    for key in (key for key, is_weaker in weaker.items() if is_weaker):
+        message = f"Expected no less than the file's privacy.{key}, which is the least for streams at run time"
+        yield Problem(("privacy", key), message, "privacy_refused")
 
 
 def _is_reference(value: object) -> bool:

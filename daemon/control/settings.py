@@ -12,6 +12,7 @@ from daemon.sources import SOURCES
 from daemon.sources.settings import SourceSettings
 from daemon.sources.url import REMEDY, parsed
 from daemon.work.places.settings import Lines, Zones
+from daemon.work.privacy import StreamPrivacySettings
 from daemon.work.settings import WorkSettings
 from sinks.kafka_settings import TopicName
 
@@ -34,6 +35,10 @@ class StreamSettings(SourceSettings, WorkSettings):
     )
     paused: bool = Field(
         False, description="Whether it is left alone: its source is not connected, and it is `paused` in /status."
+    )
+    privacy: StreamPrivacySettings = Field(
+        StreamPrivacySettings(),
+        description="What leaves of people. A key that is not set is that of `privacy` at the end of this file.",
     )
     zones: Zones = Field(
         (),

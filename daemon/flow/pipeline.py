@@ -24,6 +24,7 @@ from daemon.flow.queues import BoundedQueue, QueueClosed
 from daemon.flow.receipts import Counts, Receipt
 from daemon.flow.timing import Timing
 from daemon.flow.watched import Watched
+from daemon.pictures.hide import Hiding, may_leave
 from processors.types import Frame, Sample
 from sinks.base import Record
 
@@ -127,6 +128,7 @@ class Pipeline:
         self._work = work
         self._lane = lane
         self._watched = watched
+        self._era = 0 if watched is None else watched.era
         self._sinks = sinks if watched is None else [watched, *sinks]
         self._window = window
         self._timing = timing or Timing()
@@ -288,9 +290,19 @@ class Pipeline:
             self.report(f"frame {passage.frame.index}", err)
         else:
             if self._watched is not None and job.look is not None:
-                as_it_came, sample = job.look
-                self._watched.show(Sample(as_it_came, sample.objects))
+                self._show(self._watched, *job.look)
             await self._hand_over(passage, told)
+
+    def _show(self, watched: Watched, as_it_came: Frame, sample: Sample) -> None:
+        """A look of which a picture may leave; where none may the last one stays."""
+        if Hiding not in sample:
+            return
+        if may_leave(sample):
+            look = Sample(as_it_came, sample.objects)
+            look.put(sample[Hiding])
+            watched.show(look, self._era)
+        else:
+            watched.withhold(sample[Hiding].withheld)
 
     async def _hand_over(self, passage: Passage, records: Sequence[Record]) -> None:
         if not records:

@@ -109,6 +109,8 @@ class LookCounts:
         """Frames that were looked at for a class."""
         self.predictions: Counter[str] = Counter()
         """Frames whose objects of a class were predicted. Both together are all frames that were told of."""
+        self.withheld: Counter[str] = Counter()
+        """Frames of which no picture may leave, as somebody on it could not be hidden, by why. Also without tracks."""
         self._lock = threading.Lock()
 
     def add(self, looked: Iterable[str], predicted: Iterable[str]) -> None:
@@ -116,6 +118,11 @@ class LookCounts:
         with self._lock:
             self.looks.update(looked)
             self.predictions.update(predicted)
+
+    def withhold(self, why: str) -> None:
+        """A frame."""
+        with self._lock:
+            self.withheld[why] += 1
 
 
 def summary(counts: Counts, noun: str) -> str:

@@ -111,6 +111,11 @@ class Stream:
         if self.watched is not None:
             self.watched.leave()
 
+    def forget(self) -> None:
+        """What may be seen of it has changed."""
+        if self.watched is not None:
+            self.watched.forget()
+
     def change(self, work: Callable[[str], Work], sinks: Sequence[Outgoing], window: int) -> None:
         """What is done with the frames that come from now on, and where it goes. The source notices nothing."""
         self._work, self._sinks, self._window = work, sinks, window

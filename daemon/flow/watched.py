@@ -81,6 +81,13 @@ class Ring:
             self._bytes -= len(oldest.value)
             self.gone, self.gone_sequence = self.gone + 1, oldest.sequence
 
+    def clear(self) -> None:
+        """Lets go of all."""
+        if self._events:
+            self.gone, self.gone_sequence = self.end, self._events[-1].sequence
+        self._events.clear()
+        self._bytes = 0
+
     def since(self, number: int) -> Iterator[Event]:
         """Those from a number on that are still there."""
         last = list(itertools.islice(reversed(self._events), self.end - max(number, self.gone)))
@@ -105,6 +112,10 @@ class Watched:
         """Events that subscribers were too slow for."""
         self.look: Look | None = None
         """The last; None: there was none."""
+        self.withheld: str | None = None
+        """Why no picture of the last look may leave; None: it may, or there was none."""
+        self.era = 0
+        """How often what may be seen of it has changed."""
         self.left = False
         """It is no more: nothing will come."""
         self.readers: set[Subscription] = set()
@@ -123,10 +134,24 @@ class Watched:
         """Waits for nothing."""
         self.offer(record, receipt)
 
-    def show(self, sample: Sample) -> None:
-        self.look = Look(sample)
+    def show(self, sample: Sample, era: int = 0) -> None:
+        """Of a pipeline that began in this era; what an earlier one has made is not to be shown any more."""
+        if era != self.era:
+            return
+        self.look, self.withheld = Look(sample), None
         for viewer in self.viewers:
             viewer.set()
+
+    def withhold(self, why: str | None) -> None:
+        """A look of which no picture may leave."""
+        self.withheld = why
+
+    def forget(self) -> None:
+        """What may be seen of the stream has changed: nothing that was made before is shown again."""
+        self.era += 1
+        self.look = None
+        for ring in self.rings.values():
+            ring.clear()
 
     def leave(self) -> None:
         """The stream is no more. May be called again."""

@@ -218,6 +218,8 @@ def _streams(of: Mapping[str, Stream]) -> Iterator[Metric]:
     yield _by_class("visaged_stream_looks", text, of, lambda one: one.looks.looks)
     text = "Frames on which faces or bodies were predicted in the place of a look."
     yield _by_class("visaged_stream_predictions", text, of, lambda one: one.looks.predictions)
+    text = "Frames of which no picture may leave, as somebody who is to be hidden may be on it."
+    yield _by_reason("visaged_stream_pictures_withheld", text, label, of, lambda one: one.looks.withheld)
     made = _each(of, lambda one: one.shots.acknowledged)
     yield _counter("visaged_stream_shots_made", "Shots of tracks that were worked on.", labels, made)
     waiting = _each(of, lambda one: one.shots.pending)

@@ -55,12 +55,9 @@ class Scale(NamedTuple):
         return np.asarray(points_xy.reshape(-1, 2) * self.factors)
 
 
-def drawn(sample: Sample, image: Image | None = None) -> Image:
-    """A copy of the picture with the sample's objects drawn on it.
-
-    `image` is the sample's picture in any size; None: as the frame has it.
-    """
-    image = (sample.frame.image if image is None else image).copy()
+def drawn(sample: Sample, image: Image) -> Image:
+    """A copy of the picture with the sample's objects drawn on it. `image` is the sample's picture in any size."""
+    image = image.copy()
     scale = Scale.of(sample, image)
     for obj in sample.objects:
         _draw_figure(image, obj, scale)

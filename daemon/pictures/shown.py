@@ -5,6 +5,7 @@ from typing import Final
 import cv2
 
 from daemon.pictures.draw import drawn
+from daemon.pictures.hide import public
 from processors.types import Frame, Image, Sample
 
 QUALITY: Final = 80
@@ -19,7 +20,8 @@ def sized(frame: Frame, width: int | None) -> Image:
 
 
 def shown(sample: Sample, image: Image, *, draw: bool) -> bytes:
-    """A JPEG of the image, which is the sample's picture in any size."""
+    """A JPEG of the image, which is the sample's picture in any size, with those hidden who are to be."""
+    image = public(sample, image)
     shown = drawn(sample, image) if draw else image
     _, encoded = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return encoded.tobytes()

@@ -57,7 +57,8 @@ _Rest = TypedDict(
         "visaged-source-partition": Digits,
         "visaged-source-offset": Digits,
         "visaged-without-pictures": Annotated[
-            Literal["true"], Field(description="the value was too large, and left its pictures out")
+            Literal["true"],
+            Field(description="pictures were left out: it was too large, or whom to hide was unknown"),
         ],
         "visaged-original-timestamp": Milliseconds,
     },

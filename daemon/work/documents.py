@@ -6,8 +6,8 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import cv2
-import numpy as np
 
+from daemon.pictures.hide import may_leave, public, public_crop
 from daemon.wire.attributes import attributes_of
 from daemon.wire.cloudevents import cloud_event
 from daemon.wire.codec import Members
@@ -25,13 +25,11 @@ from daemon.wire.v2 import (
     stream_document,
     without_templates,
 )
-from processors.boxes import clipped, square
-from processors.types import Floats, Frame, Image, Sample
-from sinks.base import About, Header, Record, Shot, Subject
+from processors.types import Frame, Image, Sample
+from sinks.base import WITHOUT_PICTURES, About, Header, Record, Shot, Subject
 from sinks.selection import Selection
 
 OF_A_PATH = "/:@!$&'()*+,;="  # what a URI's path has as it is, beside letters, digits and -._~ (RFC 3986)
-CROP_SCALE = 1.5  # of a box's longer side: with the hair and the chin
 Pictures = Literal["none", "crops", "full"]
 ShotUrl = Callable[[str], str]
 """Where a shot of this id is kept."""
@@ -51,18 +49,19 @@ class Documents:
         info = stream_info(frame, self._stream, run)
         objects = frame_objects(sample, self._emits)
         bare = stream_document(sample, objects, info)
-        value = bare
-        if self._pictures == "full":
-            value = stream_document(sample, objects, info, picture=jpeg(frame.image))
+        value, withheld = bare, self._pictures != "none" and not may_leave(sample)
+        if withheld:
+            pass
+        elif self._pictures == "full":
+            value = stream_document(sample, objects, info, picture=jpeg(public(sample)))
         elif self._pictures == "crops" and sample.objects:
-            crops = [jpeg(crop_of(frame.image, obj.box_xyxy)) for obj in sample.objects]
+            crops = [jpeg(crop) for obj in sample.objects if (crop := public_crop(sample, obj.box_xyxy)) is not None]
             value = stream_document(sample, objects, info, crops=crops)
+        said = headers(self._stream, FRAME_SCHEMA, frame.id or f"{run}-{frame.index}", frame.captured_at, frame.trace)
         return Record(
             key=self._stream,
             value=value,
-            headers=headers(
-                self._stream, FRAME_SCHEMA, frame.id or f"{run}-{frame.index}", frame.captured_at, frame.trace
-            ),
+            headers=(*said, WITHOUT_PICTURES) if withheld else said,
             timestamp=frame.captured_at,
             smaller=None if value is bare else bare,
             topic=self._topic,
@@ -202,14 +201,6 @@ def headers(
         "ce_dataschema": schema.urn,
     }
     return (*encoded(about), *trace_headers(trace))
-
-
-def crop_of(image: Image, box_xyxy: Floats) -> Image:
-    """The part of a picture about a box, as far as there is one."""
-    centre, side = square(box_xyxy, CROP_SCALE)
-    about = np.concatenate([centre - side / 2, centre + side / 2])
-    left, top, right, bottom = clipped(about, image.shape[1], image.shape[0]).round().astype(int)
-    return image[top:bottom, left:right]
 
 
 def jpeg(image: Image) -> bytes:

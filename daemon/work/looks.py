@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.flow.receipts import LookCounts
+from daemon.work.hiding import Hides
 from daemon.work.regions import Regions
 from processors.tracker import Predicted, Tracker
 from processors.types import Frame, Label, Processor, Sample
@@ -45,9 +46,18 @@ class Looking:
     """Of one run. look() is called from several threads at once; follow() sees the samples one at a time, in order."""
 
     def __init__(
-        self, looks: Sequence[Looks], tracker: Tracker, counts: LookCounts, regions: Regions | None = None
+        self,
+        looks: Sequence[Looks],
+        tracker: Tracker,
+        counts: LookCounts,
+        regions: Regions | None = None,
+        hides: Hides | None = None,
     ) -> None:
-        """`regions`: where predicted objects count; for those that are found it is the processors' affair."""
+        """`regions`: where predicted objects count; for those that are found it is the processors' affair.
+
+        `hides`: says of each sample what is hidden on its pictures; None: nobody does, and none can leave.
+        """
+        self._hides = hides
         self._looks = looks
         self._tracker = tracker
         self._counts = counts
@@ -69,6 +79,8 @@ class Looking:
         looked = sample[_Looked].labels
         late = [looks for looks in self._looks if looks.label not in looked and self._is_due(looks, sample.frame)]
         looked |= _look(sample, late)
+        if self._hides is not None:
+            self._hides.settle(sample)
         predicted = {looks.label for looks in self._looks} - looked
         ended = self._tracker(sample, predicted)
         self._leave_out(sample)

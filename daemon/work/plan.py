@@ -12,11 +12,13 @@ from daemon.flow.timing import Timing
 from daemon.work.documents import Documents, EventPictures, PlaceEvents, ShotUrl, TrackEvents
 from daemon.work.emission import Emission
 from daemon.work.events import Events
+from daemon.work.hiding import Hides, Spares, in_zones
 from daemon.work.jobs import ShotJobs
 from daemon.work.journal import Journal
 from daemon.work.looks import Looking, Looks
 from daemon.work.places.places import StreamPlaces, places_of
 from daemon.work.places.settings import HasPlaces
+from daemon.work.privacy import StreamPrivacySettings
 from daemon.work.regions import InRegions, Regions
 from daemon.work.settings import WorkSettings, by_processor, found_by, often
 from daemon.work.tracked import Schedule, Tracked
@@ -57,7 +59,8 @@ class Plan:
         timed = [self.timing.timed(name, one) for name, one in zip(settings.chain, built, strict=True)]
         self._regions = Regions(settings.regions) if settings.regions else None
         self._places = StreamPlaces() if places is None else places_of(places, found_by(settings.chain), figures.places)
-        self._schedule = _schedule(settings, timed, self.timing, self._regions, phase)
+        self._hides = Hides(settings.privacy, found_by(settings.chain), self.looks, _spared(settings, places))
+        self._schedule = _schedule(settings, timed, self.timing, self._regions, self._hides, phase)
 
     def work(self, stream: str, run: str, place: str = "") -> Work:
         """`place`: where it is one of several streams of this id, each at a place of its own."""
@@ -65,7 +68,8 @@ class Plan:
         emits = self._makes | {TrackId, BodyId, Predicted} | ({Zones} if self._places.zones else set())
         emission = Emission(Documents(stream, emits, settings.image, settings.topic), settings.emit, run)
         if tracking is None:
-            return Untracked(Chain([looks.processor for looks in self._schedule.looks]), emission, self._places)
+            chain = Chain([looks.processor for looks in self._schedule.looks])
+            return Untracked(chain, emission, self._places, self._hides)
         events = None
         if tracking.events is not None:
             asked = tracking.events
@@ -75,7 +79,7 @@ class Plan:
             events = Events(record, record_place, emits, self._journal(stream, place), asked.every)
         return Tracked(
             self._schedule,
-            Looking(self._schedule.looks, Tracker(tracking), self.looks, self._regions),
+            Looking(self._schedule.looks, Tracker(tracking), self.looks, self._regions, self._hides),
             tracking.shots,
             emission,
             events,
@@ -90,6 +94,13 @@ class Plan:
         if self._journals is None:
             return None
         return Journal(self._journals / quote(place, safe="") / f"{quote(stream, safe='')}.jsonl")
+
+
+def _spared(settings: WorkSettings, places: HasPlaces | None) -> Spares:
+    """Those in the zones that `except` names; consumers have neither."""
+    privacy, zones = settings.privacy, places.zones if places is not None else ()
+    excepted = privacy.excepted if isinstance(privacy, StreamPrivacySettings) else ()
+    return in_zones([zone for zone in zones if zone.name in excepted])
 
 
 class _Decode:
@@ -108,7 +119,12 @@ class _Decode:
 
 
 def _schedule(
-    settings: WorkSettings, processors: Sequence[Processor], timing: Timing, regions: Regions | None, phase: int
+    settings: WorkSettings,
+    processors: Sequence[Processor],
+    timing: Timing,
+    regions: Regions | None,
+    hides: Hides,
+    phase: int,
 ) -> Schedule:
     of_looks: dict[Label, list[Processor]] = {}
     every: dict[Label, int | None] = {}
@@ -118,7 +134,7 @@ def _schedule(
         label, how = processor.applies_to, often(settings, name)
         if Box in processor.makes:
             every[label] = how if isinstance(how, int) else None if how == "auto" else 1
-            of_looks[label] = [_Decode(timing), processor]
+            of_looks[label] = [_Decode(timing), processor, *hides.behind(processor)]
             if regions is not None:
                 of_looks[label].append(InRegions(regions, label))
         elif how == "frame":

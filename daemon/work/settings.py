@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, PlainValidator, create_mo
 from configs.section import Section
 from daemon.errors import nearest
 from daemon.sources.settings import RegionSettings
+from daemon.work.privacy import OwnPrivacySettings
 from processors.registry import PROCESSORS, key_of, needed_before
 from processors.tracker import TrackerSettings
 from processors.types import Box, FaceMesh, Label, Landmarks
@@ -149,6 +150,10 @@ class WorkSettings(Section):
         "none",
         description="What is added to each document as JPEG (`_image`). none: nothing. crops: a crop of each object. "
         "full: the whole picture.",
+    )
+    privacy: OwnPrivacySettings = Field(
+        OwnPrivacySettings(),
+        description="What leaves of people. A key that is not set is that of `privacy` at the end of this file.",
     )
     weight: float = Field(
         1.0,

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daemon.pictures.hide import public_crop
 from daemon.wire.v2 import Places, Reason, StreamInfo
-from daemon.work.documents import crop_of, stream_info
+from daemon.work.documents import stream_info
 from daemon.work.emission import Emission
 from daemon.work.events import Events
 from daemon.work.followed import Followed, Sight
@@ -202,7 +203,7 @@ class Tracked:
             results = {
                 kind: made for processor in self._schedule.shots for kind, made in made_by(processor, obj).items()
             }
-            self._take_shot(track, self._sight(obj, score, sample.frame), results)
+            self._take_shot(track, self._sight(obj, score, sample), results)
             track.lay_on(obj)
         return {one.track.id for one, _ in due_shots}
 
@@ -210,7 +211,7 @@ class Tracked:
         """A look at a track that is worth a shot."""
         (track, obj), frame = one, sample.frame
         if not track.shots.count and (track.best is None or score > track.best.score):
-            track.best = self._sight(obj, score, frame)
+            track.best = self._sight(obj, score, sample)
         is_spaced = frame.captured_at - track.shed_at >= SPACING
         wanted = is_spaced and track.shots.wants(score, frame.captured_at)
 
@@ -218,7 +219,7 @@ class Tracked:
             own = obj.copy()  # this frame's document is not to depend on how far the shot is
             window = window_about(own, self._schedule.reach, frame)
             shot = sample.of([own]) if window is None else Sample(frame.within(window), [own])
-            return self._sight(own, score, frame), shot
+            return self._sight(own, score, sample), shot
 
         self.aside.put(track, score, make, wanted=wanted, confirmed=obj[Track].confirmed)
 
@@ -234,8 +235,9 @@ class Tracked:
             track.best = sight
         track.revision += 1
 
-    def _sight(self, obj: Object, score: float, frame: Frame) -> Sight:
-        crop = crop_of(frame.image, obj.box_xyxy).copy() if self._keep_crops else None
+    def _sight(self, obj: Object, score: float, sample: Sample) -> Sight:
+        frame, crop = sample.frame, public_crop(sample, obj.box_xyxy) if self._keep_crops else None
+        crop = None if crop is None else crop.copy()
         return Sight(obj, score, frame.width, frame.height, frame.index, frame.captured_at, crop)
 
     def _say(self, seen: Sequence[Seen], changed: set[str], now: StreamInfo) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from daemon.work.emission import Emission
+from daemon.work.hiding import Hides
 from daemon.work.places.places import StreamPlaces
 from processors.types import Frame, Processor, Sample
 from sinks.base import Record
@@ -13,7 +14,11 @@ class Untracked:
 
     aside = None
 
-    def __init__(self, chain: Processor, emit: Emission, places: StreamPlaces | None = None) -> None:
+    def __init__(
+        self, chain: Processor, emit: Emission, places: StreamPlaces | None = None, hides: Hides | None = None
+    ) -> None:
+        """`hides`: says of each sample what is hidden on its pictures; None: nobody does, and none can leave."""
+        self._hides = hides
         self._chain = chain
         self._emit = emit
         self._places = places or StreamPlaces()
@@ -26,6 +31,8 @@ class Untracked:
     def look(self, frame: Frame, turn: int) -> Sample:
         sample = Sample(frame)
         self._chain([sample])
+        if self._hides is not None:
+            self._hides.settle(sample)
         return sample
 
     def tell(self, sample: Sample, *, live: bool = False) -> Sequence[Record]:

@@ -201,6 +201,19 @@ def test_process_writes_documents_and_drawings(tmp_path: Path) -> None:
     assert changed[y1:y2, x1 - 2 : x1 + 3].any(axis=1).mean() > 0.9  # the box's left side
 
 
+def test_process_hides_whom_the_configuration_hides(tmp_path: Path, called: Called) -> None:
+    config = tmp_path / "visaged.yaml"
+    config.write_text("privacy: {hide: faces}\n")
+    processed = called("process", PORTRAIT, "--chain", "face-detector", "--draw", tmp_path, "--config", config)
+    assert (processed.returncode, processed.stderr) == (0, "")
+    assert len(json.loads(processed.stdout)["objects"]) == 1
+    drawn = called("process", tmp_path / PORTRAIT.name, "--chain", "face-detector")
+    assert json.loads(drawn.stdout)["objects"] == []
+    refused = called("process", PORTRAIT, "--chain", "body-detector", "--draw", tmp_path, "--config", config)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("--chain: expected face-detector where privacy.hide is faces and --draw wants ")
+
+
 def test_process_goes_on_after_what_it_cannot_read(tmp_path: Path, called: Called) -> None:
     (tmp_path / "a.jpg").write_bytes(PORTRAIT.read_bytes()[:2000])
     (tmp_path / "b.jpg").write_bytes(PORTRAIT.read_bytes())

@@ -251,6 +251,31 @@ class TestDefaults:
         assert (c.fps, c.tracking, c.address) == (5, None, "c.mp4")
         assert d.address == "rtsp://them@d/1"
 
+    def test_privacy_is_everybody_s_and_a_mistake_in_it_is_told_once(
+        self, load_text: Load, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        text = STDOUT + textwrap.dedent(
+            """
+            privacy: {hide: faces, style: mosaic}
+            defaults: {privacy: {style: fill}}
+            streams:
+              a: {source: a.mp4}
+              b: {source: b.mp4, privacy: {hide: null, except: []}}
+            clusters: {main: {bootstrap_servers: "127.0.0.1:9092"}}
+            consumers: {c: {topics: [t], group: g, privacy: {templates: false}}}
+            """
+        )
+        config = load_text(text)
+        told = {name: (of.privacy.hide, of.privacy.style) for name, of in config.streams.items()}
+        assert told == {"a": ("faces", "fill"), "b": (None, "fill")}
+        consumer = config.consumers["c"].privacy
+        assert (consumer.hide, consumer.style, consumer.templates) == ("faces", "mosaic", False)
+        assert config.defaults.model_dump()["privacy"]["hide"] == "faces"  # for streams that are added at run time
+        (mistake,) = mistakes(load_text, text.replace("hide: faces, style", "hide: face, style"))
+        assert mistake == "my.yaml:5: privacy.hide: input should be 'faces' or 'bodies', got 'face'"
+        monkeypatch.setenv("VISAGED_PRIVACY__HIDE", "bodies")
+        assert load_text(text).streams["a"].privacy.hide == "bodies"
+
     def test_their_mistakes_are_told_once(self, load_text: Load) -> None:
         found = mistakes(
             load_text,
@@ -609,6 +634,33 @@ class TestMistakes:
     )
     def test_places(self, load_text: Load, places: str, expected: str) -> None:
         found = mistakes(load_text, STDOUT + f"streams:\n  door: {{source: a.mp4, {places}}}")
+        assert found == [f"my.yaml:5: streams.door.{expected}"]
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            (
+                "privacy: {hide: faces}, chain: [body-detector], image: full",
+                "chain: expected face-detector where privacy.hide is faces and image wants pictures, got none: nobody "
+                "would know whom to hide",
+            ),
+            (
+                "privacy: {hide: bodies}, tracking: {events: {image: true}}",
+                "chain: expected body-detector where privacy.hide is bodies and tracking.events.image wants pictures, "
+                "got none: nobody would know whom to hide",
+            ),
+            (
+                "privacy: {templates: false}, chain: [face-detector, face-fitter, template-extractor]",
+                "chain: expected no template-extractor where privacy.templates is false, got it",
+            ),
+            ("privacy: {except: [a]}", "privacy.except: expected hide beside except, got none"),
+            ("privacy: {hide: faces, except: [b]}", "privacy.except: unknown zone b; expected one of a"),
+            ("privacy: {hide: everybody}", "privacy.hide: input should be 'faces' or 'bodies', got 'everybody'"),
+        ],
+    )
+    def test_privacy(self, load_text: Load, settings: str, expected: str) -> None:
+        zones = "zones: [{name: a, polygon: [[0, 0], [1, 0], [0, 1]]}]"
+        found = mistakes(load_text, STDOUT + f"streams:\n  door: {{source: a.mp4, {settings}, {zones}}}")
         assert found == [f"my.yaml:5: streams.door.{expected}"]
 
     @pytest.mark.parametrize(("sinks", "key"), [("", "door"), (", sinks: []", "door.sinks")])

@@ -12,6 +12,7 @@ from daemon.flow.engine import Engine, Lane
 from daemon.flow.pipeline import OVERLOAD, STOPPED
 from daemon.flow.stream import Stream
 from daemon.flow.watched import Subscription, Watched, Watches
+from daemon.pictures.hide import NOTHING
 from daemon.sources.base import Feed, Source
 from daemon.work.emission import Emission
 from daemon.work.untracked import Untracked
@@ -528,6 +529,7 @@ async def test_the_last_look_has_the_frame_as_it_came_and_what_was_found_on_it(l
         def __call__(self, samples: Sequence[Sample]) -> None:
             for sample in samples:
                 sample.objects = [Object("face", np.full(4, sample.frame.image[0, 0, 0], float))]
+                sample.put(NOTHING)
 
     watches = Watches()
     door = watches.join("door")

@@ -1,10 +1,12 @@
 import random
 
+import numpy as np
 import pytest
 
 from daemon.errors import UnknownStream
 from daemon.flow.receipts import Counts
 from daemon.flow.watched import BATCH_BYTES, MOST_BYTES, Event, Subscription, Watched, Watches
+from processors.types import Frame, Sample
 from sinks.base import About, Record
 
 FRAME, TRACK = "visaged.frame", "visaged.track"
@@ -155,6 +157,24 @@ def test_a_batch_is_bounded_and_the_rest_is_due() -> None:
         assert sum(map(len, batch)) <= 2 * BATCH_BYTES
         taken += batch
     assert [value[:1] for value in taken] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_what_was_seen_before_a_change_is_forgotten() -> None:
+    watches = Watches()
+    door = watches.join("door")
+    subscription = Subscription(watches, door)
+    tell(door, b"seen")
+    door.show(Sample(Frame.of(np.zeros((4, 4, 3), np.uint8))), era=0)
+    door.forget()
+    assert door.look is None
+    door.show(Sample(Frame.of(np.zeros((4, 4, 3), np.uint8))), era=0)  # of work that began before
+    assert door.look is None
+    tell(door, b"after")
+    lost, events = subscription.take()
+    assert (lost, [event.value for event in events]) == (1, [b"after"])
+    assert values(Subscription(watches, door, after=1).take()) == [b"after"]
+    door.show(Sample(Frame.of(np.zeros((4, 4, 3), np.uint8))), era=1)
+    assert door.look is not None
 
 
 def test_pictures_that_are_too_large_are_left_out() -> None:

@@ -14,6 +14,7 @@ import pytest
 from daemon.flow.watched import Watched
 from daemon.http.streams import pictures, video
 from daemon.pictures import shown
+from daemon.pictures.hide import GREY, NOTHING, Hiding
 from daemon.simulator.camera import Camera
 from processors.types import Frame, Image, Object, Sample
 from tests.controlled import SCENE, Client, Serve, camera, clip, door, serve
@@ -49,7 +50,9 @@ class Counted:
 
 
 def show(watched: Watched, load: Counted, *objects: Object) -> None:
-    watched.show(Sample(Frame(load, width=320, height=180, captured_at=1_700_000_000.25), objects))
+    sample = Sample(Frame(load, width=320, height=180, captured_at=1_700_000_000.25), objects)
+    sample.put(NOTHING)
+    watched.show(sample)
 
 
 def watched(call: Client, stream: str = "filed") -> Watched:
@@ -111,6 +114,41 @@ async def test_a_camera_s_picture_and_video(serve: Serve, camera: Camera) -> Non
         assert all(re.fullmatch(r"(face=\d)?", one.headers["X-Found"]) for one in parts if one is not None)
         assert len(times) == 5
         assert {one.image.shape for one in parts if one is not None} == {(90, 160, 3)}
+
+
+def faces_seen(call: Client, *, hidden: bool = False) -> int:
+    """On the last look."""
+    look = watched(call, "door").look
+    if look is None:
+        return 0
+    return len(look.sample[Hiding].boxes_xyxy if hidden else look.sample.objects)
+
+
+async def test_whom_a_stream_hides_nobody_sees_and_what_was_seen_before_is_forgotten(
+    serve: Serve, camera: Camera
+) -> None:
+    def grey(image: Image) -> float:
+        return float((abs(image.astype(int) - GREY).max(axis=2) < 12).mean())
+
+    async with serve() as call:
+        path = "/streams/door/snapshot.jpg"
+        await call("PUT", "/streams/door", door(camera))
+        await until(lambda: call.state() == "running" and faces_seen(call) > 0)
+        plain = decoded(await jpeg(call, path))
+        await call("PUT", "/streams/door", door(camera, privacy={"hide": "faces"}))
+        await until(lambda: faces_seen(call, hidden=True) > 0)
+        for form in ("", "?width=160", "?draw=1"):
+            assert grey(decoded(await jpeg(call, path + form))) > grey(plain) + 0.01
+        async with asked(call, "/streams/door/video?fps=20&width=160") as response:
+            one = await part(response)
+            assert one is not None and grey(one.image) > grey(plain) + 0.01
+        only_bodies = door(camera, privacy={"hide": "faces"}, chain=["body-detector"])
+        await call("PUT", "/streams/door", only_bodies | {"masks": [[[0, 0], [1, 0], [1, 1]]]})
+        await until(lambda: watched(call, "door").withheld is not None)
+        answer = await call("GET", path)
+        assert answer.status == 503
+        assert answer.body["detail"].endswith(": not looked at for face")
+        assert sum((await call("GET", "/status")).body["streams"]["door"]["pictures_withheld"].values()) >= 1
 
 
 async def test_nothing_is_made_until_it_is_asked_for_and_then_once(

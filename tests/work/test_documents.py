@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from daemon.pictures.hide import GREY, NOTHING, Hiding, public_crop
 from daemon.wire.codec import Members
 from daemon.wire.v2 import PLACE_SCHEMA
 from daemon.work.documents import (
@@ -18,7 +19,6 @@ from daemon.work.documents import (
     PlaceEvents,
     TrackEvents,
     about_event,
-    crop_of,
     form_of,
     stream_info,
 )
@@ -28,24 +28,30 @@ from processors.gender import Gender
 from processors.liveness import Liveness
 from processors.mask import Mask
 from processors.template_extractor import Template
-from processors.types import Box, Confidence, Frame, Object, Sample
-from sinks.base import About, Attribute, Record, Subject
+from processors.types import Box, Confidence, Frame, Image, MissingResult, Object, Sample
+from sinks.base import WITHOUT_PICTURES, About, Attribute, Record, Subject
 from sinks.selection import Selection
 
 WIDTH, HEIGHT = 80, 60
-PICTURE = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+PICTURE = np.full((HEIGHT, WIDTH, 3), 180, np.uint8)
 EMITS = frozenset({Box})
 
 
 def sample(*boxes: tuple[float, float, float, float]) -> Sample:
     frame = Frame.of(PICTURE, index=3, pts=0.12, captured_at=1_700_000_000.25)
-    return Sample(frame, [Object("face", np.array(box, np.float64)) for box in boxes])
+    sample = Sample(frame, [Object("face", np.array(box, np.float64)) for box in boxes])
+    sample.put(NOTHING)
+    return sample
+
+
+def decoded(obj: dict[str, Any]) -> Image:
+    encoded = np.frombuffer(base64.b64decode(obj["_image"]["blob"]), np.uint8)
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)  # type: ignore[return-value]
 
 
 def size_of(obj: dict[str, Any]) -> tuple[int, int]:
     """(height, width) of its picture."""
-    encoded = np.frombuffer(base64.b64decode(obj["_image"]["blob"]), np.uint8)
-    height, width, _ = cv2.imdecode(encoded, cv2.IMREAD_COLOR).shape  # type: ignore[union-attr]
+    height, width, _ = decoded(obj).shape
     return height, width
 
 
@@ -131,8 +137,32 @@ def test_where_there_is_a_picture_there_is_a_smaller_document_without_it(picture
     ],
 )
 def test_a_crop_is_what_there_is_of_the_picture(box: tuple[float, float, float, float], shape: tuple[int, int]) -> None:
-    crop = crop_of(PICTURE, np.array(box, np.float64))
-    assert crop.shape[:2] == shape
+    crop = public_crop(sample(), np.array(box, np.float64))
+    assert crop is not None and crop.shape[:2] == shape
+
+
+@pytest.mark.parametrize("pictures", ["crops", "full"])
+def test_of_a_frame_of_which_no_picture_may_leave_the_document_leaves_and_says_so(pictures: Pictures) -> None:
+    bare = Documents("gate", EMITS)(sample((20, 20, 32, 32)), "run-1")
+    withheld = sample((20, 20, 32, 32))
+    withheld.put(Hiding(NOTHING.boxes_xyxy, withheld="not looked at for face"))
+    record = Documents("gate", EMITS, pictures)(withheld, "run-1")
+    assert (record.value, record.smaller) == (bare.value, None)
+    assert WITHOUT_PICTURES in record.headers
+    with pytest.raises(MissingResult):  # nobody has said whom to hide
+        Documents("gate", EMITS, pictures)(Sample(withheld.frame, withheld.objects), "run-1")
+
+
+@pytest.mark.parametrize("pictures", ["crops", "full"])
+def test_who_is_hidden_is_hidden_on_every_picture_of_a_document(pictures: Pictures) -> None:
+    hidden = sample((20, 20, 32, 32))
+    hidden.put(Hiding(np.array([[20.0, 20.0, 32.0, 32.0]])))
+    document = json.loads(Documents("gate", EMITS, pictures)(hidden, "run-1").value)
+    (obj,) = document["objects"]
+    image = decoded(document if pictures == "full" else obj)
+    at = image[17:35, 17:35] if pictures == "full" else image
+    assert abs(at.astype(int) - GREY).max() <= 20  # by JPEG, at the edge
+    assert PICTURE.min() > GREY + 60
 
 
 def event_of(obj: Members) -> Members:

@@ -9,8 +9,10 @@ from daemon.flow.receipts import Counts, LookCounts
 from daemon.work.documents import Documents, EventPictures, PlaceEvents, TrackEvents
 from daemon.work.emission import Emission, Policy
 from daemon.work.events import Events
+from daemon.work.hiding import Hides
 from daemon.work.jobs import LEFT, ShotJob, ShotJobs
 from daemon.work.looks import Looking, Looks
+from daemon.work.privacy import PrivacySettings
 from daemon.work.tracked import Schedule, Tracked
 from processors.age import Age
 from processors.tracker import Predicted, Tracker, TrackerSettings
@@ -20,6 +22,8 @@ from tests.work.scenes import Detector, Name, Namer, body, face, frame
 
 EMITS = frozenset({Age, Box, Confidence, Pose, TrackId, BodyId, Predicted})
 LOST_AFTER = 0.5
+NOBODY = Hides(PrivacySettings(), ())
+"""Is hidden."""
 
 Scene = Sequence[Sequence[Object]]
 
@@ -40,7 +44,9 @@ def tracked(
     looks = looks or [Looks("face", Detector(*scene), every)]
     return Tracked(
         Schedule(looks, every_nth, shots),
-        Looking(looks, Tracker(TrackerSettings(lost_after=LOST_AFTER)), LookCounts()),
+        Looking(
+            looks, Tracker(TrackerSettings(lost_after=LOST_AFTER)), LookCounts(), hides=Hides(PrivacySettings(), ())
+        ),
         3,
         Emission(Documents("hall", EMITS), policy, "run"),
         Events(

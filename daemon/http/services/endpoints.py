@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from daemon.http.services.catalogue import Comparison, Detection, Estimation, IfMissing, Service, Steps
 from daemon.http.settings import HttpSettings
+from daemon.pictures.hide import NOTHING
 from daemon.pictures.shown import shown, sized
 from daemon.wire import v1
 from daemon.wire.codec import encode
@@ -125,6 +126,7 @@ class Draws:
         received = read(self.version, body, self.settings.max_objects)
         frame = _frame(received, self.settings)
         sample = Sample(frame, said(self.version, received, Size(frame.width, frame.height)))
+        sample.put(NOTHING)  # whoever asks has sent the picture
         return shown(sample, sized(frame, DRAWN_WIDTH), draw=True)
 
 

@@ -79,9 +79,10 @@ class Snapshots:
     async def _show(self, request: web.Request) -> web.Response:
         stream, form = request.match_info["id"], Form.asked_for(request)
         self._expect(stream)
-        look = self._watches.watched(stream).look
-        if look is None:
-            raise Overloaded("No frame of the stream has been looked at yet")
+        watched = self._watches.watched(stream)
+        if (look := watched.look) is None:
+            why = f", or may be shown: {watched.withheld}" if watched.withheld else ""
+            raise Overloaded(f"No frame of the stream has been looked at yet{why}")
         tell_look(request, stream)
         async with self._place():
             picture = await self._pictures.jpeg(look, form)
