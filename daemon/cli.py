@@ -26,6 +26,8 @@ ACTIONS = {
 SCHEMAS = {
     "config": "every key of the configuration, with its default and meaning (without WHAT this is printed)",
     "documents": "JSON Schemas of what sinks are given: documents, events, and the headers of dead letters",
+    "asyncapi": "AsyncAPI of Kafka's topics",
+    "openapi": "OpenAPI of what is answered over HTTP",
 }
 """Of `visaged schema`."""
 

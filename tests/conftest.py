@@ -45,6 +45,7 @@ SLOW = {
     "flow/test_hung.py",
     "flow/test_starvation.py",
     "http/test_events.py",
+    "http/test_schemathesis.py",
     "http/test_streams.py",
     "http/test_video.py",
     "http/web/test_browser.py",

@@ -17,6 +17,7 @@ from daemon.config.model import Config
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import Scene, make_clip
 from daemon.simulator.rtp import Clip
+from tests.http.described import api
 from tests.waiting import until
 
 SCENE = Scene(width=320, height=180, fps=25, seconds=1)
@@ -62,7 +63,10 @@ class Client:
         url = URL(f"{self._session._base_url}{path.removeprefix('/')}", encoded=True)
         async with self._session.request(method, url, data=data, headers=sent) as response:
             text = await response.read()
-            return Answer(response.status, json.loads(text) if text else None, response.headers.get("ETag"))
+            answer = json.loads(text) if text else None
+            if text:
+                api().expect_described(method, url.raw_path, response.status, answer)
+            return Answer(response.status, answer, response.headers.get("ETag"))
 
     def state(self, stream: str = "door") -> str:
         return str(self.app.status()["streams"][stream]["state"])

@@ -1,16 +1,31 @@
 """The schemas that are published: printed, and written as files."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from daemon.commands.run import App
+from daemon.config.model import Config
 from daemon.errors import ConfigError
+from daemon.http.openapi.published import ASYNCAPI, OPENAPI
+from daemon.http.openapi.published import published as published_by
+from daemon.http.settings import HttpSettings
 from daemon.wire.codec import Members, encode
 from daemon.wire.schemas.documents import DIALECT, documents
 
 
 def published() -> Mapping[str, Members]:
-    """All, by the names of their files."""
-    return documents()
+    """All, by the names of their files: what a daemon with HTTP, and nothing else configured, would serve."""
+    return asyncio.run(_published())
+
+
+async def _published() -> Mapping[str, Members]:
+    app = App(Config(http=HttpSettings()))
+    assert app.http is not None  # noqa: S101  # it is configured
+    try:
+        return await asyncio.to_thread(published_by, app.http.routes)
+    finally:
+        await app.close()
 
 
 def shown(of: str) -> str:
@@ -26,7 +41,11 @@ def bundle() -> Members:
     return {"$schema": DIALECT, "$defs": {schema["$id"]: schema for schema in documents().values()}}
 
 
-PRINTED: Mapping[str, Callable[[], Members]] = {"documents": bundle}
+PRINTED: Mapping[str, Callable[[], Members]] = {
+    "documents": bundle,
+    "asyncapi": lambda: published()[ASYNCAPI],
+    "openapi": lambda: published()[OPENAPI],
+}
 """What `visaged schema` prints."""
 
 

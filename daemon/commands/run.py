@@ -324,6 +324,10 @@ class App:
                 async with asyncio.timeout(self._left()):
                     await self.http.stop()
 
+    async def close(self) -> None:
+        """Of one that is not run."""
+        await self._engine.close()
+
     async def _close_engine(self) -> None:
         await self._engine.close(self._left() + ENGINE_SHARE * self._config.stop_timeout)
 

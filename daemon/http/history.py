@@ -5,15 +5,17 @@ import contextlib
 import re
 from collections.abc import Callable, Sequence, Set
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 from aiohttp import web
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from daemon.errors import HistoryError, LinkExpired, NotKept, Problem, nearest
 from daemon.history.history import History
 from daemon.history.selection import MICROSECONDS, TYPES, Position, Row, Selection, types_of
-from daemon.history.urls import ShotUrls
+from daemon.history.urls import EXPIRES, SIGNATURE, ShotUrls
 from daemon.http.access.caller import CALLER, may, tell_change, tell_look
 from daemon.http.access.credentials import borne_by
 from daemon.http.access.errors import Forbidden
@@ -21,19 +23,80 @@ from daemon.http.access.routes import Need, Routes
 from daemon.http.access.sessions import cookie_name
 from daemon.http.access.settings import Role
 from daemon.http.errors import InvalidRequest, json_response, quoted
+from daemon.http.openapi.operation import Content, Operation, Parameter
 from daemon.http.streams.pictures import Place
 from daemon.wire.codec import Members, parse
-from daemon.wire.v2 import IMAGE_URL, rfc3339, without_templates
+from daemon.wire.members import Time, one_of
+from daemon.wire.v2 import IMAGE_URL, PlaceEvent, TrackEvent, rfc3339, without_templates
+from processors.types import Label
 
 WATCH: Final = Need(("watch",))
 CONTROL: Final = Need(("control",))
 LIMIT: Final = 100
 MOST_LIMIT: Final = 1000
+MOMENT: Final = Field(json_schema_extra={"format": "date-time"})
 CLASSES: Final = ("face", "body")
 FILTERS: Final = ("stream", "type", "class", "zone", "from", "to")
 POSITION: Final = re.compile(r"(?P<at>\d{1,17})-(?P<id>\d{1,18})", re.ASCII)
 FOR_OTHERS: Final = {"Cross-Origin-Resource-Policy": "cross-origin"}
 NO_HISTORY: Final = "No history is kept: `history` and `state_dir` of the configuration begin one"
+
+
+class Kept(TypedDict):
+    """An event as it is kept."""
+
+    id: str
+    type: str
+    time: Time
+    data: TrackEvent | PlaceEvent
+
+
+class KeptEvents(TypedDict):
+    events: list[Kept]
+    next: Annotated[str | None, Field(description="where there are more: what to send as `after`")]
+
+
+class Deleted(TypedDict):
+    deleted: Annotated[int, Field(ge=0)]
+
+
+def _several(name: str, kind: Any, description: str) -> Parameter:
+    return Parameter(name, list[kind], description, repeated=True)
+
+
+_SELECTION: Final = (
+    _several("stream", str, "of these streams"),
+    _several("type", Annotated[str, one_of(TYPES)], "of these types"),
+    _several("class", Label, "of objects of these classes"),
+    _several("zone", str, "in these zones, or across these lines"),
+    Parameter("from", Annotated[str, MOMENT], "since then"),
+    Parameter("to", Annotated[str, MOMENT], "before then"),
+)
+_REFUSED: Final = frozenset({404, 422, 503})
+LIST: Final = Operation(
+    "What has happened, the latest first",
+    {200: Content(KeptEvents)},
+    _REFUSED | {504},
+    (
+        *_SELECTION,
+        Parameter("limit", Annotated[int, Field(ge=1, le=MOST_LIMIT)], f"at most so many; {LIMIT} without it"),
+        Parameter(
+            "after", Annotated[str, Field(pattern=r"^[0-9]{1,17}-[0-9]{1,18}$")], "those behind `next` of an answer"
+        ),
+    ),
+)
+DELETE: Final = Operation(
+    "Delete what has happened, and its shots",
+    {200: Content(Deleted)},
+    _REFUSED,
+    (*_SELECTION, Parameter("all", Literal["1"], "everything, where nothing else is chosen")),
+)
+SHOT: Final = Operation(
+    "A shot of a track",
+    {200: Content(media_types=("image/jpeg",), description="as it was cut out of its frame")},
+    frozenset({404, 410, 503, 504}),
+    (Parameter(EXPIRES, str, "of a signed URL"), Parameter(SIGNATURE, str, "of a signed URL: it needs no key")),
+)
 
 
 class Past:
@@ -46,9 +109,9 @@ class Past:
         self._place = place
 
     def add_to(self, routes: Routes) -> None:
-        routes.add("GET", "/history", self._list, WATCH)
-        routes.add("DELETE", "/history", self._delete, CONTROL)
-        routes.add("GET", "/shots/{id}.jpg", self._show, Need(("watch",), stands_in=self._is_signed))
+        routes.add("GET", "/history", self._list, WATCH, LIST)
+        routes.add("DELETE", "/history", self._delete, CONTROL, DELETE)
+        routes.add("GET", "/shots/{id}.jpg", self._show, Need(("watch",), stands_in=self._is_signed), SHOT)
 
     @property
     def _kept(self) -> History:

@@ -23,6 +23,9 @@ from daemon.http.connections import Connections, held
 from daemon.http.cors import Cors, answers_options
 from daemon.http.errors import NO_CAPACITY, json_response, refuses
 from daemon.http.long_answers import LongAnswers
+from daemon.http.openapi.published import Published
+from daemon.http.openapi.server import FIGURES, HEALTH, READINESS, SESSION_BEGINS, SESSION_ENDS, STATUS
+from daemon.http.openapi.services import ServiceRequests, of_drawing
 from daemon.http.services.catalogue import Detection, Service
 from daemon.http.services.endpoints import Answer, ChainOf, Draws, MatcherOf, answers
 from daemon.http.settings import HttpSettings
@@ -86,6 +89,7 @@ class HttpServer:
         app = self._app()
         self.routes = Routes(app)
         """Others may be added until start()."""
+        self._published = Published(self.routes)
         self._add_routes()
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=settings.stop_timeout)
         self._connections: Connections | None = None
@@ -150,22 +154,25 @@ class HttpServer:
     def _add_routes(self) -> None:
         routes, login = self.routes, Login(self._guard, self._bodies, self._settings.deadline)
         self._page.add_to(routes)
-        routes.add("GET", "/healthz", self._healthz, PROBE)
-        routes.add("GET", "/readyz", self._readyz, PROBE)
-        routes.add("POST", "/session", login.begin, NO_KEY)
-        routes.add("DELETE", "/session", login.end, NO_KEY)
-        routes.add("GET", "/status", self._show_status, METRICS)
-        routes.add("GET", "/metrics", self._metrics, METRICS)
+        self._published.add_to(routes)
+        routes.add("GET", "/healthz", self._healthz, PROBE, HEALTH)
+        routes.add("GET", "/readyz", self._readyz, PROBE, READINESS)
+        routes.add("POST", "/session", login.begin, NO_KEY, SESSION_BEGINS)
+        routes.add("DELETE", "/session", login.end, NO_KEY, SESSION_ENDS)
+        routes.add("GET", "/status", self._show_status, METRICS, STATUS)
+        routes.add("GET", "/metrics", self._metrics, METRICS, FIGURES)
         for version in (V1, V2):
             draw = partial(self._serve, (DRAW, version.name, "sample"), self._bodies.read, content_type="image/jpeg")
-            routes.add("POST", f"/{DRAW}/{version.name}", draw, QUERY)
+            routes.add("POST", f"/{DRAW}/{version.name}", draw, QUERY, of_drawing(version))
         for name, service in self._services.items():
             for prefix, version in PREFIXES.items():
                 path = f"/{name}{prefix}/process"
                 sample, image = (name, version.name, "sample"), (name, version.name, "image")
-                routes.add("POST", f"{path}/sample", partial(self._serve, sample, self._bodies.read), QUERY)
+                about = ServiceRequests(name, service, version, self._settings.liveness_module)
+                read, read_file = self._bodies.read, self._bodies.read_file
+                routes.add("POST", f"{path}/sample", partial(self._serve, sample, read), QUERY, about.of_sample)
                 if isinstance(service, Detection):
-                    routes.add("POST", f"{path}/image", partial(self._serve, image, self._bodies.read_file), QUERY)
+                    routes.add("POST", f"{path}/image", partial(self._serve, image, read_file), QUERY, about.of_image)
 
     async def _listen(self) -> None:
         assert self._runner.server is not None  # noqa: S101  # it was set up

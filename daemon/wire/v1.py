@@ -11,12 +11,12 @@ from daemon.wire import members
 from daemon.wire.blob import ImageBlob, encode_base64
 from daemon.wire.codec import Members
 from daemon.wire.version import (
-    Angles,
     Coordinate,
     Document,
     Face,
     Part,
     Received,
+    SentAngles,
     Size,
     Version,
     Write,
@@ -181,18 +181,18 @@ def whole_score(score: float) -> int:
     return round(100 * score)
 
 
-class _Document(Document):
+class DocumentV1(Document):
     image: str = Field(alias=IMAGE)
 
 
-class _Fitter(Part):
+class SentFitter(Part):
     fitter_type: Literal["fda"] = "fda"
     keypoints: Annotated[list[Coordinate], Field(min_length=63, max_length=63)]
 
 
-class _Face(Face):
-    fitter: _Fitter | None = None
-    angles: Angles | None = None
+class FaceV1(Face):
+    fitter: SentFitter | None = None
+    angles: SentAngles | None = None
 
     def results(self, _: Size) -> Iterable[object]:
         if self.fitter is not None:
@@ -202,19 +202,19 @@ class _Face(Face):
 
 
 class _Faces(Part):
-    objects: dict[int, _Face]
+    objects: dict[int, FaceV1]
 
 
-class _TemplateOfFace(Part):
+class TemplateOfFaceV1(Part):
     template: str = Field(alias=TEMPLATE)
 
 
 class _WithTemplates(Part):
-    objects: dict[int, _TemplateOfFace]
+    objects: dict[int, TemplateOfFaceV1]
 
 
 def read(document: Members) -> Received:
-    checked = validated(_Document, document)
+    checked = validated(DocumentV1, document)
     return Received(image(checked.image), checked.objects or [], ImageBlob(blob=checked.image))
 
 

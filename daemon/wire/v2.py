@@ -14,12 +14,12 @@ from daemon.wire import members, v1
 from daemon.wire.blob import ArrayBlob, ImageBlob, encode_base64
 from daemon.wire.codec import Members, encode, parse
 from daemon.wire.version import (
-    Angles,
     Coordinate,
     Document,
     Face,
     Part,
     Received,
+    SentAngles,
     Size,
     Version,
     Write,
@@ -246,29 +246,29 @@ def _hundredths(name: str, value: bool | int | float) -> bool | int | float:
     return members.number(round(value, 2)) if isinstance(value, float) else value
 
 
-class _WithImage(Document):
+class DocumentV2(Document):
     image: ImageBlob = Field(alias=IMAGE)
 
 
-class _WithArray(Document):
+class ArrayDocumentV2(Document):
     image: ArrayBlob = Field(alias=IMAGE)
 
 
-class _Keypoint(Part):
+class SentKeypoint(Part):
     proj: Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
 
 
-_Keypoints: Any = create_model(
-    "_Keypoints",
+SentKeypoints: Any = create_model(
+    "SentKeypoints",
     __base__=Part,
     fitter_type=(Literal["fda"], "fda"),
-    **{name: (_Keypoint, ...) for name in LANDMARK_NAMES},  # type: ignore[call-overload]
+    **{name: (SentKeypoint, ...) for name in LANDMARK_NAMES},  # type: ignore[call-overload]
 )
 
 
-class _Face(Face):
-    keypoints: _Keypoints | None = None
-    pose: Angles | None = None
+class FaceV2(Face):
+    keypoints: SentKeypoints | None = None
+    pose: SentAngles | None = None
 
     def results(self, size: Size) -> Iterable[object]:
         if self.keypoints is not None:
@@ -278,23 +278,23 @@ class _Face(Face):
 
 
 class _Faces(Part):
-    objects: dict[int, _Face]
+    objects: dict[int, FaceV2]
 
 
-class _TemplateBlob(Part):
+class SentTemplate(Part):
     blob: str
 
 
-class _Templates(Part):
-    current: _TemplateBlob = Field(alias=TEMPLATE)
+class SentTemplates(Part):
+    current: SentTemplate = Field(alias=TEMPLATE)
 
 
-class _TemplateOfFace(Part):
-    template: _Templates
+class TemplateOfFaceV2(Part):
+    template: SentTemplates
 
 
 class _WithTemplates(Part):
-    objects: dict[int, _TemplateOfFace]
+    objects: dict[int, TemplateOfFaceV2]
 
 
 def read(document: Members) -> Received:
@@ -303,7 +303,7 @@ def read(document: Members) -> Received:
         return v1.read(document)
     blob = document.get(IMAGE)
     is_array = isinstance(blob, dict) and blob.get("format") == "NDARRAY"
-    checked = validated(_WithArray, document) if is_array else validated(_WithImage, document)
+    checked = validated(ArrayDocumentV2, document) if is_array else validated(DocumentV2, document)
     return Received({IMAGE: blob}, checked.objects or [], checked.image)
 
 

@@ -52,7 +52,7 @@ Coordinate = Annotated[float, Field(ge=-1e6, le=1e6)]
 """Beyond any picture, and no arithmetic on it overflows."""
 
 
-class Angles(Part):
+class SentAngles(Part):
     """Degrees."""
 
     yaw: Coordinate
@@ -122,10 +122,11 @@ def results_of(version: Version, obj: Object, size: Size, emits: Set[type]) -> M
     return members
 
 
-def members_of(writes: Iterable[Write]) -> dict[str, Any]:
-    """The types of all members that these make, for a TypedDict: an object has some of them."""
+def members_of(writes: Iterable[Write], *, always: bool = False) -> dict[str, Any]:
+    """The types of all members that these make, for a TypedDict: an object has some of them, or all `always`."""
     made = [get_type_hints(write)["return"] for write in writes]
-    return {name: NotRequired[kind] for one in made for name, kind in get_type_hints(one, include_extras=True).items()}
+    kinds = {name: kind for one in made for name, kind in get_type_hints(one, include_extras=True).items()}
+    return kinds if always else {name: NotRequired[kind] for name, kind in kinds.items()}
 
 
 def written(

@@ -7,6 +7,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.http.described import api_of
+
 SERVICE = "face-detector-face-fitter"
 
 
@@ -28,7 +30,9 @@ async def send(
     headers = {"Content-Type": content_type, "Content-Encoding": encoding}
     async with client.post(path, data=io.BytesIO(body), headers=headers) as response:
         assert response.content_type == "application/json"
-        return response.status, await response.json()
+        answer = await response.json()
+    (await api_of(client, path)).expect_described("POST", response.url.raw_path, response.status, answer)
+    return response.status, answer
 
 
 async def post(client: aiohttp.ClientSession, path: str, body: Any) -> Any:

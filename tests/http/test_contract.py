@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,8 +11,9 @@ import pytest
 from tests.http.calls import document, post, send, upload
 from tests.http.conftest import Served
 from tests.photos import encoded, file_of, photo_of, side_by_side
+from tests.worked import ROOT
 
-EXAMPLES = Path(__file__).parents[1] / "data" / "contract"
+EXAMPLES = ROOT / "daemon" / "http" / "openapi" / "contract"
 LIVENESS = "face-detector-liveness-estimator"
 ROWS = sorted(path.parent.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("v1.request.json"))
 DETECTING = [row for row in ROWS if row.startswith("face-detector-") or row == "body-detector"]

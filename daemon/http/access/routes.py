@@ -1,4 +1,4 @@
-"""The routes, each with what it needs: none can be added without saying it."""
+"""The routes, each with what it needs, takes and answers: none can be added without saying it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from daemon.http.access.settings import Role
+from daemon.http.openapi.operation import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,24 @@ NO_KEY: Final = Need()
 PROBE: Final = Need(is_probe=True)
 
 
+Tell = Callable[[], Operation]
+"""What a route takes and answers, where it is asked for: files may be read for it."""
+
 NEEDS: Final = web.AppKey("needs", dict[web.AbstractRoute, Need])
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A route as /openapi.json shows it."""
+
+    method: str
+    path: str
+    need: Need
+    tell: Operation | Tell
+
+    @property
+    def operation(self) -> Operation:
+        return self.tell if isinstance(self.tell, Operation) else self.tell()
 
 
 class Routes:
@@ -39,11 +57,15 @@ class Routes:
     def __init__(self, app: web.Application) -> None:
         self.needs = app[NEEDS] = {}
         self.router = app.router
+        self.described: list[Described] = []
 
-    def add(self, method: str, path: str, handler: Handler, need: Need) -> None:
+    def add(self, method: str, path: str, handler: Handler, need: Need, operation: Operation | Tell) -> None:
         """HEAD comes with GET."""
         for each in ("GET", "HEAD") if method == "GET" else (method,):
-            self.needs[self.router.add_route(each, path, handler)] = need
+            route = self.router.add_route(each, path, handler)
+            self.needs[route] = need
+        assert route.resource is not None  # noqa: S101  # it was added by its path
+        self.described.append(Described(method, route.resource.canonical, need, operation))
 
 
 def need_of(request: web.Request) -> Need | None:

@@ -14,6 +14,7 @@ from daemon.http.access.caller import may, tell_look
 from daemon.http.access.routes import Need, Routes
 from daemon.http.errors import InvalidRequest
 from daemon.http.long_answers import LongAnswer, LongAnswers, until
+from daemon.http.openapi.operation import Content, Operation, Parameter
 from daemon.wire.codec import encode
 from daemon.wire.v2 import FRAME_SCHEMA, PLACE_SCHEMA, TRACK_SCHEMA, without_templates
 
@@ -29,6 +30,18 @@ COMMENT_S: Final = 15.0
 """Proxies close connections on which nothing comes, some after 30 s."""
 RETRY_MS: Final = 2000
 POSITION: Final = re.compile(r"(?P<run>[0-9a-f]{32})-(?P<sequence>\d{1,18})", re.ASCII)
+
+_EVENTS: Final = Content(
+    media_types=("text/event-stream",),
+    description="Events, without end. The data of `frame`, `track` and `place` is what /schemas describes; `gap` says "
+    "that something was missed: docs/subscribers.md.",
+)
+_WANTED: Final = (
+    Parameter("types", list[Literal["frame", "track", "place"]], "these alone"),
+    Parameter("Last-Event-ID", str, "the last id that came: goes on behind it", "header"),
+)
+OF_ALL: Final = Operation("What all streams see", {200: _EVENTS}, frozenset({422, 503}), _WANTED)
+OF_ONE: Final = Operation("What a stream sees", {200: _EVENTS}, frozenset({404, 422, 503}), _WANTED)
 
 Reason = Literal["slow", "window", "restart", "unknown id"]
 
@@ -53,8 +66,8 @@ class Events:
         self._long_answers = long_answers
 
     def add_to(self, routes: Routes) -> None:
-        routes.add("GET", "/events", self._of_all, WATCH)
-        routes.add("GET", "/streams/{id}/events", self._of_one, WATCH_ONE)
+        routes.add("GET", "/events", self._of_all, WATCH, OF_ALL)
+        routes.add("GET", "/streams/{id}/events", self._of_one, WATCH_ONE, OF_ONE)
 
     async def _of_one(self, request: web.Request) -> web.StreamResponse:
         stream = request.match_info["id"]

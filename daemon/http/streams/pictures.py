@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 from aiohttp import web
+from pydantic import Field
 
 from daemon.errors import Overloaded, Problem
 from daemon.flow.engine import Lane
@@ -14,6 +15,7 @@ from daemon.flow.watched import Look, Watches
 from daemon.http.access.caller import tell_look
 from daemon.http.access.routes import Need, Routes
 from daemon.http.errors import InvalidRequest
+from daemon.http.openapi.operation import Content, Operation, Parameter
 from daemon.pictures.shown import shown, sized
 from daemon.wire.v2 import rfc3339
 
@@ -22,6 +24,17 @@ WIDTHS: Final = range(16, 8193)
 MOST_FORMS: Final = 8
 """Of one look, that are kept."""
 CAPTURED_AT: Final = "X-Captured-At"
+
+SHOWN: Final = (
+    Parameter("width", Annotated[int, Field(ge=WIDTHS.start, lt=WIDTHS.stop)], "pixels at most"),
+    Parameter("draw", Literal["0", "1"], "1: with what was found on it"),
+)
+SNAPSHOT: Final = Operation(
+    "The last picture of a stream that was looked at",
+    {200: Content(media_types=("image/jpeg",), description="X-Captured-At says when it was captured")},
+    frozenset({404, 422, 503, 504}),
+    SHOWN,
+)
 
 Place = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
@@ -74,7 +87,7 @@ class Snapshots:
         self._place = place
 
     def add_to(self, routes: Routes) -> None:
-        routes.add("GET", "/streams/{id}/snapshot.jpg", self._show, WATCH_ONE)
+        routes.add("GET", "/streams/{id}/snapshot.jpg", self._show, WATCH_ONE, SNAPSHOT)
 
     async def _show(self, request: web.Request) -> web.Response:
         stream, form = request.match_info["id"], Form.asked_for(request)

@@ -2,22 +2,25 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Final, Literal
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from daemon.control.build import MakeSource
 from daemon.control.checks import Checks
 from daemon.control.credentials import apart, merged, restored, shown
 from daemon.control.run_time import ID, ID_EXPECTED, RunTime
 from daemon.control.settings import StreamSettings
-from daemon.control.wanted import Condition, Entry, Wanted
+from daemon.control.wanted import Condition, Entry, Origin, Wanted
 from daemon.errors import DeadlineExceeded, InvalidDocument, Problem, SourceError, TooManyBytes, UnknownStream
 from daemon.flow.overview import Overview
 from daemon.http.access.caller import CALLER, may, tell_change
 from daemon.http.access.routes import Need, Routes
 from daemon.http.errors import InvalidRequest, UnsupportedMedia, json_response
+from daemon.http.openapi.operation import Content, Operation, Parameter
 from daemon.sources import make_source
 from daemon.sources.probe import Probed
 from daemon.wire.codec import Members, parse
@@ -37,6 +40,82 @@ Row = Callable[[str], Members]
 """What /status shows of a stream."""
 
 
+class StreamInShort(TypedDict):
+    id: str
+    origin: Origin
+    settings: Annotated[Members, Field(description="as they were sent, without what is secret: see PUT")]
+    state: str
+    error: str | None
+
+
+class StreamOfRest(StreamInShort):
+    status: Annotated[Members, Field(description="its row of /status")]
+
+
+class StreamsInShort(TypedDict):
+    streams: list[StreamInShort]
+    next: Annotated[str | None, Field(description="where there are more: what to send as `after`")]
+
+
+class Found(TypedDict):
+    ok: Literal[True]
+    codec: str | None
+    width: int | None
+    height: int | None
+    fps: float | None
+    keyframe_interval: Annotated[float | None, Field(description="seconds")]
+
+
+FoundBy = TypedDict("FoundBy", {"from": Literal["stream", "connection"]})
+
+
+class Check(Found, FoundBy):
+    """What its camera sends."""
+
+
+class CheckInVain(TypedDict):
+    ok: Literal[False]
+    reason: str
+
+
+_CONFLICT: Final = frozenset({404, 409, 412, 507})
+_CONDITIONS: Final = (
+    Parameter("If-Match", str, "revisions (ETag) of which it must have one", "header"),
+    Parameter("If-None-Match", Literal["*"], "it must be new", "header"),
+)
+_ONE: Final = {200: Content(StreamOfRest)}
+_CHECKED: Final = {200: Content(Check | CheckInVain)}
+_SETTINGS: Final = Content(StreamSettings)
+LIST: Final = Operation(
+    "The streams",
+    {200: Content(StreamsInShort)},
+    frozenset({422}),
+    (
+        Parameter("limit", Annotated[int, Field(ge=1, le=MOST_LIMIT)], f"at most so many; {LIMIT} without it"),
+        Parameter("after", str, "those behind this id"),
+        Parameter("label", list[str], "NAME=VALUE, or NAME for any value: those that have all of them", repeated=True),
+        Parameter("state", list[str], "those in one of these states", repeated=True),
+    ),
+)
+GET: Final = Operation("A stream: settings and status", _ONE, frozenset({404}))
+PUT: Final = Operation(
+    "Add or replace a stream", {**_ONE, 201: Content(StreamOfRest)}, _CONFLICT, _CONDITIONS, takes=[_SETTINGS]
+)
+PATCH: Final = Operation(
+    "Change settings of a stream: a JSON merge patch (RFC 7396), null takes a key away",
+    _ONE,
+    _CONFLICT,
+    _CONDITIONS,
+    takes=[Content(Members, (MERGE_PATCH, JSON))],
+)
+DELETE: Final = Operation("Remove a stream", {204: None}, _CONFLICT | {422}, _CONDITIONS)
+PAUSE: Final = Operation("Leave a stream's source alone", _ONE, _CONFLICT | {422}, _CONDITIONS)
+RESUME: Final = Operation("Connect its source again", _ONE, _CONFLICT | {422}, _CONDITIONS)
+RESTART: Final = Operation("Connect its source anew", {202: Content(StreamOfRest)}, frozenset({404, 409}))
+CHECK_ONE: Final = Operation("What a stream's camera sends, or why nothing comes", _CHECKED, frozenset({404, 503, 504}))
+CHECK: Final = Operation("What the camera of such a stream would send", _CHECKED, takes=[_SETTINGS])
+
+
 class Streams:
     """The handlers. Belongs to the event loop's thread."""
 
@@ -49,16 +128,16 @@ class Streams:
 
     def add_to(self, routes: Routes) -> None:
         one = "/streams/{id}"
-        routes.add("GET", "/streams", self._list, CONTROL)
-        routes.add("GET", one, self._get, CONTROL_OF_ONE)
-        routes.add("PUT", one, self._put, CONTROL_OF_ONE)
-        routes.add("PATCH", one, self._patch, CONTROL_OF_ONE)
-        routes.add("DELETE", one, self._delete, CONTROL_OF_ONE)
-        routes.add("POST", f"{one}/pause", self._paused(True), CONTROL_OF_ONE)
-        routes.add("POST", f"{one}/resume", self._paused(False), CONTROL_OF_ONE)
-        routes.add("POST", f"{one}/restart", self._restart, CONTROL_OF_ONE)
-        routes.add("POST", f"{one}/check", self._check_stream, CONTROL_OF_ONE)
-        routes.add("POST", "/check", self._check, CONTROL)
+        routes.add("GET", "/streams", self._list, CONTROL, LIST)
+        routes.add("GET", one, self._get, CONTROL_OF_ONE, GET)
+        routes.add("PUT", one, self._put, CONTROL_OF_ONE, PUT)
+        routes.add("PATCH", one, self._patch, CONTROL_OF_ONE, PATCH)
+        routes.add("DELETE", one, self._delete, CONTROL_OF_ONE, DELETE)
+        routes.add("POST", f"{one}/pause", self._paused(True), CONTROL_OF_ONE, PAUSE)
+        routes.add("POST", f"{one}/resume", self._paused(False), CONTROL_OF_ONE, RESUME)
+        routes.add("POST", f"{one}/restart", self._restart, CONTROL_OF_ONE, RESTART)
+        routes.add("POST", f"{one}/check", self._check_stream, CONTROL_OF_ONE, CHECK_ONE)
+        routes.add("POST", "/check", self._check, CONTROL, CHECK)
 
     async def _list(self, request: web.Request) -> web.Response:
         limit, after = _limit(request.query.get("limit")), request.query.get("after", "")

@@ -5,10 +5,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import quote
 
 from aiohttp import web
+from pydantic import Field
 
 from daemon.errors import EngineClosed, Problem
 from daemon.flow.watched import Look, Watched, Watches
@@ -17,7 +18,8 @@ from daemon.http.access.errors import Forbidden
 from daemon.http.access.routes import Need, Routes
 from daemon.http.errors import InvalidRequest, quoted
 from daemon.http.long_answers import LongAnswer, LongAnswers, until
-from daemon.http.streams.pictures import CAPTURED_AT, WATCH_ONE, Form, Pictures
+from daemon.http.openapi.operation import Content, Operation, Parameter
+from daemon.http.streams.pictures import CAPTURED_AT, SHOWN, WATCH_ONE, Form, Pictures
 from daemon.wire.v2 import rfc3339
 
 WATCH: Final = Need(("watch",))
@@ -29,6 +31,34 @@ FPS, MOST_FPS = 5.0, 60.0
 MOST_STREAMS: Final = 64
 REPEAT_S: Final = 15.0
 """After which a picture is sent again: proxies close connections on which nothing comes."""
+
+
+_VIDEO: Final = Content(
+    media_types=("multipart/x-mixed-replace",),
+    description="JPEGs, each with Content-Location and X-Captured-At, without end",
+)
+_FORM: Final = (
+    *SHOWN,
+    Parameter(
+        "fps", Annotated[float, Field(gt=0, le=MOST_FPS)], f"pictures a second of each stream at most; {FPS:g} without"
+    ),
+)
+_REFUSED: Final = frozenset({404, 422, 503})
+OF_ONE: Final = Operation("A stream as motion JPEG", {200: _VIDEO}, _REFUSED, _FORM)
+OF_SEVERAL: Final = Operation(
+    "Several streams as motion JPEG over one connection",
+    {200: _VIDEO},
+    _REFUSED,
+    (
+        *_FORM,
+        Parameter(
+            "streams",
+            Annotated[list[str], Field(min_length=1, max_length=MOST_STREAMS)],
+            "their ids",
+            required=True,
+        ),
+    ),
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,8 +93,8 @@ class Video:
         self._long_answers = long_answers
 
     def add_to(self, routes: Routes) -> None:
-        routes.add("GET", "/video", self._of_several, WATCH)
-        routes.add("GET", "/streams/{id}/video", self._of_one, WATCH_ONE)
+        routes.add("GET", "/video", self._of_several, WATCH, OF_SEVERAL)
+        routes.add("GET", "/streams/{id}/video", self._of_one, WATCH_ONE, OF_ONE)
 
     async def _of_one(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, [request.match_info["id"]])

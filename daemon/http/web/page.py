@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from daemon.http.access.routes import NO_KEY, Routes
+from daemon.http.openapi.operation import Content, Operation
 
 FOLDER: Final = Path(__file__).parent
 TYPES: Final[Mapping[str, str]] = {
@@ -51,6 +52,17 @@ Where keys are configured, send one: -H "Authorization: Bearer $KEY"
 """
 
 
+PAGE: Final = Operation(
+    "The page; to who does not ask for HTML, a few lines of text",
+    {200: Content(media_types=("text/html", "text/plain")), 304: None},
+)
+FILE: Final = Operation(
+    "A file of the page",
+    {200: Content(media_types=tuple(kind.partition(";")[0] for kind in TYPES.values())), 304: None},
+    frozenset({404}),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     content_type: str
@@ -82,8 +94,8 @@ class Page:
         self._files = files()
 
     def add_to(self, routes: Routes) -> None:
-        routes.add("GET", "/", self._show, NO_KEY)
-        routes.add("GET", "/web/{file:.+}", self._send, NO_KEY)
+        routes.add("GET", "/", self._show, NO_KEY, PAGE)
+        routes.add("GET", "/web/{file:.+}", self._send, NO_KEY, FILE)
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):

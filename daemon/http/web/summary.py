@@ -12,6 +12,7 @@ from daemon.http.access.caller import CALLER, may
 from daemon.http.access.routes import Need, Routes
 from daemon.http.access.settings import ROLES, Role
 from daemon.http.errors import json_response
+from daemon.http.openapi.operation import Content, Operation
 from daemon.status import VERSION
 from daemon.wire.codec import Members
 from daemon.wire.v2 import rfc3339
@@ -19,6 +20,9 @@ from daemon.wire.v2 import rfc3339
 ANY_ROLE = Need(ROLES)
 OF_STREAMS: tuple[Role, ...] = ("watch", "control")
 """Roles that a key has for some streams alone."""
+
+
+OVERVIEW = Operation("What the page shows of all streams, as far as the key may see it", {200: Content(Members)})
 
 
 class Summary:
@@ -31,7 +35,7 @@ class Summary:
         self._row = row
 
     def add_to(self, routes: Routes) -> None:
-        routes.add("GET", "/overview", self._show, ANY_ROLE)
+        routes.add("GET", "/overview", self._show, ANY_ROLE, OVERVIEW)
 
     async def _show(self, request: web.Request) -> web.Response:
         streams = (self._stream(request, stream) for stream in sorted(self._wanted.entries))

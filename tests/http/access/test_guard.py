@@ -14,6 +14,7 @@ from daemon.errors import ConfigError
 from daemon.http.access.caller import may, tell_change, tell_look
 from daemon.http.access.keys import new_key
 from daemon.http.access.routes import Need
+from daemon.http.openapi.operation import Operation
 from daemon.http.server import HttpServer
 from daemon.http.settings import HttpSettings
 from tests.http.access.calls import KEYS, SETTINGS, Headers, asked, basic, bearer, settings_of, status
@@ -253,8 +254,8 @@ async def test_streams_are_for_keys_of_their_patterns(serve: Served, caplog: pyt
     watched = Watched()
 
     def add(server: HttpServer) -> None:
-        server.routes.add("GET", "/streams/{id}/picture", watched.look, Need(("watch",), stream="id"))
-        server.routes.add("POST", "/streams/{id}/pause", watched.change, Need(("control",), stream="id"))
+        server.routes.add("GET", "/streams/{id}/picture", watched.look, Need(("watch",), stream="id"), Operation(""))
+        server.routes.add("POST", "/streams/{id}/pause", watched.change, Need(("control",), stream="id"), Operation(""))
 
     async with serve(chain_of=lambda _: gate(), keys=keys, also=add) as (_, client):
         for _ in range(2):
@@ -277,7 +278,7 @@ async def test_a_long_answer_can_end_with_its_key(serve: Served) -> None:
     watched = Watched()
 
     def add(server: HttpServer) -> None:
-        server.routes.add("GET", "/streams/{id}/follow", watched.follow, Need(("watch",), stream="id"))
+        server.routes.add("GET", "/streams/{id}/follow", watched.follow, Need(("watch",), stream="id"), Operation(""))
 
     async with (
         serve(chain_of=lambda _: gate(), keys=SETTINGS, also=add) as (server, client),
