@@ -180,7 +180,8 @@ class History:
         while True:
             await asyncio.sleep(UPKEEP_S)
             try:
-                await self._writing(self._store.expire)
+                while await self._writing(self._store.tidy):
+                    pass
                 while await self._writing(self._store.shrink, SPARE):
                     pass
             except Exception as err:  # it is tried again, whatever it was

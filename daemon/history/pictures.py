@@ -30,9 +30,13 @@ class Pictures:
         """Whole or not at all, and for nobody else's eyes."""
         path = self._path(digest)
         beside = path.with_suffix(".new")
-        with open(beside, "wb", opener=private) as file:
-            file.write(jpeg)
-        beside.replace(path)
+        try:
+            with open(beside, "wb", opener=private) as file:
+                file.write(jpeg)
+            beside.replace(path)
+        except OSError:
+            beside.unlink(missing_ok=True)  # on a full disk a half is space too
+            raise
 
     def read(self, digest: bytes) -> bytes | None:
         """None: it is not there whole, after a power cut or by somebody else's hand."""

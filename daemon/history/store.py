@@ -89,7 +89,7 @@ class Store:
                 connection.close()
 
     def add(self, records: Sequence[Record]) -> None:
-        """All of them; an event that is there already stays as it is. The oldest go where there is too much."""
+        """All of them; an event that is there already stays as it is. Where there is too much the oldest go."""
         written: list[bytes] = []
         with told(self.path):
             try:
@@ -102,14 +102,14 @@ class Store:
             self._trim()
             self._tell()
 
-    def expire(self) -> None:
-        """Removes what is too old."""
+    def tidy(self) -> bool:
+        """Removes some of what is too old or too much; whether there may be more."""
         with told(self.path):
-            until = Selection(until=self.oldest_allowed)
-            while rows := select(self._db, until, streams(self._db), None, CHUNK):
-                self._remove([(row.id, row.picture) for row in rows], "days")
+            rows = select(self._db, Selection(until=self.oldest_allowed), streams(self._db), None, CHUNK)
+            self._remove([(row.id, row.picture) for row in rows], "days")
             self._trim()
             self._tell()
+            return bool(rows) or self._is_too_much
 
     def delete(self, wanted: Selection, of: Sequence[str], after: Position | None) -> tuple[int, Position | None]:
         """Some of what is wanted: how many, and where there may be more; None: nowhere. scrub() is to follow."""
@@ -143,6 +143,10 @@ class Store:
         return self._connection
 
     @property
+    def _is_too_much(self) -> bool:
+        return self._totals.events > 0 and self._size > self._settings.bytes
+
+    @property
     def _free_share(self) -> float:
         return pragma(self._db, "freelist_count") / max(pragma(self._db, "page_count"), 1)
 
@@ -168,41 +172,43 @@ class Store:
         db.execute("INSERT INTO streams (name) VALUES (?) ON CONFLICT DO NOTHING", (record.key,))
         inserted = db.execute(
             "INSERT INTO events (stream, at, event_id, type, class) "
-            "VALUES ((SELECT id FROM streams WHERE name = ?), ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+            "VALUES ((SELECT id FROM streams WHERE name = ?), ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             _columns(record, self._clock()),
-        ).fetchone()
-        if inserted is None:
+        )
+        if not inserted.rowcount:
             return
+        event = inserted.lastrowid
         value = record.value if record.smaller is None else record.smaller
-        db.execute("INSERT INTO documents VALUES (?, ?)", (*inserted, value))
+        db.execute("INSERT INTO documents VALUES (?, ?)", (event, value))
         zones = {zone for subject in record.about.objects for zone in subject.zones}
-        db.executemany("INSERT INTO zones VALUES (?, ?)", [(*inserted, zone) for zone in zones])
+        db.executemany("INSERT INTO zones VALUES (?, ?)", [(event, zone) for zone in zones])
         if record.shot is not None:
             picture = self._picture(db, record.shot.jpeg, written)
-            db.execute("UPDATE events SET shot = ?, picture = ? WHERE id = ?", (record.shot.id, picture, *inserted))
+            db.execute("UPDATE events SET shot = ?, picture = ? WHERE id = ?", (record.shot.id, picture, event))
         self._totals = self._totals._replace(events=self._totals.events + 1)
 
-    def _picture(self, db: sqlite3.Connection, jpeg: bytes, written: list[bytes]) -> int:
+    def _picture(self, db: sqlite3.Connection, jpeg: bytes, written: list[bytes]) -> int | None:
+        """Its row's id."""
         digest = digest_of(jpeg)
-        known = db.execute("SELECT id FROM pictures WHERE digest = ?", (digest,)).fetchone()
-        if known is None:
-            written.append(digest)
-            self.pictures.write(digest, jpeg)
-            self._count_picture(1, len(jpeg))
-            insert = "INSERT INTO pictures (digest, bytes) VALUES (?, ?) RETURNING id"
-            known = db.execute(insert, (digest, len(jpeg))).fetchone()
-        return int(known[0])
+        for (known,) in db.execute("SELECT id FROM pictures WHERE digest = ?", (digest,)).fetchall():
+            return int(known)
+        written.append(digest)
+        self.pictures.write(digest, jpeg)
+        self._count_picture(1, len(jpeg))
+        return db.execute("INSERT INTO pictures (digest, bytes) VALUES (?, ?)", (digest, len(jpeg))).lastrowid
 
     def _count_picture(self, number: int, length: int) -> None:
         events, pictures, size = self._totals
         self._totals = _Totals(events, pictures + number, size + number * size_on_disk(length))
 
     def _trim(self) -> None:
-        """Until it is within its size, the oldest go, in the order in which they came."""
-        while self._totals.events and self._size > self._settings.bytes:
+        """Of what is too much the oldest go, in the order in which they came; some CHUNK of them at most."""
+        removed = 0
+        while self._is_too_much and removed < CHUNK:
             count = min(self._totals.events // 100 + 1, CHUNK)
             oldest = self._db.execute("SELECT id, picture FROM events ORDER BY id LIMIT ?", (count,)).fetchall()
             self._remove(oldest, "bytes")
+            removed += count
 
     def _remove(self, events: Sequence[tuple[int, int | None]], why: str) -> None:
         ids = [(event,) for event, _ in events]
@@ -212,17 +218,18 @@ class Store:
             db.executemany("DELETE FROM events WHERE id = ?", ids)
             self._totals = self._totals._replace(events=self._totals.events - len(ids))
             gone = list(self._unused(db, {picture for _, picture in events if picture is not None}))
-        self.removed[why] += len(ids)
+        if ids:
+            self.removed[why] += len(ids)
         self.pictures.remove(gone)
 
     def _unused(self, db: sqlite3.Connection, pictures: Iterable[int]) -> Iterator[bytes]:
         """Removes those that no event has any more."""
-        delete = (
-            "DELETE FROM pictures WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM events WHERE picture = ?1) "
-            "RETURNING digest, bytes"
+        unused = (
+            "SELECT digest, bytes FROM pictures WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM events WHERE picture = ?1)"
         )
         for picture in pictures:
-            for digest, length in db.execute(delete, (picture,)).fetchall():
+            for digest, length in db.execute(unused, (picture,)).fetchall():
+                db.execute("DELETE FROM pictures WHERE id = ?", (picture,))
                 self._count_picture(-1, length)
                 yield digest
 

@@ -177,13 +177,13 @@ async def test_upkeep_that_fails_is_told_once(
     monkeypatch.setattr(module, "UPKEEP_S", 0.001)
     calls = 0
 
-    def expire() -> None:
+    def tidy() -> bool:
         nonlocal calls
         calls += 1
         raise HistoryError("the disk is away")
 
     async with running(tmp_path) as history:
-        monkeypatch.setattr(history._store, "expire", expire)
+        monkeypatch.setattr(history._store, "tidy", tidy)
         await until(lambda: calls > 3)
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
         "history: the disk is away"

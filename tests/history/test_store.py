@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from daemon.errors import DeadlineExceeded, HistoryDamaged, HistoryError, HistoryRefused, NotKept
 from daemon.history import reader as reader_module
 from daemon.history.database import VERSION
+from daemon.history.pictures import digest_of
 from daemon.history.reader import Reader
 from daemon.history.selection import Row, Selection, types_of
 from daemon.history.settings import HistorySettings
@@ -172,7 +174,7 @@ def test_what_is_too_old_is_not_shown_and_goes(opened: Open, clock: Clock) -> No
     with pytest.raises(NotKept):
         reader.shot(shot_of(old))
     reader.close()
-    store.expire()
+    assert (store.tidy(), store.tidy()) == (True, False)
     assert (store.removed, store.figures.events, len(files(store))) == ({"days": 1}, 1, 1)
 
 
@@ -197,7 +199,8 @@ def test_a_smaller_limit_gives_the_disk_back(opened: Open) -> None:
     before = store.path.stat().st_size
     store.close()
     store = opened(bytes=1_000_000)
-    store.expire()
+    while store.tidy():
+        pass
     while store.shrink(0.1):
         pass
     store.scrub()
@@ -245,7 +248,7 @@ def test_a_query_is_cut_off(opened: Open, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_batch_that_fails_leaves_nothing(opened: Open) -> None:
     store = opened()
     store.add([event(jpeg=b"a")])
-    broken = event(jpeg=b"b", at=1e300)  # in microseconds no number of SQLite's
+    broken = replace(event(jpeg=b"b"), timestamp=1e300)  # in microseconds no number of SQLite's
     with pytest.raises(OverflowError):
         store.add([event(jpeg=b"c"), broken])
     assert (store.figures.events, [path.read_bytes() for path in files(store)]) == (1, [b"a"])
@@ -270,6 +273,15 @@ def test_a_picture_s_folder_that_is_gone_is_told(opened: Open) -> None:
     with pytest.raises(HistoryError, match="No such file or directory"):
         store.add([event(jpeg=b"a")])
     assert store.figures.events == 0
+
+
+def test_a_picture_that_cannot_be_written_leaves_no_half(opened: Open) -> None:
+    store = opened()
+    folder = store.path.parent / "shots" / f"{digest_of(b'a').hex()}.jpg"
+    folder.mkdir()
+    with pytest.raises(HistoryError, match="Is a directory"):
+        store.add([event(jpeg=b"a")])
+    assert files(store) == [folder]
 
 
 @pytest.mark.parametrize("content", [b"SQLite format 3\0" + b"\xff" * 8000, b"no database at all" * 100])

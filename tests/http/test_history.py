@@ -14,7 +14,7 @@ from daemon.history.history import History
 from daemon.simulator.camera import Camera
 from sinks.base import Record
 from tests.controlled import Client, Serve, camera, clip, door, serve
-from tests.history.events import TEMPLATE, event
+from tests.history.events import TEMPLATE, document, event
 from tests.http.access.calls import KEYS, bearer, settings_of
 from tests.waiting import until
 
@@ -80,7 +80,7 @@ async def test_events_are_found_by_pages_with_their_pictures(serve: Serve) -> No
             "id": "a",
             "type": "track",
             "time": "2025-11-24T16:00:00.000000Z",
-            "data": {"event": "appeared", "object": {"class": "face"}, "stream": {"id": "door"}},
+            "data": document("appeared", "door", AT, None, {"class": "face"}),
         }
         assert await fetched(call, url) == (200, "image/jpeg", b"jpeg")
         assert call.app.status()["history"]["events"] == 3
