@@ -189,6 +189,7 @@ async def test_what_is_too_large_goes_in_smaller_batches_then_alone_then_without
         ("9" * 40, 999_999_999),
         ("Fri, 31 Dec 99999 23:59:59 GMT", 0),
     ],
+    ids=["seconds", "a later time", "an earlier time", "a word", "a negative number", "for ever", "beyond all years"],
 )
 async def test_retry_after(make: Make, receiver: Receiver, said: str, seconds: float) -> None:
     receiver.answers.append(Answer(429, {"Retry-After": said}))
