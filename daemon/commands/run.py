@@ -256,7 +256,9 @@ class App:
             Streams(self._wanted, self._run_time, self.overview, self.status.stream).add_to(self.http.routes)
             quality = config.processor_settings().get(QUALITY) or QualityEstimatorSettings()
             Listing(served, quality.model_dump()).add_to(self.http.routes)
-            Summary(self._wanted, self.overview, self.status.stream).add_to(self.http.routes)
+            Summary(self._wanted, self.overview, self.status.stream, has_history=self._history is not None).add_to(
+                self.http.routes
+            )
             expect, pictures, long_answers = self._wanted.entry, Pictures(self.http.lane), self.http.long_answers
             Events(self._watches, expect, long_answers).add_to(self.http.routes)
             Snapshots(self._watches, expect, pictures, self.http.place).add_to(self.http.routes)

@@ -78,7 +78,7 @@ function View({ overview, place }) {
   if (place.name !== "streams") return html`<${Streams} overview=${overview} />`;
   const stream = overview.streams.find(({ id }) => id === place.argument);
   return stream
-    ? html`<${StreamPage} key=${stream.id} stream=${stream} part=${place.part} />`
+    ? html`<${StreamPage} key=${stream.id} stream=${stream} part=${place.part} isKept=${overview.history} />`
     : html`<h1 tabindex="-1">No such stream</h1>
         <p class="empty">There is no stream ${place.argument}, or it is not for this key. <a href="#/">All streams</a></p>`;
 }

@@ -1,23 +1,25 @@
 // One stream: its picture, what is found on it, its tracks and events, and how it does.
+import { call } from "./api.js";
 import { Chart } from "./chart.js";
 import { Controls } from "./controls.js";
-import { age, samplesOf } from "./overview.js";
+import { age, samplesOf, sum } from "./overview.js";
 import { Places } from "./places.js";
 import { StreamSettings } from "./settings.js";
 import { State } from "./streams.js";
 import { Canvas, useVideo } from "./video.js";
 import { html, useEffect, useRef, useState } from "./view.js";
-import { clock, description, duration, losses, rate, title } from "./words.js";
+import { clock, description, duration, foundWords, happening, losses, rate, title } from "./words.js";
 
 /** @typedef {import("./types.js").Stream} Stream */
 /** @typedef {import("./types.js").Found} Found */
 /** @typedef {import("./types.js").FrameDocument} FrameDocument */
 /** @typedef {import("./types.js").TrackEvent} TrackEvent */
-/** @typedef {{document: FrameDocument | null, raw: string, tracks: TrackEvent[], events: TrackEvent[], missed: number}} Seen */
+/** @typedef {{document: FrameDocument | null, raw: string, tracks: TrackEvent[], events: TrackEvent[]}} Seen */
 
 const FORM = { width: 1280, fps: 10 };
 const DRAW_MS = 250;
-const MOST_EVENTS = 50;
+const MOST_EVENTS = 200;
+const PAGE = 50; // events of the history at once
 const MOST_TRACKS = 24;
 const RATES = [
   { label: "documents", colour: "accent" },
@@ -34,10 +36,10 @@ const PARTS = {
   settings: { title: "Settings", part: StreamSettings },
 };
 
-/** @param {{stream: Stream, part: string}} props */
-export function StreamPage({ stream, part }) {
+/** @param {{stream: Stream, part: string, isKept: boolean}} props `isKept`: there is a history */
+export function StreamPage({ stream, part, isKept }) {
   const shown = stream.roles.includes("control") ? PARTS[part] : undefined;
-  return shown ? html`<${Part} stream=${stream} shown=${shown} />` : html`<${Seeing} stream=${stream} />`;
+  return shown ? html`<${Part} stream=${stream} shown=${shown} />` : html`<${Seeing} stream=${stream} isKept=${isKept} />`;
 }
 
 /** @param {{stream: Stream, shown: {title: string, part: unknown}}} props */
@@ -52,8 +54,8 @@ function Part({ stream, shown }) {
   `;
 }
 
-/** @param {{stream: Stream}} props */
-function Seeing({ stream }) {
+/** @param {{stream: Stream, isKept: boolean}} props */
+function Seeing({ stream, isKept }) {
   const watches = stream.roles.includes("watch");
   const lost = losses(stream);
   return html`
@@ -66,16 +68,16 @@ function Seeing({ stream }) {
     </div>
     ${stream.error && html`<p class="notice bad" role="status">${stream.error}</p>`}
     ${lost && !stream.error && html`<p class="notice warn" role="status">It ${lost}.</p>`}
-    ${watches ? html`<${Watched} stream=${stream} />` : html`<${Figures} stream=${stream} />`}
+    ${watches ? html`<${Watched} stream=${stream} isKept=${isKept} />` : html`<${Figures} stream=${stream} />`}
   `;
 }
 
-/** @param {{stream: Stream}} props */
-function Watched({ stream }) {
+/** @param {{stream: Stream, isKept: boolean}} props */
+function Watched({ stream, isKept }) {
   const [draw, setDraw] = useState(true);
   const [behind, setBehind] = useState(/** @type {number | null} */ (null));
   const video = useVideo({ ...FORM, draw });
-  const seen = useSeen(stream.id);
+  const seen = useSeen(stream.id, isKept);
   return html`<div class="stream">
     <section class="look" aria-label="Picture">
       <div class="frame">
@@ -100,13 +102,14 @@ function Watched({ stream }) {
       <${Now} seen=${seen} />
     </section>
     <${Figures} stream=${stream} />
+    ${seen.document?.places && html`<${Counts} places=${seen.document.places} />`}
     <section class="card" aria-label="Tracks">
       <h2>Tracks</h2>
       <${Tracks} tracks=${seen.tracks} />
     </section>
     <section class="card" aria-label="Events">
       <h2>Events</h2>
-      <${Events} events=${seen.events} />
+      <${Events} events=${seen.events} more=${seen.more} />
     </section>
   </div>`;
 }
@@ -142,8 +145,8 @@ function Tracks({ tracks }) {
   return html`<ul class="tracks">
     ${tracks.map(
       ({ track, object, event }) => html`<li key=${track.id} class=${event === "left" ? "gone" : ""}>
-        ${object._image
-          ? html`<img src=${pictureOf(object._image.blob)} alt=${`Best shot of ${title(object)}`} />`
+        ${object._image || object.image_url
+          ? html`<img src=${pictureOf(object)} loading="lazy" alt=${`Best shot of ${title({ ...object, track_id: track.id })}`} />`
           : html`<span class="shape" aria-hidden="true"><i class=${`dot ${object.class}`} /></span>`}
         <b>${title({ ...object, track_id: track.id })}</b>
         <span class="quiet">${description({ ...object, pose: undefined }) || "–"}</span>
@@ -153,17 +156,49 @@ function Tracks({ tracks }) {
   </ul>`;
 }
 
-/** @param {{events: TrackEvent[]}} props */
-function Events({ events }) {
-  if (!events.length) return html`<p class="empty">None since the page was opened.</p>`;
-  return html`<ol class="events">
+/**
+ * @param {{events: TrackEvent[], more: (() => void) | null}} props `more`: asks for older ones; null: there are none
+ */
+function Events({ events, more }) {
+  if (!events.length) return html`<p class="empty">None yet.</p>`;
+  return html`<ol class="events" tabindex="0" aria-label="Events, the newest first">
     ${events.map(
-      ({ event, reason, track, object, stream }, index) => html`<li key=${`${track.id} ${event} ${stream.captured_at} ${index}`}>
-        <time class="quiet" datetime=${stream.captured_at}>${clock(stream.captured_at)}</time>
-        <span><b>${title({ ...object, track_id: track.id })}</b> ${event}${reason ? ` (${reason})` : ""}</span>
+      (event) => html`<li key=${keyOf(event)}>
+        <time class="quiet" datetime=${event.stream.captured_at}>${clock(event.stream.captured_at)}</time>
+        <span><b>${title({ ...event.object, track_id: event.track.id })}</b> ${happening(event)}</span>
       </li>`,
     )}
+    ${more && html`<li><button type="button" onClick=${more}>Older ones</button></li>`}
   </ol>`;
+}
+
+/** @param {{places: import("./types.js").Places}} props */
+function Counts({ places }) {
+  return html`<section class="card" aria-label="Zones and lines">
+    <h2>Zones and lines</h2>
+    <ul class="counts">
+      ${Object.entries(places.zones).map(
+        ([name, { now, entered }]) => html`<li>
+          <b><i class="mark zones" aria-hidden="true" />${name}</b><span>${foundWords(there(now))}</span>
+          <span class="quiet">${entered ? `${foundWords(there(entered))} so far` : ""}</span>
+        </li>`,
+      )}
+      ${Object.entries(places.lines).map(
+        ([name, directions]) => html`<li>
+          <b><i class="mark lines" aria-hidden="true" />${name}</b>
+          <span>${Object.entries(directions).map(([direction, counts]) => `${direction} ${sum(counts)}`).join(", ")}</span>
+        </li>`,
+      )}
+    </ul>
+  </section>`;
+}
+
+/**
+ * Without those of whom there is none.
+ * @param {Record<string, number>} counts
+ */
+function there(counts) {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count));
 }
 
 /** @param {{stream: Stream}} props */
@@ -194,24 +229,34 @@ function Figure({ name, value }) {
 }
 
 /**
- * What the stream tells, drawn four times a second however often it comes.
+ * What the stream tells, drawn four times a second however often it comes, and what the history has of it.
  * @param {string} stream
- * @returns {Seen}
+ * @param {boolean} isKept
+ * @returns {Seen & {more: (() => void) | null}}
  */
-function useSeen(stream) {
+function useSeen(stream, isKept) {
   /** @type {Seen} */
-  const nothing = { document: null, raw: "", tracks: [], events: [], missed: 0 };
+  const nothing = { document: null, raw: "", tracks: [], events: [] };
   const [seen, setSeen] = useState(nothing);
+  const [next, setNext] = useState(/** @type {string | null} */ (null));
   const latest = /** @type {{current: Seen}} */ (useRef(nothing));
+  const older = async (/** @type {string} */ after) => {
+    const answer = await call("GET", `/history?stream=${encodeURIComponent(stream)}&limit=${PAGE}${after && `&after=${after}`}`);
+    latest.current = withEvents(latest.current, answer.events.map((/** @type {{data: TrackEvent}} */ { data }) => data));
+    setNext(answer.next);
+  };
   useEffect(() => {
     latest.current = nothing;
     const source = new EventSource(`/streams/${encodeURIComponent(stream)}/events`);
     source.addEventListener("frame", ({ data }) => {
       latest.current = { ...latest.current, raw: data };
     });
-    source.addEventListener("track", ({ data }) => {
-      latest.current = withEvent(latest.current, JSON.parse(data));
-    });
+    for (const type of ["track", "place"]) {
+      source.addEventListener(type, ({ data }) => {
+        latest.current = withEvents(latest.current, [JSON.parse(data)]);
+      });
+    }
+    if (isKept) older("");
     const timer = setInterval(() => {
       const { raw } = latest.current;
       setSeen((before) => (before.raw === raw ? latest.current : { ...latest.current, document: JSON.parse(raw) }));
@@ -221,21 +266,32 @@ function useSeen(stream) {
       source.close();
     };
   }, [stream]);
-  return seen;
+  return { ...seen, more: next === null ? null : () => older(next) };
 }
 
 /**
+ * With these, the newest first, and of each track the latest that is of itself.
  * @param {Seen} seen
- * @param {TrackEvent} event
+ * @param {TrackEvent[]} events
  * @returns {Seen}
  */
-function withEvent(seen, event) {
-  const others = seen.tracks.filter(({ track }) => track.id !== event.track.id);
-  return {
-    ...seen,
-    tracks: [event, ...others].slice(0, MOST_TRACKS),
-    events: [event, ...seen.events].slice(0, MOST_EVENTS),
-  };
+function withEvents(seen, events) {
+  const all = new Map([...events, ...seen.events].map((event) => [keyOf(event), event]));
+  const sorted = [...all.values()].sort((one, other) => timeOf(other) - timeOf(one));
+  /** @type {Map<string, TrackEvent>} */
+  const tracks = new Map();
+  for (const event of sorted) if (!event.zone && !event.line && !tracks.has(event.track.id)) tracks.set(event.track.id, event);
+  return { ...seen, tracks: [...tracks.values()].slice(0, MOST_TRACKS), events: sorted.slice(0, MOST_EVENTS) };
+}
+
+/** @param {TrackEvent} event */
+function timeOf({ stream }) {
+  return Date.parse(stream.captured_at);
+}
+
+/** @param {TrackEvent} event */
+function keyOf({ event, track, zone, line, stream }) {
+  return [track.id, event, zone?.name ?? line?.name, stream.captured_at].join(" ");
 }
 
 /** @param {string} raw */
@@ -248,10 +304,15 @@ const pictures = new Map();
 const MOST_PICTURES = 200;
 
 /**
- * An address of a JPEG in base64; those that are kept longest go.
- * @param {string} blob
+ * The address of an object's picture; those of pictures in base64 that are kept longest go.
+ * @param {Found} obj
  */
-function pictureOf(blob) {
+function pictureOf({ _image, image_url = "" }) {
+  if (!_image) {
+    const { pathname, search } = new URL(image_url, location.href); // this daemon's, by whatever name it calls itself
+    return pathname + search;
+  }
+  const { blob } = _image;
   const kept = pictures.get(blob);
   if (kept) return kept;
   const bytes = Uint8Array.from(atob(blob), (char) => char.charCodeAt(0));

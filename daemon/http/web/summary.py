@@ -28,11 +28,14 @@ OVERVIEW = Operation("What the page shows of all streams, as far as the key may 
 class Summary:
     """The handler. Belongs to the event loop's thread."""
 
-    def __init__(self, wanted: Wanted, overview: Overview, row: Callable[[str], Members]) -> None:
+    def __init__(
+        self, wanted: Wanted, overview: Overview, row: Callable[[str], Members], *, has_history: bool = False
+    ) -> None:
         """`row`: what /status shows of a stream."""
         self._wanted = wanted
         self._overview = overview
         self._row = row
+        self._has_history = has_history
 
     def add_to(self, routes: Routes) -> None:
         routes.add("GET", "/overview", self._show, ANY_ROLE, OVERVIEW)
@@ -44,6 +47,7 @@ class Summary:
                 "version": VERSION,
                 "now": rfc3339(time.time()),
                 "caller": {"name": request[CALLER].name, "roles": [role for role in ROLES if may(request, role)]},
+                "history": self._has_history,
                 "can_add": self._wanted.can_add and may(request, "control"),
                 "streams": [stream for stream in streams if stream],
             }

@@ -41,6 +41,7 @@
  * @property {string} now
  * @property {{name: string | null, roles: string[]}} caller name null: no keys are configured.
  * @property {boolean} can_add
+ * @property {boolean} history Whether events are kept.
  * @property {Stream[]} streams
  */
 
@@ -65,17 +66,28 @@
  * @property {string[]} [zones]
  * @property {boolean} [predicted]
  * @property {{blob: string}} [_image]
+ * @property {string} [image_url]
  */
 
 /**
  * @typedef {Object} FrameDocument
  * @property {Found[]} objects
  * @property {{id: string, run: string, frame: number, captured_at: string, width: number, height: number}} stream
- * @property {Record<string, any>} [places]
+ * @property {Places} [places]
+ */
+
+/** @typedef {Record<string, number>} Counts By class. */
+
+/**
+ * @typedef {Object} Places
+ * @property {Record<string, {now: Counts, entered?: Counts}>} zones
+ * @property {Record<string, Record<string, Counts>>} lines By direction.
  */
 
 /**
- * @typedef {Object} TrackEvent
+ * @typedef {Object} TrackEvent Of a track, or of a track and a zone or a line.
+ * @property {{name: string, dwell?: number}} [zone]
+ * @property {{name: string, direction: string}} [line]
  * @property {string} event
  * @property {string} [reason]
  * @property {{id: string, first_seen: string, last_seen: string, frames: number}} track

@@ -100,6 +100,16 @@ export function title(obj) {
   return number ? `${obj.class} ${number}` : obj.class;
 }
 
+/**
+ * What has happened, without of whom.
+ * @param {import("./types.js").TrackEvent} event
+ */
+export function happening({ event, reason, zone, line }) {
+  const where = zone ? ` ${zone.name}` : line ? ` ${line.name}, ${line.direction}` : "";
+  const dwell = zone?.dwell ? ` after ${duration(zone.dwell)}` : "";
+  return `${event}${where}${dwell}${reason ? ` (${reason})` : ""}`;
+}
+
 /** @param {string} time RFC 3339 */
 export function clock(time) {
   return new Date(time).toLocaleTimeString(undefined, { hour12: false });
