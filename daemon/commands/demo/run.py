@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
+import webbrowser
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from sinks.kafka_settings import KafkaSettings
 CONFIG = Path(configs.__file__).parent / "demo.yaml"
 PHOTO = Path(daemon.simulator.__file__).parent / "pictures" / "obama.jpg"
 HOST = "127.0.0.1"
+PAGE_WAIT_S = 0.2
 
 
 def main(*, broker: str | None, seconds: float | None) -> int:
@@ -54,6 +57,7 @@ async def _demo(config: Config, *, own_broker: bool, seconds: float | None) -> N
         await stack.enter_async_context(_camera(source.path.strip("/"), clip, source.port or 554))
         url = f"http://{config.http.host}:{config.http.port}"
         service = f"{url}/face-detector-face-fitter/v2/process/image"
+        _say(f"page      {url}/  (open it in a browser)")
         _say(f"camera    {source.geturl()}  (any player shows it, or: ffplay -rtsp_transport tcp URL)")
         _say(f"broker    {cluster.bootstrap_servers}, topic {kafka.topic}")
         _say(f"status    {url}/status")
@@ -63,9 +67,12 @@ async def _demo(config: Config, *, own_broker: bool, seconds: float | None) -> N
             loop.call_later(seconds, stop.set)
         try:
             async with asyncio.TaskGroup() as group:
-                consuming = group.create_task(_print_documents(kafka.topic, cluster.bootstrap_servers))
+                beside = [group.create_task(_print_documents(kafka.topic, cluster.bootstrap_servers))]
+                if _has_screen():
+                    beside.append(group.create_task(_open_page(config.http.host, config.http.port, url)))
                 await App(config).run(stop)
-                consuming.cancel()
+                for task in beside:
+                    task.cancel()
         except BaseExceptionGroup as group_of_errors:
             if known := group_of_errors.subgroup(VisagedError):
                 raise known.exceptions[0] from group_of_errors
@@ -84,6 +91,22 @@ async def _camera(path: str, clip: Clip, port: int) -> AsyncIterator[None]:
         yield
     finally:
         await camera.stop()
+
+
+def _has_screen() -> bool:
+    """Somebody sits before it: in a terminal of a desktop. Elsewhere a browser may be one for the terminal itself."""
+    return sys.stdout.isatty() and any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+async def _open_page(host: str, port: int, url: str) -> None:
+    """Once there is an answer."""
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            await asyncio.to_thread(webbrowser.open, url)
+            return
+        await asyncio.sleep(PAGE_WAIT_S)
 
 
 SHOW_OBJECTS = "import json, sys; print(json.dumps(json.load(sys.stdin)['objects'], indent=1))"

@@ -20,7 +20,7 @@ const FORM = { width: 1280, fps: 10 };
 const DRAW_MS = 250;
 const MOST_EVENTS = 200;
 const PAGE = 50; // events of the history at once
-const MOST_TRACKS = 24;
+const MOST_TRACKS = 12;
 const RATES = [
   { label: "documents", colour: "accent" },
   { label: "dropped", colour: "bad" },
@@ -79,7 +79,8 @@ function Watched({ stream, isKept }) {
   const video = useVideo({ ...FORM, draw });
   const seen = useSeen(stream.id, isKept);
   return html`<div class="stream">
-    <section class="look" aria-label="Picture">
+    <div class="column">
+      <section class="look" aria-label="Picture">
       <div class="frame">
         ${video &&
         html`<${Canvas}
@@ -97,11 +98,13 @@ function Watched({ stream, isKept }) {
         ${behind !== null && html`<span class="quiet">captured ${duration(behind)} ago</span>`}
       </div>
     </section>
-    <section class="card now" aria-label="Found now">
+    <${Figures} stream=${stream} />
+    </div>
+    <div class="column">
+    <section class="card" aria-label="Found now">
       <h2>Now</h2>
       <${Now} seen=${seen} />
     </section>
-    <${Figures} stream=${stream} />
     ${seen.document?.places && html`<${Counts} places=${seen.document.places} />`}
     <section class="card" aria-label="Tracks">
       <h2>Tracks</h2>
@@ -111,6 +114,7 @@ function Watched({ stream, isKept }) {
       <h2>Events</h2>
       <${Events} events=${seen.events} more=${seen.more} />
     </section>
+    </div>
   </div>`;
 }
 
@@ -257,9 +261,12 @@ function useSeen(stream, isKept) {
       });
     }
     if (isKept) older("");
+    let parsed = "";
     const timer = setInterval(() => {
       const { raw } = latest.current;
-      setSeen((before) => (before.raw === raw ? latest.current : { ...latest.current, document: JSON.parse(raw) }));
+      if (raw !== parsed) latest.current = { ...latest.current, document: JSON.parse(raw) };
+      parsed = raw;
+      setSeen(latest.current);
     }, DRAW_MS);
     return () => {
       clearInterval(timer);

@@ -77,7 +77,7 @@ async def test_a_port_of_http_that_is_taken_at_the_last_moment_is_told(
 
 async def test_documents_come_a_photo_is_answered_and_ctrl_c_ends_all(demo: "subprocess.Popen[str]") -> None:
     lines = lines_until(demo, DOCUMENT)
-    broker, status = said(lines, "broker"), said(lines, "status")
+    broker, status, page = said(lines, "broker"), said(lines, "status"), said(lines, "page")
     children = psutil.Process(demo.pid).children(recursive=True)
     assert children  # the broker
     async with ClientSession() as session:
@@ -86,6 +86,8 @@ async def test_documents_come_a_photo_is_answered_and_ctrl_c_ends_all(demo: "sub
         url = status.replace("/status", "/face-detector-face-fitter/v2/process/image")
         async with session.post(url, data=photo) as answer:
             assert len((await answer.json())["objects"]) == 1
+        async with session.get(page, headers={"Accept": "text/html"}) as answer:
+            assert "visaged" in await answer.text()
         async with session.get(status) as answer:
             assert (await answer.json())["streams"]["camera"]["state"] == "running"
     records = await records_of(broker, "visaged")

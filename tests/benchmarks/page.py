@@ -1,0 +1,171 @@
+"""What the page costs, and how late it is: python -m tests.benchmarks.page [--seconds 20] [--rounds 3]
+
+Eight cameras (720p25, three people) want more than the machine has. Nobody looks and a browser shows them as tiles, in
+turns: prints the frames that a CPU second of the daemon looks at, and what the tiles take of them. Then one camera
+(`fps: 10`) is shown on its own page: prints the time from capture to the picture in the browser, which is on the same
+clock. Ends with status 1 where tiles take more than 5 %, or a picture is later than 500 ms in the median.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import psutil
+from playwright.async_api import Page, async_playwright
+
+from daemon.simulator.clip import make_clip
+from tests.benchmarks.cameras import camera_of
+from tests.brokers import free_port
+
+CHROMIUM = "/usr/bin/chromium"
+TILES = 8
+CHAIN = ["face-detector", "face-fitter"]
+MOST_PERCENT, MOST_MS = 5.0, 500.0
+WARM_UP_S = 8.0
+LATENESS = """
+() => {
+  window.late = [];
+  const canvas = document.querySelector("canvas.picture");
+  const note = () => window.late.push(Date.now() - Number(canvas.dataset.capturedAt));
+  new MutationObserver(note).observe(canvas, { attributeFilter: ["data-captured-at"] });
+}
+"""
+
+
+class Phase(NamedTuple):
+    frames: int
+    cpu: float
+    """Seconds of the daemon's process."""
+    wall: float
+
+    @property
+    def per_cpu_second(self) -> float:
+        return self.frames / self.cpu
+
+
+class Daemon(NamedTuple):
+    process: psutil.Process
+    session: aiohttp.ClientSession
+    url: str
+
+    async def frames(self) -> int:
+        """That were looked at."""
+        async with self.session.get(f"{self.url}/status") as response:
+            streams = (await response.json())["streams"]
+        return sum(row["frames"]["acknowledged"] for row in streams.values())
+
+    async def phase(self, seconds: float) -> Phase:
+        frames, cpu, began = await self.frames(), self._cpu(), time.monotonic()
+        await asyncio.sleep(seconds)
+        return Phase(await self.frames() - frames, self._cpu() - cpu, time.monotonic() - began)
+
+    def _cpu(self) -> float:
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
+@contextlib.asynccontextmanager
+async def daemon_of(streams: dict[str, Any], folder: Path) -> AsyncIterator[Daemon]:
+    port = free_port()
+    path = folder / "page.yaml"
+    sink = {"type": "file", "path": str(folder / "out.jsonl")}
+    config = {"streams": streams, "sinks": {"out": sink}, "http": {"port": port}, "log": {"level": "error"}}
+    path.write_text(json.dumps(config))
+    command = [sys.executable, "-m", "daemon", "run", str(path)]
+    with subprocess.Popen(command) as process:  # noqa: ASYNC220  # it is there at once
+        try:
+            async with aiohttp.ClientSession() as session:
+                daemon = Daemon(psutil.Process(process.pid), session, f"http://127.0.0.1:{port}")
+                while True:
+                    with contextlib.suppress(aiohttp.ClientError):
+                        if await daemon.frames():
+                            break
+                    assert process.poll() is None
+                    await asyncio.sleep(0.2)
+                await asyncio.sleep(WARM_UP_S)
+                yield daemon
+        finally:
+            process.terminate()
+
+
+async def tiles_cost(camera: str, folder: Path, page: Page, seconds: float, rounds: int) -> float:
+    """Percent of the frames that a CPU second looks at."""
+    alone: list[Phase] = []
+    shown: list[Phase] = []
+    streams = {f"camera-{n}": {"source": camera, "chain": CHAIN} for n in range(TILES)}
+    async with daemon_of(streams, folder) as daemon:
+        for _ in range(rounds):
+            alone.append(await daemon.phase(seconds))
+            await page.goto(f"{daemon.url}/")
+            await page.wait_for_function(f"document.querySelectorAll('canvas[data-captured-at]').length === {TILES}")
+            shown.append(await daemon.phase(seconds))
+            await page.goto("about:blank")
+            await asyncio.sleep(1)
+    for name, phases in (("nobody looks", alone), (f"{TILES} tiles", shown)):
+        print(f"  {name:13} frames a CPU second {_each(phases, 'per_cpu_second')}, frames/s {_rates(phases)}")
+    return 100 - 100 * _middle(shown) / _middle(alone)
+
+
+async def lateness(camera: str, folder: Path, page: Page, seconds: float) -> Sequence[float]:
+    """Milliseconds from capture to the page, of each picture."""
+    streams = {"door": {"source": camera, "chain": CHAIN, "fps": 10}}
+    async with daemon_of(streams, folder) as daemon:
+        await page.goto(f"{daemon.url}/#/streams/door")
+        await page.wait_for_function("document.querySelector('canvas[data-captured-at]')")
+        await page.evaluate(LATENESS)
+        await asyncio.sleep(seconds)
+        late: Sequence[float] = await page.evaluate("window.late")
+        return late
+
+
+def _middle(phases: Sequence[Phase]) -> float:
+    return statistics.median(phase.per_cpu_second for phase in phases)
+
+
+def _each(phases: Sequence[Phase], name: str) -> str:
+    return ", ".join(f"{getattr(phase, name):.1f}" for phase in phases)
+
+
+def _rates(phases: Sequence[Phase]) -> str:
+    return ", ".join(f"{phase.frames / phase.wall:.1f}" for phase in phases)
+
+
+async def measure(camera: str, folder: Path, seconds: float, rounds: int) -> bool:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = await browser.new_page(viewport={"width": 1920, "height": 1400})
+        page.set_default_timeout(120_000)
+        cost = await tiles_cost(camera, folder, page, seconds, rounds)
+        print(f"  {TILES} tiles cost {cost:.1f} % (at most {MOST_PERCENT:g} %)")
+        late = await lateness(camera, folder, page, seconds)
+        middle, p95 = statistics.median(late), statistics.quantiles(late, n=20)[-1]
+        print(f"  from capture to the page: {middle:.0f} ms, 95 % within {p95:.0f} ms, of {len(late)} pictures")
+        await browser.close()
+    return cost < MOST_PERCENT and middle < MOST_MS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each phase")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clip = folder / "faces.mp4"
+        make_clip(clip)
+        with camera_of(clip) as camera:
+            return 0 if asyncio.run(measure(camera, folder, given.seconds, given.rounds)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
