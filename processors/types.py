@@ -386,6 +386,22 @@ class Zones:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Of a zone or a line on a picture; points (x, y) in shares, 0..1, of its width and height."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    is_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """What is to be seen on drawings of the places on a picture. A result of the whole picture."""
+
+    places: tuple[Outline, ...]
+
+
 LANDMARK_NAMES = (
     "left_eye_brow_left",
     "left_eye_brow_up",

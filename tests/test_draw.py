@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from daemon.pictures.draw import AXES, POINT, drawn, rotation, words_of
+from daemon.pictures.draw import AXES, LINE, POINT, ZONE, drawn, rotation, words_of
 from models.store import ModelStore
 from processors.age import Age
 from processors.emotion import Emotions
@@ -9,7 +9,19 @@ from processors.face_fitter import pose, weighted
 from processors.gender import Gender
 from processors.liveness import Liveness
 from processors.mask import Mask
-from processors.types import Confidence, Frame, Image, Landmarks, Object, Pose, Sample, TrackId
+from processors.types import (
+    Confidence,
+    Frame,
+    Image,
+    Landmarks,
+    Object,
+    Outline,
+    Outlines,
+    Pose,
+    Sample,
+    TrackId,
+    Zones,
+)
 
 NOSE = (100.0, 110.0)
 
@@ -100,10 +112,26 @@ def test_on_a_smaller_picture_all_is_where_it_is_there() -> None:
         ([Mask(0.1, worn=False)], []),
         ([TrackId("a-3"), Mask(0.9, worn=True), Liveness(0.9, real=True)], ["face 3", "mask", "real"]),
         ([Liveness(0.1, real=False)], ["not real"]),
+        ([Confidence(0.9), Zones(("till", "door"))], ["face 0.90", "in till, door"]),
+        ([Zones(())], []),
     ],
 )
 def test_words_say_what_the_document_says(results: list[object], lines: list[str]) -> None:
     assert [text for text, _ in words_of(face(*results))] == lines
+
+
+def test_zones_and_lines_are_drawn_where_they_are_with_their_names() -> None:
+    sample = Sample(Frame.of(np.zeros((200, 200, 3), np.uint8)))
+    zone = Outline("till", ((0.25, 0.5), (0.75, 0.5), (0.75, 0.9), (0.25, 0.9)), is_closed=True)
+    line = Outline("door", ((0.1, 0.2), (0.9, 0.2)), is_closed=False)
+    sample.put(Outlines((zone, line)))
+    picture = drawn(sample)
+    for sides, colour in (((picture[180, 60:140], picture[110:170, 150]), ZONE), ((picture[40, 90:180],), LINE)):
+        for side in sides:
+            assert (np.abs(side.astype(int) - colour).max(axis=1) < 60).all()
+    name = picture[103:118, 53:90].max(axis=2)
+    assert (name > 150).sum() > 10
+    assert not picture[60:95].any()
 
 
 def test_words_stay_within_the_picture_and_off_boxes_that_they_would_hide() -> None:

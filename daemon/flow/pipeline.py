@@ -25,7 +25,7 @@ from daemon.flow.receipts import Counts, Receipt
 from daemon.flow.timing import Timing
 from daemon.flow.watched import Watched
 from daemon.pictures.hide import Hiding, may_leave
-from processors.types import Frame, Sample
+from processors.types import Frame, Outlines, Sample
 from sinks.base import Record
 
 log = logging.getLogger(__name__)
@@ -300,6 +300,8 @@ class Pipeline:
         if may_leave(sample):
             look = Sample(as_it_came, sample.objects)
             look.put(sample[Hiding])
+            if Outlines in sample:
+                look.put(sample[Outlines])
             watched.show(look, self._era)
         else:
             watched.withhold(sample[Hiding].withheld)

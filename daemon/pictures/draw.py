@@ -17,13 +17,27 @@ from processors.liveness import Liveness
 from processors.mask import Mask
 from processors.quality import Quality
 from processors.tracker import Predicted
-from processors.types import Confidence, Floats, Image, Landmarks, Object, Pose, Sample, TrackId
+from processors.types import (
+    Confidence,
+    Floats,
+    Image,
+    Landmarks,
+    Object,
+    Outline,
+    Outlines,
+    Pose,
+    Sample,
+    TrackId,
+    Zones,
+)
 
 POINT: Final[Colour] = (60, 60, 255)
 TEXT: Final[Colour] = (255, 255, 255)
 QUIET: Final[Colour] = (205, 205, 205)
 WARNING: Final[Colour] = (90, 120, 255)
 BOXES: Final[Mapping[str, Colour]] = {"face": (120, 220, 80), "body": (240, 170, 70)}
+ZONE: Final[Colour] = (74, 207, 255)
+LINE: Final[Colour] = (200, 122, 255)
 AXES: Final = (((60, 60, 255), (1, 0, 0)), ((80, 220, 80), (0, 1, 0)), ((255, 120, 60), (0, 0, 1)))
 """Colour and direction in the head's own frame: to its side, up, out of the face."""
 LEAST_SIZE: Final = 12
@@ -59,11 +73,23 @@ def drawn(sample: Sample, image: Image) -> Image:
     """A copy of the picture with the sample's objects drawn on it. `image` is the sample's picture in any size."""
     image = image.copy()
     scale = Scale.of(sample, image)
+    if Outlines in sample:
+        for place in sample[Outlines].places:
+            _draw_place(image, place, scale)
     for obj in sample.objects:
         _draw_figure(image, obj, scale)
     for obj in sample.objects:  # words last, so that no line crosses them
         _draw_words(image, obj, scale)
     return image
+
+
+def _draw_place(image: Image, place: Outline, scale: Scale) -> None:
+    """Below the objects, which are what is looked at."""
+    colour = ZONE if place.is_closed else LINE
+    points = (np.array(place.points) * image.shape[1::-1]).round().astype(np.int32)
+    cv2.polylines(image, [points], place.is_closed, colour, scale.thickness, cv2.LINE_AA)
+    left, top = points[points.sum(axis=1).argmin()].tolist()
+    put_lines(image, [(place.name, colour)], (left, top), scale.words)
 
 
 def _draw_figure(image: Image, obj: Object, scale: Scale) -> None:
@@ -138,7 +164,16 @@ def _quality(obj: Object) -> Line | None:
     return (f"quality {100 * obj[Quality].total_score:.0f}", QUIET) if Quality in obj else None
 
 
-SAYS: Final[tuple[tuple[Say, ...], ...]] = ((_name,), (_gender, _age, _emotion, _mask), (_liveness, _quality))
+def _zones(obj: Object) -> Line | None:
+    return (f"in {', '.join(obj[Zones].names)}", QUIET) if Zones in obj and obj[Zones].names else None
+
+
+SAYS: Final[tuple[tuple[Say, ...], ...]] = (
+    (_name,),
+    (_gender, _age, _emotion, _mask),
+    (_liveness, _quality),
+    (_zones,),
+)
 """Line by line."""
 
 

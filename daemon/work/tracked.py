@@ -277,6 +277,7 @@ class Tracked:
         counted = (track for track in self._followed.values() if track.appeared)
         places = self._places.show((visit.zone.name, track.label) for track in counted for visit in track.where.visits)
         sample.put(places)
+        sample.put(self._places.outlines)
         return places
 
 

@@ -8,7 +8,7 @@ from daemon.wire import v2
 from daemon.work.places.geometry import Area, Polyline
 from daemon.work.places.settings import HasPlaces, LineSettings, ZoneSettings, classes_of
 from daemon.work.places.whereabouts import Change, Crossed, Entered, Line, Whereabouts, Zone
-from processors.types import Label, Object, Sample, Zones
+from processors.types import Label, Object, Outline, Outlines, Sample, Zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class StreamPlaces:
     zones: tuple[Zone, ...] = ()
     lines: tuple[Line, ...] = ()
     counts: PlaceCounts = field(default_factory=PlaceCounts)
+    outlines: Outlines = field(default_factory=lambda: Outlines(()))
 
     @property
     def are_there(self) -> bool:
@@ -58,6 +59,7 @@ class StreamPlaces:
 
     def find(self, sample: Sample) -> v2.Places:
         """Lays on each object the zones that it is in, by this frame alone; the figures."""
+        sample.put(self.outlines)
         size = sample.frame.width, sample.frame.height
         for obj in sample.objects:
             obj.put(Zones(tuple(zone.name for zone in self.zones if _is_in(zone, obj, size))))
@@ -71,7 +73,10 @@ def _is_in(zone: Zone, obj: Object, size: tuple[int, int]) -> bool:
 def places_of(settings: HasPlaces, found: Collection[Label], counts: PlaceCounts) -> StreamPlaces:
     """`found`: the classes that the chain finds."""
     zones = tuple(_zone(zone, found) for zone in settings.zones)
-    return StreamPlaces(zones, tuple(_line(line, found) for line in settings.lines), counts)
+    lines = tuple(_line(line, found) for line in settings.lines)
+    closed = [Outline(zone.name, zone.polygon, is_closed=True) for zone in settings.zones]
+    opened = [Outline(line.name, line.points, is_closed=False) for line in settings.lines]
+    return StreamPlaces(zones, lines, counts, Outlines((*closed, *opened)))
 
 
 def _zone(zone: ZoneSettings, found: Collection[Label]) -> Zone:
