@@ -107,7 +107,9 @@ async def tiles_cost(camera: str, folder: Path, page: Page, seconds: float, roun
         for _ in range(rounds):
             alone.append(await daemon.phase(seconds))
             await page.goto(f"{daemon.url}/")
-            await page.wait_for_function(f"document.querySelectorAll('canvas[data-captured-at]').length === {TILES}")
+            await page.wait_for_function(
+                f"() => document.querySelectorAll('canvas[data-captured-at]').length === {TILES}"
+            )
             shown.append(await daemon.phase(seconds))
             await page.goto("about:blank")
             await asyncio.sleep(1)
@@ -121,7 +123,7 @@ async def lateness(camera: str, folder: Path, page: Page, seconds: float) -> Seq
     streams = {"door": {"source": camera, "chain": CHAIN, "fps": 10}}
     async with daemon_of(streams, folder) as daemon:
         await page.goto(f"{daemon.url}/#/streams/door")
-        await page.wait_for_function("document.querySelector('canvas[data-captured-at]')")
+        await page.wait_for_function("() => document.querySelector('canvas[data-captured-at]')")
         await page.evaluate(LATENESS)
         await asyncio.sleep(seconds)
         late: Sequence[float] = await page.evaluate("window.late")

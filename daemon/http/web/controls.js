@@ -18,8 +18,15 @@ export function Controls({ stream }) {
   };
   const remove = async () => {
     dialog.current?.close();
-    await act("DELETE", path);
-    location.hash = "#/";
+    setError("");
+    try {
+      await call("DELETE", path);
+    } catch (refused) {
+      setError(/** @type {Error} */ (refused).message);
+      return;
+    }
+    location.hash = "#/"; // at once: what still watched the stream would be told that there is none
+    await refresh();
   };
   return html`
     <div class="controls">
