@@ -125,7 +125,7 @@ def test_zones_and_lines_are_drawn_where_they_are_with_their_names() -> None:
     zone = Outline("till", ((0.25, 0.5), (0.75, 0.5), (0.75, 0.9), (0.25, 0.9)), is_closed=True)
     line = Outline("door", ((0.1, 0.2), (0.9, 0.2)), is_closed=False)
     sample.put(Outlines((zone, line)))
-    picture = drawn(sample)
+    picture = drawn(sample, sample.frame.image)
     for sides, colour in (((picture[180, 60:140], picture[110:170, 150]), ZONE), ((picture[40, 90:180],), LINE)):
         for side in sides:
             assert (np.abs(side.astype(int) - colour).max(axis=1) < 60).all()
