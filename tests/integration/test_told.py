@@ -213,7 +213,7 @@ def _configured(camera: Camera, folder: Path) -> Config:
                     "chain": [*LOOKED_WITH, "age-estimator"],
                     "tracking": {"per": {"face-detector": 2}},
                     "zones": [{"name": "hall", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}],
-                    "lines": [{"name": "middle", "points": [[0.5, 1], [0.5, 0]], "directions": ["in", "out"]}],
+                    "lines": [{"name": "swung over", "points": [[0.81, 1], [0.81, 0]], "directions": ["in", "out"]}],
                     "read_timeout": 2,
                 },
                 "crowd": {"source": camera.url("crowd"), "chain": EVERYTHING, "window": 1, "read_timeout": 2},
@@ -390,13 +390,13 @@ def test_zones_and_lines(run: Run) -> None:
     assert 0 < here <= last["places"]["zones"]["hall"]["entered"]["face"]
     assert run.quiet.stream("door")["places"]["zones"]["hall"] == last["places"]["zones"]["hall"] | {"now": {"face": 0}}
     assert run.quiet.stream("door")["places"]["lines"] == last["places"]["lines"]
-    assert sum(way["face"] for way in last["places"]["lines"]["middle"].values()) > 0
+    assert sum(way["face"] for way in last["places"]["lines"]["swung over"].values()) > 0
     labels = {"stream": "door", "zone": "hall", "class": "face"}
     places = busy.stream("door")["places"]
     assert busy.metric("visaged_stream_zone_objects", **labels) == places["zones"]["hall"]["now"]["face"] > 0
     assert busy.metric("visaged_stream_zone_entered_total", **labels) == places["zones"]["hall"]["entered"]["face"]
-    for way, crossed in places["lines"]["middle"].items():
-        labels = {"stream": "door", "line": "middle", "direction": way, "class": "face"}
+    for way, crossed in places["lines"]["swung over"].items():
+        labels = {"stream": "door", "line": "swung over", "direction": way, "class": "face"}
         assert busy.metric("visaged_stream_line_crossed_total", **labels) == crossed["face"]
     assert run.quiet.stream("crowd")["places"] == {"zones": {}, "lines": {}}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pytest
 
 from daemon.work.places.geometry import Area, Polyline
@@ -17,6 +18,7 @@ from daemon.work.places.whereabouts import (
     Whereabouts,
     Zone,
 )
+from tests.work.places.truth import Sighting, passings, stays
 from tests.work.scenes import HEIGHT, WIDTH, face
 
 RIGHT_HALF = [(0.5, 0), (1, 0), (1, 1), (0.5, 1)]  # from x = 320 on
@@ -158,3 +160,26 @@ def test_changes_are_taken_once() -> None:
     where = walked([400], zones=[zone()])
     assert len(where.take()) == 1
     assert where.take() == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_on_a_random_walk_it_is_as_all_boxes_at_once_have_it(seed: int) -> None:
+    """Steps are of a margin or so, and the zone and line have corners that stand out and in."""
+    random = np.random.default_rng(seed)
+    arrow = [(0.2, 0.2), (0.8, 0.2), (0.5, 0.5), (0.8, 0.9), (0.2, 0.8)]
+    bent = [(0.1, 0.5), (0.4, 0.4), (0.5, 0.7), (0.9, 0.5)]
+    steps = random.normal(0, random.choice([3, 10, 30]), (250, 2))
+    points = (np.array([320, 180]) + np.cumsum(steps, axis=0)) % (WIDTH, HEIGHT)
+    where = Whereabouts(
+        [Zone("arrow", Area(arrow), ("face",))], [Line("bent", Polyline(bent), ("in", "out"), ("face",))]
+    )
+    for index, (x, y) in enumerate(points):
+        where.see(Spot(face(x, y, SIZE), (WIDTH, HEIGHT), index / 10))
+    where.end()
+    changes = where.take()
+    track = [Sighting(index / 10, (x, y), SIZE) for index, (x, y) in enumerate(points.tolist())]
+    stayed = [(change.visit.entered_at, change.visit.left_at) for change in changes if isinstance(change, Left)]
+    assert stayed == stays(track, arrow, (WIDTH, HEIGHT))
+    crossed = [(change.direction == "in", change.at) for change in changes if isinstance(change, Crossed)]
+    assert crossed == passings(track, bent, (WIDTH, HEIGHT))
+    assert len(stayed) + len(crossed) > 0
