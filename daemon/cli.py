@@ -214,7 +214,7 @@ def _add_streams(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         actions.add_parser(action, help=meaning).add_argument("stream", metavar="ID")
     watching = actions.add_parser("watch", help="what is seen, a line of JSON each; with a key of the role watch")
     watching.add_argument("stream", metavar="ID", nargs="?", help="(default: all that the key is for)")
-    watching.add_argument("--types", metavar="TYPE,...", help="these alone: frame, track")
+    watching.add_argument("--types", metavar="TYPE,...", help="these alone: frame, track, place")
     setting = actions.add_parser("set", help="change settings of a stream, or add it: source=rtsp://... fps=5")
     setting.add_argument("stream", metavar="ID")
     setting.add_argument(

@@ -74,8 +74,8 @@ def all_members(root: Members, schema: Members, place: str) -> Iterator[str]:
     for name, below in schema.get("properties", {}).items():
         yield f"{place}/{name}"
         yield from all_members(root, below, f"{place}/{name}")
-    for keyword in ("items", "additionalProperties"):
-        yield from all_members(root, schema.get(keyword, {}), place)
+    for keyword in {"items", "additionalProperties"} & schema.keys():
+        yield from all_members(root, schema[keyword], place)
 
 
 def resolved(root: Members, schema: Members) -> Members:

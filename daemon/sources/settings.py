@@ -28,7 +28,8 @@ USUAL_OPTIONS = (
 """Of FFmpeg's demuxers and protocols, what cameras need; there are more."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Corners = tuple[tuple[Share, Share], ...]
+Corners = Annotated[tuple[tuple[Share, Share], ...], Field(max_length=200)]
+"""Each pair of sides of a polygon is looked at once, when it is read."""
 
 
 def _with_area(corners: Corners) -> Corners:
@@ -96,7 +97,7 @@ class MotionSettings(Section):
 class RegionSettings(Section):
     include: tuple[Polygon, ...] = Field(
         (),
-        description="Polygons of three or more corners [x, y], in shares (0 to 1) of the picture's width and height. "
+        description="Polygons of 3 to 200 corners [x, y], in shares (0 to 1) of the picture's width and height. "
         "Only objects inside them count: faces by their centre, bodies by the middle of their lower "
         "edge. []: the whole picture.",
     )

@@ -29,7 +29,7 @@ from daemon.commands.evaluate.tracking import Clip, Look, Replay, truths
 from daemon.flow.place_counts import PlaceCounts
 from daemon.flow.receipts import Counts, LookCounts
 from daemon.prepare import prepare
-from daemon.work.documents import Documents, PlaceEvents, TrackEvents
+from daemon.work.documents import Documents, EventPictures, PlaceEvents, TrackEvents
 from daemon.work.emission import Emission
 from daemon.work.events import Events
 from daemon.work.jobs import ShotJobs
@@ -189,13 +189,13 @@ class Ran(NamedTuple):
 
 
 def ran(clip: Clip, places: Laid) -> Ran:
-    looks = [Looks("face", Replay(clip))]
+    looks, kept = [Looks("face", Replay(clip))], EventPictures()
     work = Tracked(
         Schedule(looks, [], []),
         Looking(looks, Tracker(TrackerSettings()), LookCounts()),
         1,
         Emission(Documents("clip", EMITS), "every", "run"),
-        Events(TrackEvents("clip", "events"), PlaceEvents("clip", "events"), EMITS, None),
+        Events(TrackEvents("clip", "events", kept), PlaceEvents("clip", "events", kept), EMITS, None),
         "clip",
         "run",
         keep_crops=False,

@@ -54,7 +54,7 @@ class PlaceSettings(Section):
 
 class ZoneSettings(PlaceSettings):
     polygon: Polygon = Field(
-        description="Three or more corners [x, y] in their order, in shares (0 to 1) of the picture's width and height."
+        description="3 to 200 corners [x, y] in their order, in shares (0 to 1) of the picture's width and height."
     )
     loitering: float | None = Field(
         None,
@@ -65,7 +65,7 @@ class ZoneSettings(PlaceSettings):
 
 class LineSettings(PlaceSettings):
     points: Annotated[Corners, Field(min_length=2), AfterValidator(_without_stops)] = Field(
-        description="Two or more points [x, y], in shares (0 to 1) of the picture's width and height.",
+        description="2 to 200 points [x, y], in shares (0 to 1) of the picture's width and height.",
     )
     directions: Annotated[tuple[PlaceName, PlaceName], AfterValidator(_different)] = Field(
         description="Names of the two ways across, for one who walks along the line from its first point to its last: "
