@@ -6,14 +6,16 @@ them is held against what the labelled boxes say, all of a track at once (tests/
 - exact boxes, exact tracks: each track of the labels as it is, with no tracker between;
 - exact boxes, our tracks: the events of a stream whose detector finds the labelled boxes. First against the boxes of
   its own tracks, which leaves the tracker's errors out, then against the labelled tracks, which shows them;
-- the boxes that the face detector finds, against the labelled tracks.
+- the boxes that the face detector finds, against the labelled tracks, with hysteresis and without.
 
 A dwell time is off by the frames that both ends of a visit are off together. `touches` are visits and crossings that
 hysteresis passes over: they are neither deep nor long, and a box that trembles makes any number of them.
 """
 
 import argparse
+import contextlib
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,6 +36,7 @@ from daemon.work.emission import Emission
 from daemon.work.events import Events
 from daemon.work.jobs import ShotJobs
 from daemon.work.looks import Looking, Looks
+from daemon.work.places import whereabouts
 from daemon.work.places.geometry import Area, Point, Polyline, Size
 from daemon.work.places.places import places_of
 from daemon.work.places.settings import LineSettings, ZoneSettings
@@ -307,6 +310,18 @@ def measure(found: Clip, places: Laid) -> None:
     own("exact boxes, our tracks", run.told, by_labels(run.tracks, places, size), fps)
     together("the same, against the labels", run.told, truth)
     together("detected boxes, against the labels", ran(found, places).told, truth)
+    with without_hysteresis():
+        together("the same without hysteresis", ran(found, places).told, truth)
+
+
+@contextlib.contextmanager
+def without_hysteresis() -> Iterator[None]:
+    """Each frame on the other side counts."""
+    margin, whereabouts.MARGIN = whereabouts.MARGIN, -math.inf
+    try:
+        yield
+    finally:
+        whereabouts.MARGIN = margin
 
 
 def clips(folders: Sequence[Path]) -> Iterator[Clip]:
