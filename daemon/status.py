@@ -2,7 +2,8 @@
 
 import importlib.metadata
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine
@@ -22,12 +23,23 @@ VERSION = importlib.metadata.version("visaged")
 WINDOWS = {"last_10_s": SHORT_S, "last_60_s": LONG_S}
 
 
+class Shows(Protocol):
+    """What shows the streams elsewhere."""
+
+    error: str | None
+    """Why it does not; None: it does."""
+
+
 class Status:
     """Looks at what is there when it is called."""
 
-    def __init__(self, overview: Overview, history: History | None = None) -> None:
+    def __init__(
+        self, overview: Overview, history: History | None = None, homes: Mapping[str, Shows] | None = None
+    ) -> None:
+        """`homes`: by which Home Assistants the streams are shown, by the names of the sinks."""
         self._overview = overview
         self._history = history
+        self._homes = homes or {}
         self._began = time.monotonic()
 
     def __call__(self) -> dict[str, Any]:
@@ -46,6 +58,7 @@ class Status:
             "streams": {name: _stream(supervisor, workers) for name, supervisor in overview.streams.items()},
             "consumers": {name: _consumer(supervisor, workers) for name, supervisor in overview.consumers.items()},
             "sinks": {name: _sink(delivery) for name, delivery in overview.sinks.items()},
+            "home_assistant": {name: {"error": home.error} for name, home in self._homes.items()},
             "history": None if self._history is None else _history(self._history),
         }
 

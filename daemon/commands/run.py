@@ -48,7 +48,7 @@ from daemon.http.services.catalogue import services
 from daemon.http.services.listing import Listing
 from daemon.http.settings import HttpSettings
 from daemon.http.streams.events import Events
-from daemon.http.streams.pictures import Pictures, Snapshots
+from daemon.http.streams.pictures import Form, Pictures, Snapshots
 from daemon.http.streams.rest import Streams
 from daemon.http.streams.video import Video
 from daemon.http.tracing import RequestIdFilter
@@ -56,7 +56,7 @@ from daemon.http.web.summary import Summary
 from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.logs import BoundedFormatter
 from daemon.prepare import prepare
-from daemon.status import Status
+from daemon.status import VERSION, Status
 from daemon.work.documents import form_of
 from daemon.work.plan import Plan
 from daemon.work.settings import WorkSettings
@@ -69,8 +69,10 @@ from processors.registry import build
 from sinks import make_sink
 from sinks.base import SinkError
 from sinks.kafka_settings import KafkaSettings, cluster_of
+from sinks.mqtt_settings import MqttSettings
 
 if TYPE_CHECKING:
+    from daemon.control.homeassistant import HomeAssistant
     from daemon.kafka.consumer import Consumer
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ ONE_SIGNAL_S = 1.0  # in which a second signal is the first again, as of a super
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 QUALITY = "quality-assessment-estimator"
 REGISTRY = "streams.json"  # in state_dir
+HOME_WIDTH = 1280  # of the pictures in Home Assistant, at most
 SHOT_SECRET = "shot-secret"  # noqa: S105  # its name there
 READ_AGAIN = (
     ("streams",),
@@ -209,7 +212,7 @@ class App:
             config.processors,
             self._deliveries,
             self._folder("tracks", "streams"),
-            None if config.http is None else self._watches,
+            self._watches if config.http is not None or _shown_at(config) else None,
             self._history,
             self._shot_urls if keeps_shots(config) else None,
         )
@@ -234,7 +237,8 @@ class App:
             self._http_timing,
             self._watches,
         )
-        self.status = Status(self.overview, self._history)
+        self._homes = self._made_homes()
+        self.status = Status(self.overview, self._history, self._homes)
         self._stopping: asyncio.Event | None = None
         self._loaded = False
         self._deadline = math.inf  # of the stop (time.monotonic()), which all its steps share
@@ -248,7 +252,7 @@ class App:
                 chain_of=self.chain,
                 matcher_of=lambda: Matcher(self._models),
                 status=self.status,
-                metrics=Metrics(self.overview, self._history).answer,
+                metrics=Metrics(self.overview, self._history, self._homes).answer,
                 why_unready=self._why_unready,
                 state_dir=config.state_dir,
                 watches=self._watches,
@@ -386,6 +390,26 @@ class App:
 
         return Supervisor(consumer, obstacles)
 
+    def _made_homes(self) -> "Mapping[str, HomeAssistant]":
+        """By the sinks whose brokers they are reached by."""
+        brokers = _shown_at(self._config)
+        if not brokers:
+            return {}
+        from daemon.control.homeassistant import HomeAssistant  # with paho-mqtt, which only those load who use it
+
+        pictures = Pictures(self._engine.lane("home assistant"))
+        return {
+            name: HomeAssistant(
+                settings,
+                self._wanted,
+                self._reconciler.supervisors,
+                self._watches,
+                lambda look: pictures.jpeg(look, Form(HOME_WIDTH, draw=False)),
+                VERSION,
+            )
+            for name, settings in brokers.items()
+        }
+
     def _consumer(self, name: str, plan: Plan) -> "Consumer":
         from daemon.kafka.at_least_once import AtLeastOnce  # with aiokafka, which only those load who use it
         from daemon.kafka.consumer import Consumer
@@ -425,6 +449,7 @@ class App:
             writing = [sinks.create_task(delivery.run()) for delivery in self._deliveries.values()]
             if self._history is not None:
                 writing.append(sinks.create_task(self._history.run()))
+            showing = [sinks.create_task(home.run()) for home in self._homes.values()]
             async with asyncio.TaskGroup() as streams:
                 consuming = [streams.create_task(consumer.run()) for consumer in self._consumers.values()]
                 reconciling = streams.create_task(self._reconciler.run())
@@ -433,6 +458,8 @@ class App:
                 if self.http is not None:
                     self.http.long_answers.close()
                 self._deadline = time.monotonic() + self._config.stop_timeout * (1 - ENGINE_SHARE)
+                for task in showing:
+                    task.cancel()
                 self._reconciler.stop()
                 for consumer in self._consumers.values():
                     consumer.stop()
@@ -477,6 +504,12 @@ class App:
                 await asyncio.wait([stopped, *unfinished], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
+
+
+def _shown_at(config: Config) -> Mapping[str, MqttSettings]:
+    """The brokers by which Home Assistant is shown the streams, by the names of their sinks."""
+    brokers = {name: sink for name, sink in config.sinks.items() if isinstance(sink, MqttSettings)}
+    return {name: sink for name, sink in brokers.items() if sink.home_assistant is not None}
 
 
 def _shot_urls(config: Config) -> ShotUrls:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from daemon.control.build import Builder, Built
@@ -132,6 +132,16 @@ class Wanted:
         """Raises UnknownStream, Conflict, PreconditionFailed and RegistryError."""
         await self._whole(self._remove(stream, condition))
 
+    async def pause(self, stream: str, *, paused: bool) -> None:
+        """Pauses it or lets it go on. A stream of the file is then so until the file is read again.
+
+        Raises UnknownStream, and what put() does.
+        """
+        if self.entry(stream).origin == "file":
+            await self._whole(self._hold(stream, paused=paused))
+        else:
+            await self.put(stream, lambda before: _paused(stream, before, paused=paused))
+
     def restart(self, stream: str) -> Entry:
         """Raises UnknownStream, and Conflict where it is paused."""
         entry = self.entry(stream)
@@ -171,6 +181,16 @@ class Wanted:
             self._of_run_time[stream] = entry
             self._reconciler.want(stream, built)
             return entry, before is None
+
+    async def _hold(self, stream: str, *, paused: bool) -> None:
+        async with self._changing:
+            entry = self._of_file.get(stream)
+            if entry is None or entry.built.settings is None:
+                raise UnknownStream(stream)
+            settings = entry.built.settings.model_copy(update={"paused": paused})
+            built, members = replace(entry.built, settings=settings), {**entry.members, "paused": paused}
+            self._of_file[stream] = replace(entry, built=built, members=members, revision=secrets.token_hex(8))
+            self._reconciler.want(stream, built)
 
     async def _remove(self, stream: str, condition: Condition) -> None:
         async with self._changing:
@@ -256,6 +276,12 @@ class Wanted:
             log.error("%s: cannot run, and was added at run time: %s", stream, err)
             built = self._builder.refuse(settings, str(err), _built(before))
         return Entry(stream, "run-time", members, revision, built)
+
+
+def _paused(stream: str, before: Entry | None, *, paused: bool) -> Members:
+    if before is None:
+        raise UnknownStream(stream)
+    return {**before.members, "paused": paused}
 
 
 def _stored(entry: Entry) -> Members:

@@ -24,7 +24,7 @@ from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import BOUNDS_S, Histogram, Spent, Timing
 from daemon.history.history import History
-from daemon.status import VERSION, consumer_state
+from daemon.status import VERSION, Shows, consumer_state
 
 BUCKETS = (*map(str, BOUNDS_S), "+Inf")
 PARTITION_COUNTERS = {
@@ -38,14 +38,20 @@ PARTITION_COUNTERS = {
 class Metrics:
     """Answers scrapes. What is there is read in the event loop's thread, and written out in another."""
 
-    def __init__(self, overview: Overview, history: History | None = None) -> None:
+    def __init__(
+        self, overview: Overview, history: History | None = None, homes: Mapping[str, Shows] | None = None
+    ) -> None:
+        """`homes`: by which Home Assistants the streams are shown, by the names of the sinks."""
         self._overview = overview
         self._history = history
+        self._homes = homes or {}
 
     async def answer(self, request: web.Request) -> web.Response:
         families = list(collect(self._overview))
         if self._history is not None:
             families += _kept(self._history)
+        shown = _each(self._homes, lambda home: float(home.error is None))
+        families.append(_gauge("visaged_home_assistant_shown", "1: the streams are shown.", ("sink",), shown))
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         text = await asyncio.to_thread(lambda: encode(registry_of(families)))
         return web.Response(body=text, headers={"Content-Type": content_type})

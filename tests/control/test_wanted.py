@@ -292,3 +292,31 @@ async def test_a_paused_stream_is_not_restarted(bench: Bench) -> None:
         bench.wanted.restart("door")
     with pytest.raises(UnknownStream):
         bench.wanted.restart("yard")
+
+
+@pytest.mark.parametrize("paused", [True, False])
+async def test_a_stream_of_the_file_is_paused_until_the_file_is_read_again(bench: Bench, paused: bool) -> None:
+    of_file = filed(door={"paused": not paused})
+    await bench.wanted.begin(of_file)
+    before = bench.wanted.entry("door")
+    await bench.wanted.pause("door", paused=paused)
+    entry = bench.wanted.entry("door")
+    assert (entry.built.paused, entry.members["paused"], entry.origin) == (paused, paused, "file")
+    assert entry.revision != before.revision
+    assert await bench.kept() == {}
+    await bench.wanted.read_again(of_file, nothing)
+    assert bench.wanted.entry("door").built.paused is not paused
+
+
+async def test_a_stream_that_was_added_is_paused_for_good(bench: Bench) -> None:
+    await bench.wanted.begin({})
+    await bench.wanted.put("door", of(DOOR))
+    await bench.wanted.pause("door", paused=True)
+    assert bench.wanted.entry("door").built.paused
+    assert (await bench.kept())["door"]["settings"]["paused"]
+
+
+async def test_what_is_not_there_cannot_be_paused(bench: Bench) -> None:
+    await bench.wanted.begin({})
+    with pytest.raises(UnknownStream):
+        await bench.wanted.pause("door", paused=True)
