@@ -47,6 +47,7 @@ SLOW = {
     "flow/test_starvation.py",
     "http/test_events.py",
     "http/test_history.py",
+    "http/test_docs_page.py",
     "http/test_schemathesis.py",
     "http/test_streams.py",
     "http/test_video.py",

@@ -77,10 +77,10 @@ class File:
         return cls(TYPES[path.suffix], body, gzip.compress(body, mtime=0), hashlib.sha256(body).hexdigest()[:32])
 
 
-def files() -> Mapping[str, File]:
+def files(folder: Path = FOLDER) -> Mapping[str, File]:
     """By their paths in the folder, with slashes."""
-    paths = sorted(path for path in FOLDER.rglob("*") if path.suffix in TYPES)
-    return {path.relative_to(FOLDER).as_posix(): File.read(path) for path in paths}
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in TYPES)
+    return {path.relative_to(folder).as_posix(): File.read(path) for path in paths}
 
 
 class Page:
@@ -100,17 +100,18 @@ class Page:
     async def _show(self, request: web.Request) -> web.StreamResponse:
         if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
             return web.Response(text=TEXT, headers={"Vary": "Accept"})
-        return _answer(request, self._files["index.html"])
+        return answer(request, self._files["index.html"])
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         file = self._files.get(request.match_info["file"])
         if file is None:
             raise web.HTTPNotFound
-        return _answer(request, file)
+        return answer(request, file)
 
 
-def _answer(request: web.Request, file: File) -> web.StreamResponse:
-    headers = {**HEADERS, "Vary": "Accept, Accept-Encoding", hdrs.ETAG: f'"{file.etag}"'}
+def answer(request: web.Request, file: File, own: Mapping[str, str] = HEADERS) -> web.StreamResponse:
+    """`own`: the headers that say what the page may do."""
+    headers = {**own, "Vary": "Accept, Accept-Encoding", hdrs.ETAG: f'"{file.etag}"'}
     if any(etag.value == file.etag for etag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = file.content_type
