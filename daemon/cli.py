@@ -4,6 +4,7 @@ import argparse
 import importlib.metadata
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,9 @@ DEFAULT_CHAIN = "face-detector,face-fitter"
 
 EXIT_ERROR = 1
 EXIT_CONFIG = 2
+
+SHELLS = ("bash", "zsh", "fish")
+"""Of `visaged completion`."""
 
 ACTIONS = {
     "show": "settings and status of a stream, as JSON; passwords are not read back",
@@ -40,7 +44,17 @@ FILTERS = {
 MOMENTS = {"from": "since then: 2026-11-25T08:00:00Z", "to": "before then"}
 """Of `visaged history`, as /history calls them."""
 
-EPILOG = """\
+STATUSES = {
+    "0": "it came to its end, or was told to stop",
+    "1": "it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have "
+    "changed, the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read "
+    "whole; streams, history: the daemon refuses or does not answer, or a check finds no picture",
+    "2": "a mistake in the command line or the configuration; nothing was started",
+    "130, 143": "a second SIGINT or SIGTERM, more than a second after the first, ended it at once",
+}
+"""Exit statuses, for people: docs/commands.md has the same."""
+
+EXAMPLES = """\
 examples:
   visaged demo                          a camera, a broker, the daemon and a consumer, on this machine
   visaged run configs/http.yaml         every HTTP service on 127.0.0.1:8080, no stream
@@ -50,12 +64,6 @@ examples:
   visaged evaluate labelled/            the accuracy of every processor on labelled pictures
 
 exit status:
-  0    it came to its end, or was told to stop
-  1    it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have changed,
-       the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read whole;
-       streams, history: the daemon refuses or does not answer, or a check finds no picture
-  2    a mistake in the command line or the configuration; nothing was started
-  130, 143   a second SIGINT or SIGTERM, more than a second after the first, ended it at once
 """
 
 
@@ -79,11 +87,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _statuses() -> str:
+    return "\n".join(
+        textwrap.fill(meaning, 118, initial_indent=f"  {status:10}", subsequent_indent=" " * 12)
+        for status, meaning in STATUSES.items()
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="visaged",
         description="Face and body analytics for camera streams and single images.",
-        epilog=EPILOG,
+        epilog=EXAMPLES + _statuses(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"visaged {importlib.metadata.version('visaged')}")
@@ -142,12 +157,14 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser(
         "models", help="list the models: task, licence, size, whether the file is the right one"
     )
-    models.add_argument(
+    told = models.add_mutually_exclusive_group()
+    told.add_argument(
         "--cards",
         type=Path,
         metavar="RUN.json",
         help="instead put the figures of a run, which `evaluate --json` wrote, into models/README.md",
     )
+    told.add_argument("--json", action="store_true", help="as JSON, sizes in bytes")
     models.add_argument(
         "--config",
         type=Path,
@@ -182,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     new.set_defaults(run=_new_key)
     listed = of_keys.add_parser("list", help="list the keys of a configuration: name, roles, streams, limits")
     listed.add_argument("config", type=Path, nargs="?", help="a YAML file (default: none, VISAGED_ variables alone)")
+    listed.add_argument("--json", action="store_true", help="as JSON, with the whole hashes")
     listed.set_defaults(run=_list_keys)
 
     _add_streams(commands)
@@ -199,6 +217,10 @@ def _parser() -> argparse.ArgumentParser:
     writing = of_schema.add_parser("write", help="write all but the configuration's into a folder, a file each")
     writing.add_argument("folder", type=Path, metavar="FOLDER")
     writing.set_defaults(run=_write_schemas)
+
+    completion = commands.add_parser("completion", help="print what makes a shell complete this command by Tab")
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+    completion.set_defaults(run=_completion)
     return parser
 
 
@@ -341,7 +363,7 @@ def _models(arguments: argparse.Namespace) -> int:
         config = load(arguments.config)
     from daemon.commands.models import main
 
-    return main(arguments.cards, config)
+    return main(arguments.cards, config, json=arguments.json)
 
 
 def _new_key(arguments: argparse.Namespace) -> int:
@@ -356,7 +378,7 @@ def _list_keys(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     from daemon.commands.keys import show
 
-    return show(config)
+    return show(config, json=arguments.json)
 
 
 def _streams(arguments: argparse.Namespace) -> int:
@@ -418,4 +440,11 @@ def _write_schemas(arguments: argparse.Namespace) -> int:
     from daemon.commands.published import write
 
     write(arguments.folder)
+    return 0
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    from daemon.commands.completion import script
+
+    sys.stdout.write(script(_parser(), arguments.shell))
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from daemon.commands.output import print_json, print_table
 from daemon.config.model import Config
 from daemon.errors import ConfigError, nearest
 from daemon.http.access.keys import digest, new_key
@@ -58,13 +59,15 @@ def _keep(name: str, key: str, folder: Path) -> None:
     sys.stdout.write(f"{kept} has the key, and the configuration takes sha256: ${{file:{hashed}}}\n")
 
 
-def show(config: Config) -> int:
-    """A line for each key."""
+def show(config: Config, *, json: bool) -> int:
+    """A line for each key; as JSON with its whole hash."""
     keys = {} if config.http is None else config.http.keys
-    rows = [COLUMNS, *(_row(name, key) for name, key in keys.items())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        sys.stdout.write("  ".join(map(str.ljust, row, widths)).rstrip() + "\n")
+    if json:
+        print_json(
+            [{"name": name} | {column: getattr(key, column) for column in COLUMNS[1:]} for name, key in keys.items()]
+        )
+    else:
+        print_table([COLUMNS, *(_row(name, key) for name, key in keys.items())])
     return 0
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-from tqdm import tqdm
 
 from daemon.commands.drawn_video import DrawnVideo
+from daemon.commands.progress import progress
 from daemon.commands.store import model_store
 from daemon.config.model import Config
 from daemon.errors import ConfigError, SourceError, VisagedError
@@ -49,8 +49,7 @@ def main(inputs: Sequence[str], *, chain: Sequence[str], draw: Path | None, conf
     models = model_store(config)
     built = build_chain(chain, config.processor_settings(), models)
     failed = 0
-    # The bar is for people at a terminal; documents go to standard output.
-    for name in tqdm(_expanded(inputs), disable=None, unit="file", file=sys.stderr):
+    for name in progress(_expanded(inputs), "file"):
         out = _Output(name, built, draw, hides)
         try:
             _reader(name).read(out)

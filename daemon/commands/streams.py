@@ -13,6 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from daemon.commands.output import print_json
 from daemon.config.load import read_streams
 from daemon.control.credentials import apart, shown
 from daemon.errors import ConfigError, InvalidDocument, RequestRefused
@@ -136,7 +137,7 @@ class Daemon:
 def list_(daemon: Daemon, states: Sequence[str], labels: Sequence[str], *, json: bool) -> int:
     found = list(daemon.streams(states, labels))
     if json:
-        _say(found)
+        print_json(found)
         return 0
     for one in found:
         settings = one["settings"]
@@ -146,7 +147,7 @@ def list_(daemon: Daemon, states: Sequence[str], labels: Sequence[str], *, json:
 
 
 def show(daemon: Daemon, stream: str) -> int:
-    _say(daemon.stream(stream).body)
+    print_json(daemon.stream(stream).body)
     return 0
 
 
@@ -157,7 +158,7 @@ def set_(daemon: Daemon, stream: str, assignments: Sequence[str]) -> int:
         answer = daemon.stream(stream, "PUT", body=_without_nulls(patch), If_None_Match="*")
     else:
         answer = daemon.stream(stream, "PATCH", body=patch, Content_Type=MERGE_PATCH)
-    _say(answer.body["settings"])
+    print_json(answer.body["settings"])
     return 0
 
 
@@ -175,7 +176,7 @@ def act(daemon: Daemon, stream: str, action: str) -> int:
 def check(daemon: Daemon, stream: str) -> int:
     """1 where no picture comes."""
     found = daemon.stream(stream, "POST", "/check").body
-    _say(found)
+    print_json(found)
     return 0 if found["ok"] else 1
 
 
@@ -193,7 +194,7 @@ def watch(daemon: Daemon, stream: str | None, types: str | None) -> int:
 
 def export(daemon: Daemon) -> int:
     """What was added at run time, as `apply` takes it; passwords are not read back."""
-    _say({"streams": {one["id"]: one["settings"] for one in daemon.streams() if one["origin"] == "run-time"}})
+    print_json({"streams": {one["id"]: one["settings"] for one in daemon.streams() if one["origin"] == "run-time"}})
     return 0
 
 
@@ -283,7 +284,3 @@ def _told(body: Any) -> str:
     if not isinstance(detail, list):
         return str(detail)
     return "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in detail)
-
-
-def _say(value: Any) -> None:
-    sys.stdout.write(encode(value, indent=2).decode() + "\n")

@@ -19,12 +19,27 @@ import numpy as np
 import pytest
 
 import configs
+from daemon.cli import main
 from daemon.commands.run import ONE_SIGNAL_S
 from daemon.simulator.clip import Scene, make_clip
 from processors.types import LANDMARK_NAMES
 from tests.commands.conftest import Called
 from tests.models.conftest import MODELS
 
+COMMANDS = (
+    "run",
+    "check",
+    "demo",
+    "process",
+    "evaluate",
+    "models",
+    "keys",
+    "sbom",
+    "streams",
+    "history",
+    "schema",
+    "completion",
+)
 CONFIGS = Path(configs.__file__).parent
 PORTRAIT = Path(configs.__file__).parent.parent / "daemon" / "simulator" / "pictures" / "obama.jpg"
 
@@ -50,11 +65,11 @@ def cpu_s_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.parametrize(
-    "name", ["run", "check", "demo", "process", "evaluate", "models", "keys", "sbom", "streams", "schema"]
-)
-def test_every_command_has_help(name: str) -> None:
-    assert visaged(name, "--help").returncode == 0
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert f"usage: visaged {name}" in capsys.readouterr().out
 
 
 def test_models_are_listed_and_whole() -> None:
@@ -73,6 +88,9 @@ def test_models_are_shown_with_their_runtimes(tmp_path: Path, called: Called) ->
     shown = called("models", "--config", path)
     assert shown.returncode == 0
     assert shown.stdout.splitlines()[-1].split() == ["age_head", "cpu", "openvino", "f32", "provider:", "openvino"]
+    (row,) = json.loads(called("models", "--json", "--config", path).stdout)
+    assert row["bytes"] == (MODELS / "files" / "age_head.onnx").stat().st_size
+    assert (row["name"], row["file"], row["runtime"]) == ("age_head", "ok", "openvino")
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

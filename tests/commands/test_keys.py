@@ -1,5 +1,6 @@
 """`visaged keys`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -87,5 +88,15 @@ http:
         "grafana  metrics,query  -        0.5   -           0a0a0a0a0a0a",
         "wall     watch          *        -     4           1b1b1b1b1b1b",
     ]
+    grafana, wall = json.loads(called("keys", "list", "--json", path).stdout)
+    assert grafana["sha256"] == "0a" * 32
+    assert wall == {
+        "name": "wall",
+        "roles": ["watch"],
+        "streams": ["*"],
+        "rate": None,
+        "concurrent": 4,
+        "sha256": "1b" * 32,
+    }
     path.write_text("http: {}")
     assert called("keys", "list", path).stdout.splitlines() == ["name  roles  streams  rate  concurrent  sha256"]

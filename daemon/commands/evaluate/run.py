@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
-from tqdm import tqdm
 
 from daemon.commands.evaluate.figures import LeftOut, Run, read_run, write_run
 from daemon.commands.evaluate.groups import Groups
@@ -31,6 +30,7 @@ from daemon.commands.evaluate.task import (
 )
 from daemon.commands.evaluate.tasks import TASKS, tasks_of
 from daemon.commands.evaluate.turns import AS_THEY_ARE, Turns, turned_picture
+from daemon.commands.progress import progress
 from daemon.commands.store import model_store
 from daemon.config.model import Config
 from daemon.errors import BadImage, ConfigError
@@ -231,5 +231,4 @@ def _decoded(picture: Picture) -> Image:
 def _seen(threads: ThreadPoolExecutor, look: Callable[[Picture], T], labelled: LabelledSet, task: str) -> list[T]:
     """In the order of the pictures."""
     results = threads.map(look, labelled.pictures)
-    title = f"{task}, {labelled}"
-    return list(tqdm(results, title, len(labelled.pictures), disable=None, unit="picture", file=sys.stderr))
+    return list(progress(results, "picture", f"{task}, {labelled}", len(labelled.pictures)))
