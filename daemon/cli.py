@@ -48,7 +48,8 @@ STATUSES = {
     "0": "it came to its end, or was told to stop",
     "1": "it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have "
     "changed, the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read "
-    "whole; streams, history: the daemon refuses or does not answer, or a check finds no picture",
+    "whole; probe: no picture comes; "
+    "streams, history: the daemon refuses or does not answer, or a check finds no picture",
     "2": "a mistake in the command line or the configuration; nothing was started",
     "130, 143": "a second SIGINT or SIGTERM, more than a second after the first, ended it at once",
 }
@@ -59,6 +60,7 @@ examples:
   visaged demo                          a camera, a broker, the daemon and a consumer, on this machine
   visaged run configs/http.yaml         every HTTP service on 127.0.0.1:8080, no stream
   visaged run my.yaml                   streams and services as configured
+  visaged probe rtsp://192.0.2.10/1     what the camera sends, what it costs here, which fps is right
   visaged process photo.jpg --draw out  documents of a photo on standard output, its drawing in out/
   visaged streams list                  the streams of a daemon that runs; `set`, `pause` and `apply` change them
   visaged evaluate labelled/            the accuracy of every processor on labelled pictures
@@ -202,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("--json", action="store_true", help="as JSON, with the whole hashes")
     listed.set_defaults(run=_list_keys)
 
+    _add_probe(commands)
     _add_streams(commands)
     _add_history(commands)
 
@@ -222,6 +225,24 @@ def _parser() -> argparse.ArgumentParser:
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
     completion.set_defaults(run=_completion)
     return parser
+
+
+def _add_probe(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    probe = commands.add_parser("probe", help="say what a camera sends, and what it costs to look at it here")
+    probe.add_argument("source", metavar="URL", help="rtsp://, rtsps://, http://, https:// or a path")
+    _add_login(probe)
+    probe.add_argument("--cameras", type=_positive, default=1, metavar="N", help="recommend for so many like it here")
+    probe.add_argument(
+        "--chain", type=_names, default=DEFAULT_CHAIN, help=f"processors in order (default: {DEFAULT_CHAIN})"
+    )
+    probe.add_argument("--config", type=Path, help="take the processors' and models' settings from this file")
+    probe.add_argument("--json", action="store_true", help="as JSON")
+    probe.set_defaults(run=_probe)
+
+
+def _add_login(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--username", metavar="NAME", help="the user at the camera (default: the one in the address)")
+    parser.add_argument("--password-file", type=Path, metavar="FILE", help="a file with the password of that user")
 
 
 def _add_streams(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -379,6 +400,21 @@ def _list_keys(arguments: argparse.Namespace) -> int:
     from daemon.commands.keys import show
 
     return show(config, json=arguments.json)
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from daemon.config.load import load
+
+    config = load(arguments.config)
+    from daemon.commands.probe import camera, main
+
+    return main(
+        camera(arguments.source, arguments.username, arguments.password_file),
+        chain=arguments.chain,
+        config=config,
+        cameras=arguments.cameras,
+        json=arguments.json,
+    )
 
 
 def _streams(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from collections import deque
 from daemon.control.build import MakeSource
 from daemon.control.settings import StreamSettings
 from daemon.errors import TooOften
-from daemon.sources.probe import Probed, probe
+from daemon.sources.probe import Probed, by_keyframes, probe
 from daemon.sources.url import parsed
 
 MOST = 6
@@ -32,7 +32,7 @@ class Checks:
         self._hosts.add(host)
         try:
             shorter = {name: min(getattr(settings, name), LONGEST_S) for name in ("open_timeout", "read_timeout")}
-            looked_at = settings.model_copy(update={"keyframes_only": True, "fps": None, "motion": None, **shorter})
+            looked_at = by_keyframes(settings).model_copy(update=shorter)
             within = looked_at.open_timeout + BESIDE_S
             return await probe(make(looked_at, "check"), settings.source, within, FURTHER_S)
         finally:

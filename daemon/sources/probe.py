@@ -1,12 +1,20 @@
 """What a camera sends, found out by reading it for a while."""
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from daemon.errors import SourceError
 from daemon.sources.base import Source, Waits
+from daemon.sources.settings import SourceSettings
 from daemon.sources.url import redacted
 from processors.types import Frame
+
+S = TypeVar("S", bound=SourceSettings)
+
+KEPT = 5  # frames whose pictures may be asked for: of 4K they have 12 MB each
 
 
 @dataclass(slots=True)
@@ -21,12 +29,45 @@ class Probed:
     keyframe_interval: float | None = None
     """Seconds from one to the next, of a source that reads keyframes alone."""
 
+    def figures(self) -> dict[str, Any]:
+        """As they are told: rounded to a thousandth."""
+        width, height = self.size or (None, None)
+        return {
+            "codec": self.codec,
+            "width": width,
+            "height": height,
+            "fps": _rounded(self.fps),
+            "keyframe_interval": _rounded(self.keyframe_interval),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a source brought while all of its frames were decoded."""
+
+    frames: Sequence[Frame]
+    """The last few, whose pictures have not been made."""
+    fps: float | None
+    """By the source's own clock; None: it brought too few to tell."""
+    cpu_seconds: float
+    """What reading and decoding one frame took."""
+
+
+def by_keyframes(settings: S) -> S:
+    """With these a source tells probe() the rates of all that it sends."""
+    return settings.model_copy(update={"keyframes_only": True, "fps": None, "motion": None})
+
+
+def of_all_frames(settings: S) -> S:
+    """With these a source tells decoded() what all of its frames cost."""
+    return settings.model_copy(update={"keyframes_only": False, "fps": None, "motion": None, "isolate": False})
+
 
 async def probe(source: Source, shown: str, within: float, further: float = 0.0) -> Probed:
     """Reads a first frame, for `within` seconds at most, and then for up to `further` seconds until another.
 
-    Its rates are right for a source with `keyframes_only`: all that is no keyframe is told as skipped. Raises
-    SourceError, and what a source with a fault raises.
+    Its rates are right for a source of by_keyframes(): all that is no keyframe is told as skipped. Raises SourceError,
+    and what a source with a fault raises.
     """
     feed = _Feed()
     reading = asyncio.create_task(source.run(feed))
@@ -38,6 +79,22 @@ async def probe(source: Source, shown: str, within: float, further: float = 0.0)
         return feed.probed
     finally:
         await _end(reading)
+
+
+async def decoded(source: Source, shown: str, within: float, seconds: float) -> Decoded:
+    """Reads for `seconds` from the first frame on, which must come `within` seconds. Raises as probe() does.
+
+    The source is one of of_all_frames().
+    """
+    feed = _DecodedFeed()
+    reading = asyncio.create_task(source.run(feed))
+    try:
+        await _either(reading, feed.first, within)
+        _expect(feed.first, reading, shown, within)
+        await asyncio.wait([reading], timeout=seconds)
+    finally:
+        await _end(reading)
+    return feed.decoded
 
 
 async def expect_video(source: Source, shown: str, within: float) -> None:
@@ -119,3 +176,40 @@ class _Feed:
     def spent(self, cpu_seconds: float) -> None: ...
 
     def waits(self, what: Waits | None) -> None: ...
+
+
+class _DecodedFeed(_Feed):
+    """Keeps the last frames, and counts all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: deque[Frame] = deque(maxlen=KEPT)
+        self._began = 0.0
+        self._count = 0
+        self._spent = 0.0
+        self._marks: list[tuple[int, float]] = []
+
+    @property
+    def decoded(self) -> Decoded:
+        """What opening took, before the first mark, is no part of a frame's cost."""
+        (count, spent), (last_count, last_spent) = self._marks[0], self._marks[-1]
+        if last_count == count:  # too short: all is taken for decoding
+            count, spent = 0, 0.0
+        took = self._kept[-1].pts - self._began
+        fps = (self._count - 1) / took if took > 0 else None
+        return Decoded(tuple(self._kept), fps, (last_spent - spent) / (last_count - count))
+
+    def spent(self, cpu_seconds: float) -> None:
+        self._spent += cpu_seconds
+        self._marks.append((self._count, self._spent))
+
+    def _see(self, frame: Frame) -> None:
+        if not self._count:
+            self._began = frame.pts
+            self.first.set()
+        self._count += 1
+        self._kept.append(frame)
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 3)

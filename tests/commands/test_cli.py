@@ -30,6 +30,7 @@ COMMANDS = (
     "run",
     "check",
     "demo",
+    "probe",
     "process",
     "evaluate",
     "models",

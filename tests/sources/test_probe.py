@@ -5,7 +5,7 @@ import pytest
 
 from daemon.errors import SourceError
 from daemon.sources.base import Feed
-from daemon.sources.probe import expect_video, probe
+from daemon.sources.probe import KEPT, decoded, expect_video, probe
 from daemon.sources.reading import NOT_A_KEYFRAME
 from processors.types import Frame
 from tests.fakes import ScriptedSource
@@ -77,3 +77,33 @@ async def test_video_without_a_keyframe_yet_is_video() -> None:
     await expect_video(ScriptedSource(script), "rtsp://door/1", 5)
     with pytest.raises(SourceError, match="no picture"):
         await expect_video(ScriptedSource(for_ever), "rtsp://door/1", 0.05)
+
+
+async def test_what_a_frame_takes_without_what_opening_took() -> None:
+    async def script(feed: Feed) -> None:
+        for index in range(10):
+            feed.offer(keyframe(index, index / 25, 100.0))
+        feed.spent(5.0)  # of which nearly all was opening
+        for index in range(10, 30):
+            await feed.put(keyframe(index, index / 25, 100.0))
+        feed.spent(0.1)
+
+    found = await decoded(ScriptedSource(script), "rtsp://door/1", 5, 5)
+    assert found.cpu_seconds == pytest.approx(0.1 / 20)
+    assert found.fps == pytest.approx(25)
+    assert [frame.index for frame in found.frames] == list(range(30))[-KEPT:]
+
+
+async def test_of_a_short_video_all_is_taken_for_decoding() -> None:
+    async def script(feed: Feed) -> None:
+        await feed.put(keyframe(0, 0.0, 100.0))
+        feed.spent(0.2)
+
+    found = await decoded(ScriptedSource(script), "clip.mp4", 5, 5)
+    assert found.cpu_seconds == pytest.approx(0.2)
+    assert found.fps is None
+
+
+async def test_what_brings_no_frame_has_no_cost() -> None:
+    with pytest.raises(SourceError, match=r"no picture in 0\.05 s"):
+        await decoded(ScriptedSource(for_ever), "rtsp://door/1", 0.05, 5)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -203,7 +203,7 @@ class Streams:
         video = supervisor.stream.video
         if supervisor.state in RUNS and video.size is not None:
             probed = Probed(video.codec, video.size, self._row(entry.stream)["video"]["fps"])
-            return json_response(_found(probed) | {"from": "stream"})
+            return json_response({"ok": True, **probed.figures(), "from": "stream"})
         settings = entry.built.settings
         if settings is None:
             return json_response({"ok": False, "reason": entry.built.refusal})
@@ -215,7 +215,7 @@ class Streams:
             probed = await self._checks.run(_who(request), settings, make)
         except SourceError as err:
             return json_response({"ok": False, "reason": str(err)})
-        return json_response(_found(probed) | {"from": "connection"})
+        return json_response({"ok": True, **probed.figures(), "from": "connection"})
 
     async def _change(self, request: web.Request, edit: Callable[[Entry | None], Members]) -> web.Response:
         entry, new = await self._wanted.put(_id(request), edit, _condition(request))
@@ -313,19 +313,3 @@ def _has_labels(entry: Entry, wanted: Sequence[str]) -> bool:
         if name not in labels or (equals and labels[name] != value):
             return False
     return True
-
-
-def _found(probed: Probed) -> dict[str, Any]:
-    width, height = probed.size or (None, None)
-    return {
-        "ok": True,
-        "codec": probed.codec,
-        "width": width,
-        "height": height,
-        "fps": _rounded(probed.fps),
-        "keyframe_interval": _rounded(probed.keyframe_interval),
-    }
-
-
-def _rounded(figure: float | None) -> float | None:
-    return None if figure is None else round(figure, 3)
