@@ -13,6 +13,7 @@ DEFAULT_CHAIN = "face-detector,face-fitter"
 
 EXIT_ERROR = 1
 EXIT_CONFIG = 2
+EXIT_INTERRUPTED = 130
 
 SHELLS = ("bash", "zsh", "fish")
 """Of `visaged completion`."""
@@ -48,10 +49,10 @@ STATUSES = {
     "0": "it came to its end, or was told to stop",
     "1": "it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have "
     "changed, the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read "
-    "whole; probe: no picture comes; "
+    "whole; init, probe: no picture comes; "
     "streams, history: the daemon refuses or does not answer, or a check finds no picture",
     "2": "a mistake in the command line or the configuration; nothing was started",
-    "130, 143": "a second SIGINT or SIGTERM, more than a second after the first, ended it at once",
+    "130, 143": "SIGINT or SIGTERM ended it at once; with run and demo a second one, more than a second later",
 }
 """Exit statuses, for people: docs/commands.md has the same."""
 
@@ -60,6 +61,7 @@ examples:
   visaged demo                          a camera, a broker, the daemon and a consumer, on this machine
   visaged run configs/http.yaml         every HTTP service on 127.0.0.1:8080, no stream
   visaged run my.yaml                   streams and services as configured
+  visaged init                          asks for a camera, and writes a configuration that runs
   visaged probe rtsp://192.0.2.10/1     what the camera sends, what it costs here, which fps is right
   visaged process photo.jpg --draw out  documents of a photo on standard output, its drawing in out/
   visaged streams list                  the streams of a daemon that runs; `set`, `pause` and `apply` change them
@@ -86,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_ERROR
     except BrokenPipeError:
         return EXIT_ERROR  # whoever read our output is gone
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED  # `run` sees to its signals itself
     return status
 
 
@@ -204,6 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("--json", action="store_true", help="as JSON, with the whole hashes")
     listed.set_defaults(run=_list_keys)
 
+    _add_init(commands)
     _add_probe(commands)
     _add_streams(commands)
     _add_history(commands)
@@ -225,6 +230,20 @@ def _parser() -> argparse.ArgumentParser:
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
     completion.set_defaults(run=_completion)
     return parser
+
+
+def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    init = commands.add_parser("init", help="write a configuration for a camera; without --source it asks")
+    init.add_argument("file", type=Path, nargs="?", default="visaged.yaml", help="a new file (default: %(default)s)")
+    init.add_argument("--source", metavar="URL", help="rtsp://, rtsps://, http://, https:// or a path")
+    _add_login(init)
+    init.add_argument("--stream", default="camera", metavar="ID", help="what documents call it (default: %(default)s)")
+    init.add_argument("--chain", type=_names, default=_names(DEFAULT_CHAIN), help="processors in order")
+    init.add_argument("--fps", type=_positive, metavar="N", help="frames per second to look at (default: what fits)")
+    init.add_argument("--broker", metavar="HOST:PORT", help="write documents to Kafka, and not to standard output")
+    init.add_argument("--topic", default="visaged", help="the topic there (default: %(default)s)")
+    init.add_argument("--offline", action="store_true", help="leave the camera alone: neither asked nor measured")
+    init.set_defaults(run=_init)
 
 
 def _add_probe(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -402,14 +421,34 @@ def _list_keys(arguments: argparse.Namespace) -> int:
     return show(config, json=arguments.json)
 
 
+def _init(arguments: argparse.Namespace) -> int:
+    from daemon.commands.init import Wishes, main
+
+    return main(
+        arguments.file,
+        Wishes(
+            source=arguments.source,
+            username=arguments.username,
+            password_file=arguments.password_file,
+            stream=arguments.stream,
+            chain=arguments.chain,
+            fps=arguments.fps,
+            broker=arguments.broker,
+            topic=arguments.topic,
+            offline=arguments.offline,
+        ),
+    )
+
+
 def _probe(arguments: argparse.Namespace) -> int:
     from daemon.config.load import load
 
     config = load(arguments.config)
-    from daemon.commands.probe import camera, main
+    from daemon.commands.probe import STREAM, main, password_of, with_camera
 
+    password = None if arguments.password_file is None else password_of(arguments.password_file)
     return main(
-        camera(arguments.source, arguments.username, arguments.password_file),
+        with_camera(arguments.source, arguments.username, password).streams[STREAM],
         chain=arguments.chain,
         config=config,
         cameras=arguments.cameras,

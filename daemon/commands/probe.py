@@ -56,12 +56,11 @@ def main(settings: StreamSettings, *, chain: Sequence[str], config: Config, came
     return 0
 
 
-def camera(source: str, username: str | None = None, password_file: Path | None = None) -> StreamSettings:
-    """Checked as in a configuration; variables VISAGED_STREAMS__PROBED__ count too. Raises ConfigError."""
-    login: dict[str, Any] = {} if username is None else {"username": username}
-    if password_file is not None:
-        login["password"] = password_of(password_file)
-    return load(None, {"streams": {STREAM: apart({"source": source, **login})}}).streams[STREAM]
+def with_camera(source: str, username: str | None = None, password: str | None = None, stream: str = STREAM) -> Config:
+    """A configuration of this stream, and of what the environment says. Raises ConfigError."""
+    login = {"username": username, "password": password}
+    given = {"source": source} | {key: value for key, value in login.items() if value is not None}
+    return load(None, {"streams": {stream: apart(given)}, "sinks": {"out": {"type": "stdout"}}})
 
 
 def password_of(path: Path) -> str:

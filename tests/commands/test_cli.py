@@ -30,6 +30,7 @@ COMMANDS = (
     "run",
     "check",
     "demo",
+    "init",
     "probe",
     "process",
     "evaluate",

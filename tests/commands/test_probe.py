@@ -9,7 +9,6 @@ import pytest
 
 from daemon.commands import probe
 from daemon.commands.cost import Cost, Look, cores_for
-from daemon.config.load import load
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import Scene, make_clip
 from daemon.simulator.rtp import Clip
@@ -83,10 +82,11 @@ def test_a_picture_has_no_rate(called: Called) -> None:
 async def test_a_camera_with_a_login(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "DECODING_S", 0.5)
     (tmp_path / "password").write_text("p@ss/word\n")
+    password = await asyncio.to_thread(probe.password_of, tmp_path / "password")
     read = await asyncio.to_thread(Clip.read, clip)
     async with Camera({"door": read}, credentials=Credentials("admin", "p@ss/word")) as camera:
-        settings = await asyncio.to_thread(probe.camera, camera.url("door"), "admin", tmp_path / "password")
-        found = await asyncio.to_thread(probe.look, settings, ["face-detector"], load(None))
+        config = await asyncio.to_thread(probe.with_camera, camera.url("door"), "admin", password)
+        found = await asyncio.to_thread(probe.look, config.streams[probe.STREAM], ["face-detector"], config)
     assert found.probed.codec == "h264"
     assert found.probed.fps == pytest.approx(10, rel=0.3)
     assert found.probed.keyframe_interval == pytest.approx(0.5, rel=0.3)
