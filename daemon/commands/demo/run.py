@@ -34,7 +34,7 @@ PAGE_WAIT_S = 0.2
 
 def main(*, broker: str | None, seconds: float | None) -> int:
     """Until Ctrl-C, SIGTERM or the given time."""
-    config = _with_free_ports(broker)
+    config = _with_free_ports(broker).model_copy(update={"state_dir": None})  # VISAGED_STATE_DIR may be a daemon's
     prepare()
     log_to_stderr(config.log.level)
     asyncio.run(_demo(config, own_broker=broker is None, seconds=seconds))

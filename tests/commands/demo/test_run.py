@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import re
 import signal
 import socket
@@ -31,7 +32,13 @@ PORTRAIT = Path(__file__).parents[3] / "daemon" / "simulator" / "pictures" / "bi
 @pytest.fixture
 def demo(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
     arguments: list[str] = getattr(request, "param", [])
-    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"VISAGED_STATE_DIR": "/proc/no/daemon/of/ours"},  # it keeps nothing
+    ) as process:
         yield process
         process.kill()
 
@@ -64,7 +71,7 @@ async def test_a_port_of_the_camera_that_is_taken_at_the_last_moment_is_told() -
 async def test_a_port_of_http_that_is_taken_at_the_last_moment_is_told(
     embedded: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_clip", lambda: None)
+    monkeypatch.setattr(run, "drawn_clip", lambda: None)
     monkeypatch.setattr(run, "_camera", lambda *args: contextlib.nullcontext())
     monkeypatch.setattr(run, "_say", lambda line: None)
     with socket.create_server(("127.0.0.1", 0)) as other:
