@@ -19,6 +19,7 @@ VisagedError
 │   ├── CredentialsRefused a camera takes neither user nor password: tried again seldom, as accounts are locked
 │   └── AddressRefused     a stream that was added at run time may not call there
 ├── DeadlineExceeded       work was too late and was skipped
+│   └── SearchTooLong      there is too much to search in the history
 ├── EngineClosed           work came after the engine had stopped
 ├── WorkerHung             work that did not end was given up, with the thread that it is in
 ├── AlwaysHangs            work on an input record that has hung so often that it is not begun again
@@ -123,6 +124,10 @@ class AddressRefused(SourceError):
 
 class DeadlineExceeded(VisagedError):
     """The deadline passed before or while the work was done."""
+
+
+class SearchTooLong(DeadlineExceeded):
+    """A query of the history was cut off."""
 
 
 class EngineClosed(VisagedError):

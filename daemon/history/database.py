@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from daemon.errors import DeadlineExceeded, HistoryDamaged, HistoryError, HistoryRefused
+from daemon.errors import HistoryDamaged, HistoryError, HistoryRefused, SearchTooLong
 from daemon.work.state import private
 
 VERSION: Final = 1
@@ -48,15 +48,13 @@ DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 @contextlib.contextmanager
 def told(path: Path) -> Iterator[None]:
-    """What SQLite and the file system raise becomes a HistoryError, a query that was cut off DeadlineExceeded."""
+    """What SQLite and the file system raise becomes a HistoryError, a query that was cut off SearchTooLong."""
     try:
         yield
     except sqlite3.Error as err:
         code = getattr(err, "sqlite_errorcode", 0) & 0xFF  # the primary one
         if code == sqlite3.SQLITE_INTERRUPT:
-            raise DeadlineExceeded(
-                "the history took too long to search: narrow it by `from`, `to` or `stream`"
-            ) from err
+            raise SearchTooLong("Too much is to be searched: name a stream, or a shorter time by from and to") from err
         if code in DAMAGED:
             raise HistoryDamaged(f"{path} is damaged ({err}): move it away, and a new one is begun") from err
         raise HistoryError(f"{path}: {err}") from err

@@ -127,7 +127,7 @@ class History:
             self._reading.end()
 
     async def page(self, wanted: Selection, of: Of, after: Position | None, limit: int) -> Sequence[Row]:
-        """The newest, or those after a position. Raises HistoryError and DeadlineExceeded."""
+        """The newest, or those after a position. Raises HistoryError and SearchTooLong."""
         return await self._reading(self._reader.page, wanted, await self._streams(of), after, limit)
 
     async def shot(self, shot: str) -> Shot:

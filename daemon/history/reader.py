@@ -27,7 +27,7 @@ class Shot(NamedTuple):
 
 
 class Reader:
-    """Of what a store keeps. Each call raises HistoryError, and DeadlineExceeded where there is too much to search."""
+    """Of what a store keeps. Each call raises HistoryError, and SearchTooLong."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.errors import DeadlineExceeded, HistoryDamaged, HistoryError, HistoryRefused, NotKept
+from daemon.errors import HistoryDamaged, HistoryError, HistoryRefused, NotKept, SearchTooLong
 from daemon.history import reader as reader_module
 from daemon.history.database import VERSION
 from daemon.history.pictures import digest_of
@@ -241,7 +241,7 @@ def test_a_query_is_cut_off(opened: Open, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(reader_module, "STEPS", 1)
     store = opened()
     store.add(MANY)
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(SearchTooLong):
         read(store)
 
 

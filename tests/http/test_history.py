@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from daemon.flow.receipts import Counts
+from daemon.history import reader
 from daemon.history.history import History
 from daemon.simulator.camera import Camera
 from sinks.base import Record
@@ -214,6 +215,15 @@ async def test_a_camera_s_events_have_the_url_of_their_picture(serve: Serve, cam
             status, _, jpeg = await fetched(call, event["object"]["image_url"])
             assert (status, jpeg[:2]) == (200, b"\xff\xd8")
         assert history_of(call).figures.pictures <= len(written)
+
+
+async def test_a_search_that_takes_too_long_says_what_to_do(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "STEPS", 1)
+    async with serve(**KEPT) as call:
+        await keep(call, *MANY)
+        monkeypatch.setattr(reader, "QUERY_S", -1.0)
+        answer = await call("GET", "/history")
+        assert (answer.status, answer.body["detail"][:45]) == (504, "Too much is to be searched: name a stream, or")
 
 
 async def test_without_a_history_it_is_said_how_to_begin_one(serve: Serve) -> None:
