@@ -1,6 +1,7 @@
 """Networks on onnxruntime. The only module that knows it; it is imported when the first network opens."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,10 @@ from models.network import Device, Port, Precision, expect_ports
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg, RunOptions, SessionOptions
+
+# From 1.29 on the library sends Microsoft what it runs and on what, and keeps an identity and a queue in ~/.cache. It
+# reads this once, as it is imported; disable_telemetry_events() comes too late.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 RUNTIME = "onnxruntime"
 

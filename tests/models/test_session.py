@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,14 @@ from models.store import ModelStore
 from tests.models.edits import replace
 
 YUNET = "yunet_2023mar_dyn"
+
+
+def test_it_tells_nobody(tmp_path: Path) -> None:
+    """The library keeps an identity in ~/.cache where it sends telemetry, which it does by itself, but in CI."""
+    code = f"from models.store import ModelStore; ModelStore().session({YUNET!r})"
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
