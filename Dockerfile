@@ -21,8 +21,8 @@ FROM base
 LABEL org.opencontainers.image.title="visaged" \
       org.opencontainers.image.description="Self-hosted face and body analytics for camera streams and single images" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN useradd --uid 10001 --user-group --create-home --home-dir /var/lib/visaged --shell /usr/sbin/nologin visaged \
- && install -d -o visaged -g visaged -m 0750 /keys
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/visaged --shell /usr/sbin/nologin visaged \
+ && install -d -o visaged -g visaged -m 0750 /var/lib/visaged /keys
 COPY --from=build /opt/visaged /opt/visaged
 ENV PATH=/opt/visaged/bin:$PATH VISAGED_STATE_DIR=/var/lib/visaged
 USER visaged
