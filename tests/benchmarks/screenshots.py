@@ -31,9 +31,9 @@ STARTING_S = 90.0
 QUALITY = 88
 FOUND = ["face-detector", "face-fitter", "gender-estimator", "age-estimator", "emotion-estimator"]
 NAMES = ("Entrance hall", "Reception", "Corridor", "Meeting room", "Loading bay", "Archive")
-PEOPLE_OF = (PEOPLE, PEOPLE[:2], PEOPLE[2:], PEOPLE[1:], PEOPLE[:1], PEOPLE[1:2])
+PEOPLE_OF = (PEOPLE, PEOPLE[:2], PEOPLE[2:], PEOPLE[1:], PEOPLE[::2], PEOPLE[1:2])
 ZONE = {"name": "waiting area", "polygon": [[0.05, 0.1], [0.48, 0.1], [0.48, 0.86], [0.02, 0.86]]}
-LINE = {"name": "door", "points": [[0.66, 0.12], [0.66, 0.86]], "directions": ["in", "out"]}
+LINE = {"name": "door", "points": [[0.56, 0.12], [0.56, 0.86]], "directions": ["in", "out"]}
 
 
 class View(NamedTuple):
@@ -50,7 +50,7 @@ class View(NamedTuple):
 
 VIEWS = (
     View("streams", "", 1440, "light", 6),
-    View("stream", "#/streams/entrance", 1440, "light", 45, whole=True),
+    View("stream", "#/streams/entrance", 1440, "light", 35, whole=True),
     View("stream-on-a-phone", "#/streams/entrance", 390, "dark", 12),
     View("streams-in-the-dark", "", 1440, "dark", 6),
     View("zones", "#/streams/entrance/places", 1440, "light", 5),
@@ -67,8 +67,8 @@ def served(folder: Path) -> Iterator[str]:
             clip = folder / f"{name.split()[0].lower()}.mp4"
             make_clip(clip, Scene(people=people, fps=10, seconds=20))
             camera = stack.enter_context(camera_of(clip))
-            streams[clip.stem] = {"source": camera, "name": name, "chain": FOUND[:2], "fps": 1.5}
-        streams["entrance"] |= {"chain": FOUND, "fps": 2, "zones": [ZONE], "lines": [LINE]}
+            streams[clip.stem] = {"source": camera, "name": name, "chain": FOUND[:2], "fps": 0.7}
+        streams["entrance"] |= {"chain": FOUND, "fps": 1.5, "zones": [ZONE], "lines": [LINE]}
         streams["entrance"]["tracking"] = {"events": {"image": True}}
         port = free_port()
         config = {

@@ -107,7 +107,8 @@ export function title(obj) {
 export function happening({ event, reason, zone, line }) {
   const where = zone ? ` ${zone.name}` : line ? ` ${line.name}, ${line.direction}` : "";
   const dwell = zone?.dwell ? ` after ${duration(zone.dwell)}` : "";
-  return `${event}${where}${dwell}${reason ? ` (${reason})` : ""}`;
+  const why = reason && reason !== "outside" ? ` (${reason})` : "";
+  return `${event}${where}${dwell}${why}`;
 }
 
 /** @param {string} time RFC 3339 */
