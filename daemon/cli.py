@@ -225,6 +225,22 @@ def _parser() -> argparse.ArgumentParser:
     writing = of_schema.add_parser("write", help="write all but the configuration's into a folder, a file each")
     writing.add_argument("folder", type=Path, metavar="FOLDER")
     writing.set_defaults(run=_write_schemas)
+    registering = of_schema.add_parser("register", help="give the schemas of documents and events to a registry")
+    registering.add_argument(
+        "--registry",
+        required=True,
+        metavar="URL",
+        help="Confluent's API: http://HOST:8081, http://HOST/apis/ccompat/v7",
+    )
+    registering.add_argument("--user", metavar="NAME", help="of a registry that wants a login (Basic)")
+    registering.add_argument("--password-file", type=Path, metavar="FILE", help="a file with the user's password")
+    registering.add_argument(
+        "--compatibility",
+        default="FORWARD_TRANSITIVE",
+        metavar="LEVEL",
+        help="what the registry expects of later versions (default: FORWARD_TRANSITIVE; docs/schemas.md says why)",
+    )
+    registering.set_defaults(run=_register_schemas)
 
     completion = commands.add_parser("completion", help="print what makes a shell complete this command by Tab")
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
@@ -508,6 +524,15 @@ def _schema(arguments: argparse.Namespace) -> int:
         from daemon.commands.published import shown
 
         sys.stdout.write(shown(arguments.of))
+    return 0
+
+
+def _register_schemas(arguments: argparse.Namespace) -> int:
+    from daemon.commands.register import Registry, register
+
+    registry = Registry(arguments.registry, arguments.user, arguments.password_file)
+    for subject, number in register(registry, arguments.compatibility).items():
+        sys.stdout.write(f"{subject} {number}\n")
     return 0
 
 
