@@ -190,7 +190,7 @@ async def test_of_both_image_members_the_versions_own_counts(client: aiohttp.Cli
         ("POST", f"/{SERVICE}/v3/process/sample", 404, "Not Found"),
         ("POST", f"/{SERVICE}/v1/process/picture", 404, "Not Found"),
         ("POST", f"{SAMPLE}/", 404, "Not Found"),
-        ("GET", "/", 404, "Not Found"),
+        ("GET", "/nowhere", 404, "Not Found"),
         ("GET", SAMPLE, 405, "Method Not Allowed"),
         ("PUT", f"/{SERVICE}/process/image", 405, "Method Not Allowed"),
         ("POST", "/healthz", 405, "Method Not Allowed"),

@@ -16,6 +16,7 @@ LEFT_OUT = (
     "models/README.md",  # cards and their figures, which `visaged models --cards` writes in the repository
     "models/evaluation.json",
     "models/recipes/",
+    "daemon/http/openapi/contract/README.md",
     "daemon/http/web/tsconfig.json",  # of the check of types
     "configs/compose/",  # mounted by compose.yaml
     "configs/grafana/",
