@@ -18,8 +18,8 @@ __all__ = ["accounts"]  # fixtures are found by their names here
 pytest_plugins = ["tests.brokers", "tests.schemas"]
 
 HERE = Path(__file__).parent
-APACHE_KAFKA, EMBEDDED, CAMERAS = "apache-kafka", "embedded-broker", "cameras"
-LONGEST_FIRST = [APACHE_KAFKA, EMBEDDED, CAMERAS]
+APACHE_KAFKA, EMBEDDED, CAMERAS, MOSQUITTO = "apache-kafka", "embedded-broker", "cameras", "mosquitto"
+LONGEST_FIRST = [APACHE_KAFKA, EMBEDDED, CAMERAS, MOSQUITTO]
 """They mostly wait, while the other workers use the cores."""
 BROKERS = {
     "apache_kafka": APACHE_KAFKA,
@@ -27,9 +27,12 @@ BROKERS = {
     "tansu": EMBEDDED,
     "kafka_bench": EMBEDDED,
     "kafka_bench_without_idempotence": EMBEDDED,
+    "mqtt_bench": MOSQUITTO,
 }
 """By fixture, or the parameter that asks for one."""
 FILES = {
+    "control/test_homeassistant.py": MOSQUITTO,
+    "sinks/test_mqtt.py": MOSQUITTO,
     "commands/demo/test_run.py": EMBEDDED,  # the demo's camera has one port
     "simulator/test_camera.py": CAMERAS,
     "sources/test_camera_faults.py": CAMERAS,
@@ -55,6 +58,7 @@ SLOW = {
     "http/web/test_types.py",
     "integration/test_churn.py",
     "integration/test_tracks.py",
+    "sinks/test_rotation.py",
     "sources/test_http.py",
     "sources/test_isolated.py",
     "sources/test_open.py",
