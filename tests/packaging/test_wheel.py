@@ -11,10 +11,10 @@ import pytest
 
 from tests.packaging.wheel import ROOT, build, tracked
 
+CONFIGURATION = "{http: null, streams: {a: {source: 'rtsp://127.0.0.1:9/'}}, sinks: {out: {type: stdout}}}"
 PACKAGES = ("configs", "daemon", "models", "processors", "sinks")
 LEFT_OUT = (
-    "models/README.md",  # cards and their figures, which `visaged models --cards` writes in the repository
-    "models/evaluation.json",
+    "models/evaluation.json",  # figures, which `visaged models --cards` writes in the repository
     "models/recipes/",
     "daemon/http/openapi/contract/README.md",
     "daemon/http/web/tsconfig.json",  # of the check of types
@@ -34,7 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_has_every_file_of_the_packages(wheel: Path) -> None:
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     ours = {path.as_posix() for path in tracked() if path.parts[0] in PACKAGES}
-    missing = {name for name in ours - packed if not name.startswith(LEFT_OUT)}
+    missing = {name for name in ours - packed if not name.startswith(LEFT_OUT) and not name.endswith("/README.md")}
     assert (missing, packed - ours) == (set(), set())
 
 
@@ -52,8 +52,9 @@ def test_it_runs_outside_of_the_repository(wheel: Path, tmp_path: Path) -> None:
         return ran.stdout
 
     assert python("-c", "import daemon; print(daemon.__file__)").startswith(str(folder))
-    (tmp_path / "my.yaml").write_text("http: {}")
-    assert "12 services" in python("-m", "daemon", "check", "my.yaml")
+    (tmp_path / "my.yaml").write_text(CONFIGURATION)
+    assert "1 stream" in python("-m", "daemon", "check", "my.yaml")
+    python("-m", "daemon", "models")  # status 0: the files are what their manifests say
     python("-m", "daemon", "schema", "write", tmp_path / "schemas")
     published = {path.name: path.read_bytes() for path in (ROOT / "docs" / "schemas").iterdir()}
     written = {path.name: path.read_bytes() for path in (tmp_path / "schemas").iterdir()}
