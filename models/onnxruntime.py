@@ -23,6 +23,10 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 RUNTIME = "onnxruntime"
 
+# From 1.29 on its wheels tell Microsoft of each process and network, by a number that they keep in the home folder. It
+# looks once, when it is loaded, which is after this; whoever has set the variable has the last word.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 _DTYPES = {"float": "float32", "double": "float64"}  # the rest of ONNX's element types are called as in numpy
 _FATAL = 4
 
