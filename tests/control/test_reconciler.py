@@ -15,6 +15,7 @@ from daemon.errors import SourceError
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine
 from daemon.flow.stream import Figures
+from daemon.flow.watched import Watched, Watches
 from daemon.sources import make_source
 from daemon.sources.base import Feed
 from daemon.work.emission import Emission
@@ -246,3 +247,36 @@ async def test_idle_is_when_all_have_ended(bench: Bench) -> None:
     async with asyncio.timeout(5):
         await bench.reconciler.until_idle()
     assert {bench.state("door"), bench.state("yard")} == {"ended"}
+
+
+async def test_what_was_seen_before_less_may_be_seen_is_forgotten_though_nothing_comes_after_it(bench: Bench) -> None:
+    watches = Watches()
+    bench.builder._watches = watches
+    source = ScriptedSource(silent)
+    masks = [[[0, 0], [1, 0], [1, 1]]]
+    zone = {"name": "till", "polygon": [[0, 0], [1, 0], [1, 1]]}
+
+    def show() -> Watched:
+        door = watches.watched("door")
+        door.show(Sample(frame(0)), door.era)
+        assert door.look is not None
+        return door
+
+    bench.reconciler.want("door", bench.built(source))
+    await until(lambda: source.runs == 1)
+    door = show()
+    bench.reconciler.want("door", bench.built(source, privacy={"hide": "faces"}))
+    await until(lambda: door.look is None)
+    assert source.runs == 1
+    show()
+    bench.reconciler.want("door", bench.built(source, masks=masks))
+    await until(lambda: source.runs == 2)  # the decoder has to know
+    assert door.look is None
+    show()
+    bench.reconciler.want("door", bench.built(source, masks=masks, zones=[zone], fps=5))
+    await until(lambda: source.runs == 3)
+    assert door.look is not None  # neither hides anybody
+
+
+async def silent(_: Feed) -> None:
+    await asyncio.Event().wait()

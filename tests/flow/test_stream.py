@@ -12,7 +12,7 @@ from daemon.flow.engine import Engine, Lane
 from daemon.flow.pipeline import OVERLOAD, STOPPED
 from daemon.flow.stream import Stream
 from daemon.flow.watched import Subscription, Watched, Watches
-from daemon.pictures.hide import NOTHING
+from daemon.pictures.hide import NOTHING, Hiding
 from daemon.sources.base import Feed, Source
 from daemon.work.emission import Emission
 from daemon.work.untracked import Untracked
@@ -541,3 +541,25 @@ async def test_the_last_look_has_the_frame_as_it_came_and_what_was_found_on_it(l
     assert look.sample.objects[0].box_xyxy[0] == 4
     assert (look.sample.frame.index, look.sample.frame.image[0, 0, 0]) == (4, 4)
     assert sorted(converted) == [0, 1, 2, 3, 4, 4]
+
+
+async def test_of_frames_that_may_not_leave_none_is_shown_and_it_is_said_why(lane: Lane) -> None:
+    """Nor of one of which nobody has said whom to hide."""
+    said = [NOTHING, Hiding(NOTHING.boxes_xyxy, withheld="not looked at for face"), None]
+
+    async def script(feed: Feed) -> None:
+        for index in range(3):
+            await feed.put(frame(index))
+
+    class Hides(Work):
+        def __call__(self, samples: Sequence[Sample]) -> None:
+            for sample in samples:
+                if (hiding := said[sample.frame.index]) is not None:
+                    sample.put(hiding)
+
+    door = Watches().join("door")
+    make_work = lambda run: Untracked(Hides(), Emission(index_of, "every", run))  # noqa: E731
+    await Stream("door", ScriptedSource(script), make_work, lane, (), WORKERS, watched=door).run()
+    assert door.look is not None
+    assert door.look.sample.frame.index == 0
+    assert door.withheld == "not looked at for face"
