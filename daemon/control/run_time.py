@@ -220,7 +220,6 @@ def _weaker(settings: StreamSettings, defaults: BaseModel) -> Iterator[Problem]:
     weaker = {
         "hide": least.hide is not None and own.hide not in (least.hide, "bodies"),
         "except": least.hide is not None and bool(shown),
-        "style": least.hide is not None and least.style == "fill" and own.style != "fill",
         "templates": own.templates and not least.templates,
     }
     for key in (key for key, is_weaker in weaker.items() if is_weaker):

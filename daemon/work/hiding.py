@@ -51,7 +51,6 @@ class Hides:
         spares: Spares = lambda *_: False,
     ) -> None:
         """`found`: the classes that the chain's detectors find."""
-        self._settings = settings
         self._found = frozenset(found)
         self._labels = hidden_by(settings.hide, found)
         self._counts = counts or LookCounts()
@@ -86,7 +85,7 @@ class Hides:
         boxes = sample[Found].boxes_xyxy if Found in sample else {}
         if lacking := sorted(self._labels - boxes.keys()):
             return Hiding(NOTHING.boxes_xyxy, withheld=f"not looked at for {' and '.join(lacking)}")
-        return Hiding(np.concatenate([boxes[label] for label in sorted(self._labels)]), self._settings.style)
+        return Hiding(np.concatenate([boxes[label] for label in sorted(self._labels)]))
 
 
 class _Notes:

@@ -16,13 +16,8 @@ class PrivacySettings(Section):
     hide: Hide | None = Field(
         None,
         description="Who is hidden on every picture that leaves: faces, or bodies with the faces that the chain finds. "
-        "Boxes grown by half are hidden, as they were found on the very frame; a frame that was not looked at gives no "
+        "Boxes grown by half are filled with grey, as found on the very frame; a frame that was not looked at gives no "
         "picture. Whom the detector misses is not hidden: docs/privacy.md says how many. null: nobody.",
-    )
-    style: Literal["fill", "mosaic"] = Field(
-        "fill",
-        description="How: fill with grey, or a mosaic of 8 cells at most side by side, which shows a little of the "
-        "colours of what it hides.",
     )
     templates: bool = Field(
         True,

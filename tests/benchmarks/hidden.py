@@ -12,7 +12,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import cv2
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 from daemon.commands.evaluate.labels import LabelledSet, Picture, find_sets, read_set
 from daemon.commands.evaluate.task import largest, stacked
 from daemon.pictures import decode
-from daemon.pictures.hide import GROWN, Hiding, Style, public
+from daemon.pictures.hide import GROWN, Hiding, public
 from daemon.pictures.shown import QUALITY
 from daemon.prepare import prepare
 from models.store import ModelStore
@@ -39,7 +38,6 @@ FOUND = 0.3
 HEIGHTS = ((0, 16), (16, 32), (32, 64), (64, np.inf))
 RATES = (1e-2, 1e-3, 1e-4)
 """Of pairs of two people that the matcher takes for one."""
-STYLES: tuple[Style, ...] = get_args(Style)
 
 
 def chain_of(models: ModelStore, *names: str) -> Chain:
@@ -50,20 +48,20 @@ def opened(picture: Picture) -> Image:
     return decode(picture.path.read_bytes(), MAX_PIXELS)
 
 
-def hidden(sample: Sample, style: Style) -> Image:
+def hidden(sample: Sample) -> Image:
     """As it leaves, and comes to somebody."""
-    sample.put(Hiding(np.array([obj.box_xyxy for obj in sample.objects]).reshape(-1, 4), style))
+    sample.put(Hiding(np.array([obj.box_xyxy for obj in sample.objects]).reshape(-1, 4)))
     _, encoded = cv2.imencode(".jpg", public(sample), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return decode(encoded.tobytes(), MAX_PIXELS)
 
 
 @dataclass(frozen=True)
 class Face:
-    """A labelled face: its height, how much of its box (0..1) is hidden, and the styles in which it is found again."""
+    """A labelled face: its height, how much of its box (0..1) is hidden, and whether it is found again."""
 
     height: float
     share: float
-    again: frozenset[Style]
+    again: bool
 
 
 def grown(boxes: Floats) -> Floats:
@@ -94,13 +92,12 @@ def faces_of(pictures: Sequence[Picture], models: ModelStore) -> Iterator[Face]:
     for picture in pictures:
         image = opened(picture)
         sample, found = boxes_of(image, detect)
-        again = {style: boxes_of(hidden(sample, style), detect)[1] for style in STYLES}
+        again = boxes_of(hidden(sample), detect)[1]
         for label in picture.labels:
             if (box := label.box()) is None or label.ignore:
                 continue
             share = share_within(box, grown(found), image.shape[:2])
-            seen = [style for style, boxes in again.items() if len(boxes) and iou(box[None], boxes).max() > FOUND]
-            yield Face(float(box[3] - box[1]), share, frozenset(seen))
+            yield Face(float(box[3] - box[1]), share, bool((iou(box[None], again) > FOUND).any()))
 
 
 def print_missed(labelled: LabelledSet, models: ModelStore) -> None:
@@ -112,7 +109,7 @@ def print_missed(labelled: LabelledSet, models: ModelStore) -> None:
         if of_height:
             told = f"{low} px and more" if high == np.inf else f"{low} to {high} px"
             leave = 100 * (1 - len(away) / len(of_height))
-            again = ", ".join(f"{style} {sum(style in face.again for face in away)}" for style in STYLES)
+            again = sum(face.again for face in away)
             print(f"  {told}: {len(of_height)} faces, {leave:.1f} % leave; of {len(away)} hidden found again: {again}")
 
 
@@ -143,20 +140,18 @@ def print_recognised(labelled: LabelledSet, most: int, models: ModelStore) -> No
     people = list(known(of_people(labelled.pictures, most), models))
     extract, matcher = chain_of(models, "template-extractor"), Matcher(models)
     print(f"{labelled}: {len(people)} people")
-    for style in STYLES:
-        rates = np.zeros((len(people), len(people)))
-        for row, person in enumerate(people):
-            where = Sample(Frame.of(hidden(person.sample, style)), [person.face.copy()])
-            extract([where])
-            blob = where.objects[0][Template].blob
-            rates[row] = [matcher.compare(blob, other.face[Template].blob).fa_r for other in people]
-        own, others = rates.diagonal(), rates[~np.eye(len(people), dtype=bool)]
-        print(f"  {style}")
-        for rate in RATES:
-            print(
-                f"    at an FPR of {rate:g}: {100 * (own <= rate).mean():.2f} % taken for themselves, "
-                f"{100 * (others <= rate).mean():.3f} % for others"
-            )
+    rates = np.zeros((len(people), len(people)))
+    for row, person in enumerate(people):
+        where = Sample(Frame.of(hidden(person.sample)), [person.face.copy()])
+        extract([where])
+        blob = where.objects[0][Template].blob
+        rates[row] = [matcher.compare(blob, other.face[Template].blob).fa_r for other in people]
+    own, others = rates.diagonal(), rates[~np.eye(len(people), dtype=bool)]
+    for rate in RATES:
+        print(
+            f"  at an FPR of {rate:g}: {100 * (own <= rate).mean():.2f} % taken for themselves, "
+            f"{100 * (others <= rate).mean():.3f} % for others"
+        )
 
 
 def main() -> None:

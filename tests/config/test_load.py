@@ -256,22 +256,22 @@ class TestDefaults:
     ) -> None:
         text = STDOUT + textwrap.dedent(
             """
-            privacy: {hide: faces, style: mosaic}
-            defaults: {privacy: {style: fill}}
+            privacy: {hide: faces, templates: false}
+            defaults: {privacy: {templates: true}}
             streams:
               a: {source: a.mp4}
               b: {source: b.mp4, privacy: {hide: null, except: []}}
             clusters: {main: {bootstrap_servers: "127.0.0.1:9092"}}
-            consumers: {c: {topics: [t], group: g, privacy: {templates: false}}}
+            consumers: {c: {topics: [t], group: g, privacy: {hide: bodies}}}
             """
         )
         config = load_text(text)
-        told = {name: (of.privacy.hide, of.privacy.style) for name, of in config.streams.items()}
-        assert told == {"a": ("faces", "fill"), "b": (None, "fill")}
+        told = {name: (of.privacy.hide, of.privacy.templates) for name, of in config.streams.items()}
+        assert told == {"a": ("faces", True), "b": (None, True)}
         consumer = config.consumers["c"].privacy
-        assert (consumer.hide, consumer.style, consumer.templates) == ("faces", "mosaic", False)
+        assert (consumer.hide, consumer.templates) == ("bodies", False)
         assert config.defaults.model_dump()["privacy"]["hide"] == "faces"  # for streams that are added at run time
-        (mistake,) = mistakes(load_text, text.replace("hide: faces, style", "hide: face, style"))
+        (mistake,) = mistakes(load_text, text.replace("hide: faces, templates", "hide: face, templates"))
         assert mistake == "my.yaml:5: privacy.hide: input should be 'faces' or 'bodies', got 'face'"
         monkeypatch.setenv("VISAGED_PRIVACY__HIDE", "bodies")
         assert load_text(text).streams["a"].privacy.hide == "bodies"

@@ -18,14 +18,12 @@ def test_somebody_has_thought_about_every_key_of_a_stream() -> None:
 @pytest.mark.parametrize(
     ("least", "own", "refused"),
     [
-        ({}, {"hide": "faces", "style": "mosaic"}, None),
+        ({}, {"hide": "faces"}, None),
         ({"hide": "faces"}, {}, None),
         ({"hide": "faces"}, {"hide": "bodies"}, None),
         ({"hide": "faces"}, {"hide": None}, "hide"),
         ({"hide": "bodies"}, {"hide": "faces"}, "hide"),
         ({"hide": "faces"}, {"except": ["till"]}, "except"),
-        ({"hide": "faces"}, {"style": "mosaic"}, "style"),
-        ({"hide": "faces", "style": "mosaic"}, {"style": "mosaic"}, None),
         ({"templates": False}, {"templates": True}, "templates"),
         ({"templates": False}, {}, None),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.flow.receipts import LookCounts
 from daemon.pictures import decode
-from daemon.pictures.hide import Hiding, Style, may_leave, public
+from daemon.pictures.hide import Hiding, may_leave, public
 from daemon.work.hiding import Hides, in_zones
 from daemon.work.places.settings import ZoneSettings
 from daemon.work.plan import Plan
@@ -133,10 +133,9 @@ def test_a_predicted_frame_gives_a_document_and_no_picture(store: ModelStore) ->
     assert seldom.looks.withheld == {"not looked at for face": 2}
 
 
-@pytest.mark.parametrize("style", ["fill", "mosaic"])
-def test_the_crop_of_an_event_is_hidden(store: ModelStore, style: Style) -> None:
+def test_the_crop_of_an_event_is_hidden(store: ModelStore) -> None:
     tracking = {"events": {"image": True}}
-    told = records(plan(store, image="none", tracking=tracking, privacy=HIDE | {"style": style}), 3)
+    told = records(plan(store, image="none", tracking=tracking, privacy=HIDE), 3)
     events = [record for record in told if record.durable]
     crops = [crop for event in events if (crop := picture_of(event)) is not None]
     assert len(crops) == len(events) == 2
@@ -149,8 +148,7 @@ def chain(store: ModelStore, *names: str) -> Chain:
     return Chain(build(names, sections, store))
 
 
-@pytest.mark.parametrize("style", ["fill", "mosaic"])
-def test_a_hidden_face_is_nobody_to_our_networks(store: ModelStore, style: Style) -> None:
+def test_a_hidden_face_is_nobody_to_our_networks(store: ModelStore) -> None:
     """Not found, and where it is known to be, no nearer to itself than strangers are."""
     matcher, look, extract = (
         Matcher(store),
@@ -161,7 +159,7 @@ def test_a_hidden_face_is_nobody_to_our_networks(store: ModelStore, style: Style
         sample = Sample(Frame.of(portrait(name)))
         look([sample])
         extract([sample])
-        hides = Hides(PrivacySettings(hide="faces", style=style), BOTH)
+        hides = Hides(PrivacySettings(hide="faces"), BOTH)
         hides.see_all(sample)
         hidden = public(sample)
         assert faces_on(store, hidden) == 0
