@@ -474,7 +474,7 @@ TrackObject: Any = members.of_table(
     "TrackObject",
     {
         "class": Label,
-        **members_of(MEMBERS.values()),
+        **members_of(write for kind, write in MEMBERS.items() if kind is not Predicted),
         IMAGE_URL: NotRequired[ImageUrl],
         IMAGE: NotRequired[Picture],
     },
