@@ -1,6 +1,7 @@
 """The command `visaged`. Heavy modules are imported where a command needs them: --version must not wait for them."""
 
 import argparse
+import contextlib
 import importlib.metadata
 import os
 import sys
@@ -49,7 +50,7 @@ STATUSES = {
     "0": "it came to its end, or was told to stop",
     "1": "it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have "
     "changed, the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read "
-    "whole; init, probe: no picture comes; "
+    "whole; init, probe: no picture comes; find: no camera, or one that refuses; "
     "streams, history: the daemon refuses or does not answer, or a check finds no picture",
     "2": "a mistake in the command line or the configuration; nothing was started",
     "130, 143": "SIGINT or SIGTERM ended it at once; with run and demo a second one, more than a second later",
@@ -61,6 +62,7 @@ examples:
   visaged demo                          a camera, a broker, the daemon and a consumer, on this machine
   visaged run configs/http.yaml         every HTTP service on 127.0.0.1:8080, no stream
   visaged run my.yaml                   streams and services as configured
+  visaged find                          the cameras of this network, by ONVIF
   visaged init                          asks for a camera, and writes a configuration that runs
   visaged probe rtsp://192.0.2.10/1     what the camera sends, what it costs here, which fps is right
   visaged process photo.jpg --draw out  documents of a photo on standard output, its drawing in out/
@@ -210,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_init(commands)
     _add_probe(commands)
+    _add_find(commands)
     _add_streams(commands)
     _add_history(commands)
 
@@ -273,6 +276,18 @@ def _add_probe(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     probe.add_argument("--config", type=Path, help="take the processors' and models' settings from this file")
     probe.add_argument("--json", action="store_true", help="as JSON")
     probe.set_defaults(run=_probe)
+
+
+def _add_find(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    find = commands.add_parser("find", help="list the cameras of a network, by ONVIF; with a login their streams too")
+    find.add_argument(
+        "--interface", metavar="NAME", help="the network interface, or its address (default: the system's)"
+    )
+    find.add_argument("--host", metavar="HOST[:PORT]", help="ask this camera alone, which may be behind a router")
+    find.add_argument("--seconds", type=_seconds, default=3.0, metavar="S", help="to wait, 1 to 60 (default: 3)")
+    _add_login(find)
+    find.add_argument("--json", action="store_true", help="as JSON")
+    find.set_defaults(run=_find)
 
 
 def _add_login(parser: argparse.ArgumentParser) -> None:
@@ -401,6 +416,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 1 <= (seconds := float(text)) <= 60:
+            return seconds
+    raise argparse.ArgumentTypeError(f"expected seconds from 1 to 60, got {text!r}")
+
+
 def _degrees(text: str) -> tuple[float, ...]:
     try:
         degrees = tuple(float(part) for part in text.split(","))
@@ -468,6 +490,20 @@ def _probe(arguments: argparse.Namespace) -> int:
         chain=arguments.chain,
         config=config,
         cameras=arguments.cameras,
+        json=arguments.json,
+    )
+
+
+def _find(arguments: argparse.Namespace) -> int:
+    from daemon.commands.find import main
+    from daemon.commands.probe import password_of
+
+    return main(
+        seconds=arguments.seconds,
+        interface=arguments.interface,
+        host=arguments.host,
+        username=arguments.username,
+        password=None if arguments.password_file is None else password_of(arguments.password_file),
         json=arguments.json,
     )
 

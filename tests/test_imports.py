@@ -69,7 +69,12 @@ HOMES = {
         "daemon/commands/drawn_video.py",
         "daemon/commands/sbom.py",
     ),
-    "aiohttp": ("daemon/http/", "sinks/webhook.py"),
+    "aiohttp": ("daemon/http/", "daemon/sources/onvif.py", "sinks/webhook.py"),
+    "defusedxml": ("daemon/sources/discovery.py",),
+    "onvif": ("daemon/sources/onvif.py",),
+    "zeep": ("daemon/sources/onvif.py",),
+    "lxml": ("daemon/sources/onvif.py",),
+    "shtab": ("daemon/commands/completion.py",),
     "paho": ("sinks/mqtt_client.py",),
     "prometheus_client": ("daemon/http/metrics.py",),
     "aiokafka": (

@@ -30,6 +30,7 @@ COMMANDS = (
     "run",
     "check",
     "demo",
+    "find",
     "init",
     "probe",
     "process",
