@@ -1,8 +1,12 @@
+import asyncio
+import json
 import logging
+from datetime import datetime
+from typing import Any
 
 import pytest
 
-from daemon.logs import LONGEST_LINE, MOST_LINES, BoundedFormatter, bounded
+from daemon.logs import ABOUT, LONGEST_LINE, MOST_LINES, AboutFilter, BoundedFormatter, JsonFormatter, about, bounded
 
 FORMATTER = BoundedFormatter("%(levelname)s %(message)s")
 
@@ -55,3 +59,59 @@ def test_what_is_short_is_left_as_it_is() -> None:
     stack = logging.LogRecord("a", logging.INFO, "a.py", 1, "here", (), None, sinfo="Stack:\n  one\n  two")
     assert FORMATTER.format(stack) == "INFO here\nStack:\n  one\n  two"
     assert line_of("x" * 800) == f"INFO {'x' * 800}"
+
+
+def json_of(record: logging.LogRecord) -> dict[str, Any]:
+    AboutFilter().filter(record)
+    text = JsonFormatter().format(record)
+    assert "\n" not in text
+    line: dict[str, Any] = json.loads(text)
+    return line
+
+
+def test_json_is_an_object_a_line() -> None:
+    try:
+        raise ValueError("a\nb")
+    except ValueError as err:
+        record = logging.LogRecord("a", logging.WARNING, "a.py", 1, "é\n%s", ("\udcff",), (ValueError, err, None))
+    line = json_of(record)
+    assert datetime.fromisoformat(line.pop("time")).timestamp() == pytest.approx(record.created, abs=0.001)
+    assert line == {"level": "warning", "logger": "a", "message": "é\\n\\udcff", "exception": "ValueError: a\nb"}
+
+
+def test_json_has_named_members_alone_and_they_are_short() -> None:
+    record = logging.LogRecord("a", logging.INFO, "a.py", 1, "x" * 6_000_000, (), None)
+    record.image = "QUFB"
+    with about(stream="y" * 6_000_000):
+        line = json_of(record)
+    assert line.keys() == {"time", "level", "logger", "message", "stream"}
+    assert max(map(len, line.values())) < 1000
+
+
+async def test_a_line_is_about_what_its_task_and_the_tasks_of_that_are_about() -> None:
+    found: list[object] = []
+
+    async def tell() -> None:
+        found.append(dict(ABOUT.get()))
+
+    async def work(stream: str) -> None:
+        ABOUT.set({"stream": stream})
+        await asyncio.create_task(tell())
+        with about(sink="k"):
+            await tell()
+        await tell()
+
+    await asyncio.gather(work("a"))
+    await tell()
+    assert found == [{"stream": "a"}, {"stream": "a", "sink": "k"}, {"stream": "a"}, {}]
+
+
+def test_text_has_the_zone_of_its_time_and_the_request() -> None:
+    record = logging.LogRecord("a", logging.INFO, "a.py", 1, "hello", (), None)
+    AboutFilter().filter(record)
+    text = BoundedFormatter("%(asctime)s [%(request_id)s] %(message)s").format(record)
+    at, _, rest = text.partition(" [")
+    assert rest == "-] hello"
+    written = datetime.fromisoformat(at)
+    assert written.utcoffset() is not None
+    assert written.timestamp() == pytest.approx(record.created, abs=0.001)

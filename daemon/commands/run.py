@@ -8,14 +8,13 @@ import logging
 import math
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from daemon.commands.store import model_store
 from daemon.commands.systemd import Systemd
@@ -51,10 +50,9 @@ from daemon.http.streams.events import Events
 from daemon.http.streams.pictures import Form, Pictures, Snapshots
 from daemon.http.streams.rest import Streams
 from daemon.http.streams.video import Video
-from daemon.http.tracing import RequestIdFilter
 from daemon.http.web.summary import Summary
 from daemon.kafka.settings import EXACTLY_ONCE
-from daemon.logs import BoundedFormatter
+from daemon.logs import ABOUT, about, log_to_stderr
 from daemon.prepare import prepare
 from daemon.status import VERSION, Status
 from daemon.work.documents import form_of
@@ -77,7 +75,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
 FLUSH_SHARE = 0.5  # of stop_timeout, at least, is the sinks' and the requests'
 ENGINE_SHARE = 0.1  # of it is for the last work of the workers
 LAST_S = 5.0  # after stop_timeout the process ends, whatever is left
@@ -106,18 +103,10 @@ def main(config: Config, read: Callable[[], Config]) -> int:
     as it is now.
     """
     prepare()
-    log_to_stderr(config.log.level)
+    log_to_stderr(config.log.level, config.log.format)
     faulthandler.enable()  # systemd's watchdog ends a hung process by SIGABRT: the journal then has what hung
     asyncio.run(_run_until_signal(config, read))
     return 0
-
-
-def log_to_stderr(level: str) -> None:
-    """All of the process's log lines: standard output is a sink's."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(RequestIdFilter())
-    handler.setFormatter(BoundedFormatter(LOG_FORMAT))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 async def _run_until_signal(config: Config, read: Callable[[], Config]) -> None:
@@ -451,7 +440,7 @@ class App:
                 writing.append(sinks.create_task(self._history.run()))
             showing = [sinks.create_task(home.run()) for home in self._homes.values()]
             async with asyncio.TaskGroup() as streams:
-                consuming = [streams.create_task(consumer.run()) for consumer in self._consumers.values()]
+                consuming = [streams.create_task(_consume(name, one)) for name, one in self._consumers.items()]
                 reconciling = streams.create_task(self._reconciler.run())
                 await self._until_stopped(stop, [*consuming, streams.create_task(self._reconciler.until_idle())])
                 self._systemd.stopping(self._config.stop_timeout + LAST_S)
@@ -486,13 +475,18 @@ class App:
 
     def _report(self) -> None:
         """What became of everything, for those whom /status can no longer tell."""
-        supervisors: Mapping[str, Supervisor[Any]] = {**self._reconciler.supervisors, **self._consumers}
-        streams = {name: supervisor.stream.counts for name, supervisor in supervisors.items()}
+        streams = {name: one.stream.counts for name, one in self._reconciler.supervisors.items()}
+        consumers = {name: one.stream.counts for name, one in self._consumers.items()}
         records = {name: delivery.counts for name, delivery in self._queues.items()}
-        for noun, counted in (("frames", streams), ("records", records)):
+        for label, noun, counted in (
+            ("stream", "frames", streams),
+            ("consumer", "frames", consumers),
+            ("sink", "records", records),
+        ):
             for name, counts in counted.items():
                 level = logging.WARNING if counts.dropped or counts.failed else logging.INFO
-                log.log(level, "%s: %s", name, summary(counts, noun))
+                with about(**{label: name}):
+                    log.log(level, "%s: %s", name, summary(counts, noun))
 
     async def _until_stopped(self, stop: asyncio.Event, running: Sequence["asyncio.Task[None]"]) -> None:
         stopped = asyncio.create_task(stop.wait())
@@ -504,6 +498,11 @@ class App:
                 await asyncio.wait([stopped, *unfinished], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
+
+
+async def _consume(name: str, consumer: "Supervisor[Consumer]") -> None:
+    ABOUT.set({"consumer": name})
+    await consumer.run()
 
 
 def _shown_at(config: Config) -> Mapping[str, MqttSettings]:

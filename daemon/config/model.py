@@ -19,6 +19,7 @@ from daemon.control.settings import StreamDefaults, StreamSettings, with_default
 from daemon.history.settings import HistorySettings
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import ConsumerSettings
+from daemon.logs import LogFormat
 from daemon.work.privacy import PrivacySettings
 from daemon.work.settings import ProcessorSettings, by_processor
 from sinks import SinkSettings
@@ -31,6 +32,11 @@ ENV_DELIMITER = "__"
 class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The log level: less severe lines are not written."
+    )
+    format: LogFormat = Field(
+        "text",
+        description="text is for people. json is for collectors: an object a line, with the ids of stream, consumer, "
+        "sink, request and trace as members of their own (docs/operations.md).",
     )
 
 

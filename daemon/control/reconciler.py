@@ -7,6 +7,7 @@ from daemon.control.build import Builder, Built
 from daemon.flow.receipts import summary
 from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
+from daemon.logs import ABOUT
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Reconciler:
             self._group.create_task(self._keep(kept, self._group))
 
     async def _keep(self, kept: "Kept", group: asyncio.TaskGroup) -> None:
+        ABOUT.set({"stream": kept.name})  # and no more: the request that added it is over
         try:
             await kept.run(group, self._changed)
         finally:

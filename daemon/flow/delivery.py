@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from daemon.flow.history import SHORT_S
 from daemon.flow.queues import BoundedQueue, QueueClosed
 from daemon.flow.receipts import ACKNOWLEDGED, NOT_TAKEN, Counts, Receipt
+from daemon.logs import ABOUT, about
 from sinks.base import Record, Sink, SinkError, SinkInUse
 
 log = logging.getLogger(__name__)
@@ -135,6 +136,7 @@ class Delivery:
         """Opens the sink and writes until close(). Raises SinkError when the sink cannot be opened for good. Once."""
         if self._ended.is_set():
             return
+        ABOUT.set({"sink": self.name})
         self._began = True
         try:
             async with self._limit:
@@ -304,7 +306,9 @@ class Delivery:
 
     def _drop_oldest(self, item: Item) -> None:
         if not self._overflowing:
-            log.warning("%s: the backlog of %d records is full: the oldest are dropped", self.name, self._queue.size)
+            with about(sink=self.name):
+                what = "%s: the backlog of %d records is full: the oldest are dropped"
+                log.warning(what, self.name, self._queue.size)
         self._overflowing = True
         item.drop(f"{self.name}: backlog full")
 

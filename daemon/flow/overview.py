@@ -14,6 +14,7 @@ from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import Timing
 from daemon.flow.watched import Watches
+from daemon.logs import about
 
 
 class Overview:
@@ -61,9 +62,11 @@ class Overview:
         for counts in self._counts():
             counts.sample()
         busy = self.engine.busy_share(SHORT_S)
-        for supervisor in (*self.streams.values(), *self.consumers.values()):
-            supervisor.stream.timing.sample()
-            supervisor.watch(busy)
+        for label, supervisors in (("stream", self.streams), ("consumer", self.consumers)):
+            for name, supervisor in supervisors.items():
+                supervisor.stream.timing.sample()
+                with about(**{label: name}):
+                    supervisor.watch(busy)
 
     def _counts(self) -> Iterator[Counts]:
         for supervisor in self.streams.values():

@@ -5,7 +5,6 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Final
 
 from aiohttp import web
@@ -13,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from daemon.http.access.caller import CALLER
 from daemon.http.access.credentials import shown_path
+from daemon.logs import ABOUT
 from daemon.wire.trace import TRACEPARENT
 
 REQUEST_ID_HEADERS = ("X-Request-ID", "X_REQUEST_ID")
@@ -27,18 +27,6 @@ TRACE: Final = web.RequestKey("trace", Mapping[str, str])
 
 log = logging.getLogger(__name__)
 
-_request_id = ContextVar("request_id", default="-")
-_traceparent = ContextVar("traceparent", default="-")
-
-
-class RequestIdFilter(logging.Filter):
-    """Gives each record `request_id` and `traceparent`, "-" outside of requests; refuses none."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = _request_id.get()
-        record.traceparent = _traceparent.get()
-        return True
-
 
 @web.middleware
 async def traces(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -47,11 +35,12 @@ async def traces(request: web.Request, handler: Handler) -> web.StreamResponse:
     sent = {name: request.headers.get(name, "") for name in REQUEST_ID_HEADERS}
     headers = {name: value for name, value in sent.items() if REQUEST_ID.fullmatch(value)}
     headers = headers or {REQUEST_ID_HEADERS[0]: uuid.uuid4().hex}
-    _request_id.set(next(iter(headers.values())))
+    ids = {"request_id": next(iter(headers.values()))}
     traceparent = request.headers.get("traceparent", "")
     if TRACEPARENT.fullmatch(traceparent):
         headers["traceparent"] = traceparent
-    _traceparent.set(headers.get("traceparent", "-"))
+        ids["trace_id"] = traceparent.split("-")[1]
+    ABOUT.set(ids)  # until the next request of the connection
     request[TRACE] = headers
     status: int | str = "client gone"
     try:

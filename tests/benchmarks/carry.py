@@ -18,9 +18,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from daemon.commands.run import App, log_to_stderr
+from daemon.commands.run import App
 from daemon.config.model import Config
 from daemon.flow.delivery import Item
+from daemon.logs import log_to_stderr
 from daemon.prepare import prepare
 from daemon.sources.base import Out, Waits
 from daemon.sources.video import VideoReader

@@ -29,11 +29,11 @@ import numpy as np
 import psutil
 
 import daemon.simulator
-from daemon.commands.run import log_to_stderr
 from daemon.config.model import Config
 from daemon.http.services.catalogue import services
 from daemon.http.services.endpoints import answers
 from daemon.http.settings import HttpSettings
+from daemon.logs import log_to_stderr
 from daemon.prepare import prepare
 from daemon.wire import blob
 from models.session import Session

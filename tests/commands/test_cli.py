@@ -177,7 +177,10 @@ def without_broker(folder: Path, stop_timeout: float) -> Path:
 
 def test_what_was_lost_is_said_at_the_end_which_comes_in_time(tmp_path: Path) -> None:
     with subprocess.Popen(
-        command("run", without_broker(tmp_path, stop_timeout=4)), stderr=subprocess.PIPE, text=True
+        command("run", without_broker(tmp_path, stop_timeout=4)),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"VISAGED_LOG__FORMAT": "json"},
     ) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if "127.0.0.1:1" in line)
@@ -187,8 +190,13 @@ def test_what_was_lost_is_said_at_the_end_which_comes_in_time(tmp_path: Path) ->
         rest = process.stderr.read()
         assert process.wait(timeout=1) == 0
         assert time.monotonic() - began < 3 * 4
-    assert "WARNING daemon.commands.run [-] a: 5 frames, 0 acknowledged, 5 dropped (k: stopped: 5)\n" in rest
-    assert "WARNING daemon.commands.run [-] k: 5 records, 0 acknowledged, 5 dropped (k: stopped: 5)\n" in rest
+    lines = [json.loads(line) for line in rest.splitlines()]
+    of = {"level": "warning", "logger": "daemon.commands.run"}
+    lost = [line for line in lines if line["message"].endswith("(k: stopped: 5)") and line.pop("time")]
+    assert lost == [
+        of | {"message": "a: 5 frames, 0 acknowledged, 5 dropped (k: stopped: 5)", "stream": "a"},
+        of | {"message": "k: 5 records, 0 acknowledged, 5 dropped (k: stopped: 5)", "sink": "k"},
+    ]
 
 
 def test_a_second_signal_ends_at_once_unless_it_is_the_first_again(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 import configs
 import daemon.simulator
 from daemon.commands.demo.broker import embedded_broker
-from daemon.commands.run import App, log_to_stderr
+from daemon.commands.run import App
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.errors import ConfigError, VisagedError
+from daemon.logs import log_to_stderr
 from daemon.prepare import prepare
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import drawn_clip
@@ -36,7 +37,7 @@ def main(*, broker: str | None, seconds: float | None) -> int:
     """Until Ctrl-C, SIGTERM or the given time."""
     config = _with_free_ports(broker).model_copy(update={"state_dir": None})  # VISAGED_STATE_DIR may be a daemon's
     prepare()
-    log_to_stderr(config.log.level)
+    log_to_stderr(config.log.level, config.log.format)
     asyncio.run(_demo(config, own_broker=broker is None, seconds=seconds))
     return 0
 
