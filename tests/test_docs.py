@@ -57,6 +57,12 @@ def test_every_document_can_be_reached_from_the_readme() -> None:
     assert set(DOCUMENTS) <= reached
 
 
+def test_the_index_of_the_documents_names_all_of_them() -> None:
+    index = ROOT / "docs" / "README.md"
+    named = {target.resolve() for target, _ in relative_links(index)}
+    assert {path for path in DOCUMENTS if path.parent == index.parent} - {index} <= named
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < README_LINES
 
