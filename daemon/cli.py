@@ -53,7 +53,7 @@ STATUSES = {
     "whole; init, probe: no picture comes; find: no camera, or one that refuses; "
     "streams, history: the daemon refuses or does not answer, or a check finds no picture",
     "2": "a mistake in the command line or the configuration; nothing was started",
-    "130, 143": "SIGINT or SIGTERM ended it at once; with run and demo a second one, more than a second later",
+    "130, 143": "SIGINT or SIGTERM ended it at once; run only by a second one, more than a second later; demo never",
 }
 """Exit statuses, for people: docs/commands.md has the same."""
 
