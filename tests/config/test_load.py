@@ -399,7 +399,7 @@ class TestMistakes:
         [
             ("http:\n  prot: 1", "my.yaml:2: http.prot: unknown key; did you mean port?"),
             ("\nhtpp: {port: 1}", "my.yaml:2: htpp: unknown key; did you mean http?"),
-            ("log: {port: 1}", "my.yaml:1: log.port: unknown key; expected one of level"),
+            ("log: {port: 1}", "my.yaml:1: log.port: unknown key; did you mean format?"),
             (
                 "processors: {face-detector: {}}",
                 "my.yaml:1: processors.face-detector: unknown key; did you mean face_detector?",
