@@ -42,6 +42,7 @@ from daemon.history.urls import ShotUrls
 from daemon.http.access.sessions import kept_secret
 from daemon.http.history import Past
 from daemon.http.metrics import Metrics
+from daemon.http.served import Requests
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import services
 from daemon.http.services.listing import Listing
@@ -234,6 +235,7 @@ class App:
         self.http: HttpServer | None = None
         if config.http is not None:
             served = services(config.http.liveness_module)
+            requests = Requests()
             self.http = HttpServer(
                 config.http,
                 self._engine,
@@ -241,10 +243,11 @@ class App:
                 chain_of=self.chain,
                 matcher_of=lambda: Matcher(self._models),
                 status=self.status,
-                metrics=Metrics(self.overview, self._history, self._homes).answer,
+                metrics=Metrics(self.overview, self._history, self._homes, requests).answer,
                 why_unready=self._why_unready,
                 state_dir=config.state_dir,
                 watches=self._watches,
+                requests=requests,
             )
             Streams(self._wanted, self._run_time, self.overview, self.status.stream).add_to(self.http.routes)
             quality = config.processor_settings().get(QUALITY) or QualityEstimatorSettings()

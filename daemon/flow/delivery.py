@@ -107,6 +107,12 @@ class Delivery:
             return None
         return f"sink {self.name} has taken none of {self.counts.pending} records in {growth.seconds:.0f} s"
 
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest record that is not done with was handed over; 0 where there is none."""
+        oldest = self._in_hand[0] if self._in_hand else self._queue.first
+        return 0.0 if oldest is None else time.monotonic() - oldest.own.opened_at
+
     def takes(self, record: Record) -> bool:
         if self._takes(record):
             return True

@@ -34,6 +34,11 @@ class BoundedQueue(Generic[T]):
         return len(self._items)
 
     @property
+    def first(self) -> T | None:
+        """The one that will be taken next; it stays."""
+        return self._items[0][0] if self._items else None
+
+    @property
     def closed(self) -> bool:
         return self._closed
 

@@ -24,6 +24,7 @@ from daemon.flow.stream import Stream
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import BOUNDS_S, Histogram, Spent, Timing
 from daemon.history.history import History
+from daemon.http.served import Requests
 from daemon.status import VERSION, Shows, consumer_state
 
 BUCKETS = (*map(str, BOUNDS_S), "+Inf")
@@ -39,17 +40,23 @@ class Metrics:
     """Answers scrapes. What is there is read in the event loop's thread, and written out in another."""
 
     def __init__(
-        self, overview: Overview, history: History | None = None, homes: Mapping[str, Shows] | None = None
+        self,
+        overview: Overview,
+        history: History | None = None,
+        homes: Mapping[str, Shows] | None = None,
+        requests: Requests | None = None,
     ) -> None:
         """`homes`: by which Home Assistants the streams are shown, by the names of the sinks."""
         self._overview = overview
         self._history = history
         self._homes = homes or {}
+        self._requests = requests or Requests()
 
     async def answer(self, request: web.Request) -> web.Response:
         families = list(collect(self._overview))
         if self._history is not None:
             families += _kept(self._history)
+        families.append(_services(self._requests))
         shown = _each(self._homes, lambda home: float(home.error is None))
         families.append(_gauge("visaged_home_assistant_shown", "1: the streams are shown.", ("sink",), shown))
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -92,6 +99,11 @@ def collect(overview: Overview) -> Iterator[Metric]:
     yield from _supervised("consumer", overview.consumers, states)
     yield from _partitions(overview.consumers)
     yield from _sinks(overview.sinks)
+
+
+def _services(requests: Requests) -> Metric:
+    text, labels = "From the headers of a request to a service to the answer.", ("service", "version", "status")
+    return _histogram("visaged_http_request_seconds", text, labels, requests.took.items())
 
 
 def _kept(history: History) -> Iterator[Metric]:
@@ -282,6 +294,8 @@ def _sinks(of: Mapping[str, Delivery]) -> Iterator[Metric]:
     yield _latency(label, "From handing a record over to its acknowledgement.", counts)
     yield _states("visaged_sink_state", label, {key: one.state for key, one in of.items()}, get_args(delivery.State))
     yield _counter("visaged_sink_retries", "Attempts after a failed one.", labels, _each(of, lambda one: one.retries))
+    text = "Since the oldest record that waits or is being written was handed over."
+    yield _gauge("visaged_sink_lag_seconds", text, labels, _each(of, lambda one: one.lag))
     text, rows = "When the last record was acknowledged.", _each(counts, lambda one: one.acknowledged_at)
     yield _gauge("visaged_sink_last_record_timestamp_seconds", text, labels, rows)
     notes = [((key, note), float(count)) for key, one in of.items() for note, count in one.sink.counts.items()]

@@ -26,6 +26,7 @@ from daemon.http.long_answers import LongAnswers
 from daemon.http.openapi.published import Published
 from daemon.http.openapi.server import FIGURES, HEALTH, READINESS, SESSION_BEGINS, SESSION_ENDS, STATUS
 from daemon.http.openapi.services import ServiceRequests, of_drawing
+from daemon.http.served import SERVICE, Requests
 from daemon.http.services.catalogue import Detection, Service
 from daemon.http.services.endpoints import Answer, ChainOf, Draws, MatcherOf, answers
 from daemon.http.settings import HttpSettings
@@ -61,14 +62,16 @@ class HttpServer:
         why_unready: Callable[[], str | None] = lambda: None,
         state_dir: Path | None = None,
         watches: Watches | None = None,
+        requests: Requests | None = None,
     ) -> None:
         """`chain_of` makes a chain from names, and `matcher_of` the matcher, both in a thread during start().
 
         `status` is what /status shows, `metrics` answers /metrics; `why_unready`, in words, what keeps /readyz from
         saying that all is ready. Sessions outlive a restart where there is a `state_dir`. `watches` has the figures of
-        those who watch.
+        those who watch, `requests` those of the services.
         """
         self._settings = settings
+        self._requests = requests or Requests()
         self._services = services
         self._chain_of = chain_of
         self._status = status
@@ -147,7 +150,8 @@ class HttpServer:
         return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
     def _app(self) -> web.Application:
-        app = web.Application(middlewares=[traces, refuses, self._guard.middleware, answers_options])
+        around = [traces, self._requests.timed, refuses, self._guard.middleware, answers_options]
+        app = web.Application(middlewares=around)
         app.on_response_prepare.extend([bear_trace, self._cors.on_prepare, _keep_private])
         return app
 
@@ -222,6 +226,8 @@ class HttpServer:
         request: web.Request,
         content_type: str = "application/json",
     ) -> web.Response:
+        service, version, _ = key
+        request[SERVICE] = service, version
         answer = self._loaded()[key]
         deadline = time.monotonic() + self._settings.deadline
         self._expect_capacity()

@@ -109,6 +109,28 @@ async def test_writes_what_is_put_and_offered_in_order() -> None:
     assert rig.delivery.state == "closed"
 
 
+async def test_the_lag_is_that_of_the_oldest_record_that_waits_or_is_being_written() -> None:
+    written = asyncio.Event()
+
+    async def slow(_: Sequence[Record]) -> None:
+        await written.wait()
+
+    rig = Rig(ScriptedSink(writes=[slow]))
+    assert rig.delivery.lag == 0
+    rig.offer(range(1))
+    await asyncio.sleep(0.05)
+    rig.offer(range(1, 2))
+    waiting = rig.delivery.lag
+    await rig.start()
+    await until(lambda: rig.sink.calls[-1] == "write")
+    writing = rig.delivery.lag
+    written.set()
+    await until(lambda: rig.frames.acknowledged == 2)
+    assert 0.05 <= waiting <= writing < 5
+    assert rig.delivery.lag == 0
+    await rig.delivery.close(1)
+
+
 async def test_what_was_taken_before_the_start_is_written() -> None:
     rig = Rig(ScriptedSink())
     rig.offer(range(5))

@@ -86,7 +86,10 @@ async def test_events_are_found_by_pages_with_their_pictures(serve: Serve) -> No
         assert await fetched(call, url) == (200, "image/jpeg", b"jpeg")
         assert call.app.status()["history"]["events"] == 3
         assert call.app.status()["sinks"]["history"]["records"]["acknowledged"] == 3
-        assert b"\nvisaged_history_events 3.0\n" in (await fetched(call, "/metrics"))[2]
+        figures = (await fetched(call, "/metrics"))[2]
+        assert b"\nvisaged_history_events 3.0\n" in figures
+        assert b"\nvisaged_history_bytes " in figures
+        assert b"\nvisaged_history_bytes 0.0\n" not in figures
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,24 @@ async def test_what_is_late_is_answered_at_the_deadline(serve: Served, gate: Gat
         assert gate.calls == 2  # what waited was skipped
 
 
+async def test_requests_are_counted_by_how_they_ended(serve: Served, gate: Gate) -> None:
+    async with serve(chain_of=lambda _: gate, workers=1, deadline=0.5) as (server, client):
+        leaver = asyncio.create_task(send(client, SAMPLE, BODY))
+        await gate.reached()
+        leaver.cancel()
+        assert (await send(client, SAMPLE, BODY))[0] == 504
+        assert (await send(client, SAMPLE, b"", "text/plain"))[0] == 415
+        assert (await send(client, "/nowhere", BODY))[0] == 404  # of no service
+        gate.opened.set()
+        assert (await send(client, SAMPLE, BODY))[0] == 200
+        took = {ended: histogram.read() for ended, histogram in server._requests.took.items()}
+    service = SAMPLE.split("/")[1]
+    assert {ended: sum(counts) for ended, (counts, _) in took.items()} == {
+        (service, "v1", status): 1 for status in ("gone", "5xx", "4xx", "2xx")
+    }
+    assert took[service, "v1", "5xx"][1] == pytest.approx(0.5, abs=0.4)
+
+
 async def test_a_body_that_does_not_come_is_late(serve: Served, gate: Gate) -> None:
     never = asyncio.Event()
 
