@@ -34,6 +34,7 @@ from daemon.simulator.clip import Scene, make_clip
 from daemon.simulator.rtp import AccessUnit, Clip
 from processors.registry import PROCESSORS
 from tests.http.calls import upload
+from tests.packaging.rules import METRICS_OF_RULES, MOVE_ELSEWHERE
 from tests.photos import file_of
 from tests.waiting import until
 
@@ -560,6 +561,17 @@ def test_histograms_are_of_the_documents_in_the_file(run: Run, name: str) -> Non
 def test_the_sink_s_histogram_is_of_the_lines_in_the_file(run: Run) -> None:
     lines = sum(run.quiet.outside.in_file(name) for name in STREAMS)
     assert run.quiet.metric("visaged_sink_latency_seconds_count", sink="lines") == lines
+
+
+def test_the_request_is_in_its_service_s_histogram(run: Run) -> None:
+    labels = {"service": "face-detector-face-fitter", "version": "v2", "status": "2xx"}
+    assert run.served["visaged_http_request_seconds_count", frozenset(labels.items())] == 1
+    assert 0 < run.served["visaged_http_request_seconds_sum", frozenset(labels.items())] < 60
+
+
+def test_what_the_dashboard_and_the_alerts_ask_for_is_there_and_moves(run: Run) -> None:
+    moved = {name for (name, _), value in (*run.busy.metrics.items(), *run.served.items()) if value > 0}
+    assert METRICS_OF_RULES - MOVE_ELSEWHERE.keys() <= moved
 
 
 def test_metrics_over_http_are_prometheus_text(run: Run) -> None:
