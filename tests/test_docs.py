@@ -10,7 +10,7 @@ from daemon.config.load import load
 from tests.worked import PAGE, ROOT, blocks
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "models" / "README.md"])
-README_LINES = 200
+README_LINES = 150
 
 BESIDE = {
     "sinks": {"shown": {"type": "kafka", "topic": "shown"}},
@@ -64,7 +64,7 @@ def test_the_index_of_the_documents_names_all_of_them() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < README_LINES
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
