@@ -67,6 +67,17 @@ async def test_a_sink_that_hangs_has_a_lag_which_grows(serve: Serve, monkeypatch
         assert lags[0] == await lag() == 0 < lags[1] < lags[2]
 
 
+async def test_crossings_of_a_line_are_counted_from_0_on(serve: Serve) -> None:
+    name = "visaged_stream_line_crossed_total"
+    async with serve() as call:
+        places = call.app.overview.streams["filed"].stream.places
+        assert (name, "") not in await figures(call)
+        places.begin((), (), [("step", "in", "body")])
+        assert (await figures(call))[name, ""] == 0
+        places.crossed["step", "in", "body"] += 1
+        assert (await figures(call))[name, ""] == 1
+
+
 async def test_subscribers_are_counted_while_they_are_there(serve: Serve) -> None:
     async with serve() as call:
         assert call.app.http is not None

@@ -29,7 +29,7 @@ MOVE_ELSEWHERE = {
     "visaged_sink_records_dropped_total": "http/test_metrics.py",
     "visaged_sink_records_failed_total": "http/test_metrics.py",
     "visaged_stream_frames_failed_total": "http/test_metrics.py",
-    "visaged_stream_line_crossed_total": "integration/test_told.py",
+    "visaged_stream_line_crossed_total": "http/test_metrics.py",
     "visaged_subscribers": "http/test_metrics.py",
     "visaged_workers_abandoned_total": "http/test_metrics.py",
 }
