@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import aiohttp
 import pytest
 
-from daemon.logs import AboutFilter
+from daemon.logs import AboutFilter, JsonFormatter
 from processors.types import Label, Sample
 from tests.http.calls import document
 from tests.http.conftest import Served
@@ -15,6 +15,7 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACE = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 PATH = "/face-detector-face-fitter/v1/process/sample"
 BLOB = "QUFB" * 100
+KEY = "visaged_not-for-the-log"
 
 
 @pytest.fixture
@@ -125,10 +126,12 @@ async def test_an_unexpected_error_is_in_the_log_alone(serve: Served, log: pytes
     assert sample["$image"][:100] not in log.text
 
 
-async def test_no_image_is_logged(client: aiohttp.ClientSession, log: pytest.LogCaptureFixture) -> None:
-    for body in ({"$image": BLOB}, {"$image": BLOB + "!"}, {"$image": [BLOB]}, [BLOB]):
-        async with client.post(PATH, json=body) as response:
+async def test_no_image_template_or_key_is_logged(client: aiohttp.ClientSession, log: pytest.LogCaptureFixture) -> None:
+    template = {"$image": "!", "objects": [{"template": {"face_template_extractor": BLOB}}]}
+    for body in ({"$image": BLOB}, {"$image": BLOB + "!"}, {"$image": [BLOB]}, [BLOB], template):
+        async with client.post(PATH, json=body, headers={"Authorization": f"Bearer {KEY}"}) as response:
             assert response.status in (400, 422)
             assert BLOB not in await response.text()
-    assert log.records
-    assert BLOB not in log.text
+    assert len(records(log, "daemon.http.tracing")) == 5
+    written = [log.text, *map(JsonFormatter().format, log.records)]
+    assert not [line for line in written if BLOB in line or KEY in line]
