@@ -8,12 +8,10 @@ import base64
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import socket
 import string
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -28,11 +26,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 
 from daemon.commands.demo.broker import embedded_broker
+from tests.fetched import jars, tool
 
 HERE = Path(__file__).parent
 APACHE_KAFKA = HERE / "apache_kafka"
-CACHE = HERE.parent / ".cache" / "apache-kafka-4.3.1"
-NEEDS = "the tests need Java 17 or later, Maven and OpenSSL: apt-get install default-jre-headless maven openssl"
 START_TIMEOUT_S = 60.0
 EMBEDDED_HOST = "127.0.0.2"  # which leaves its port free on 127.0.0.1, for a proxy
 PORTS = range(20_000, 32_000)
@@ -338,48 +335,21 @@ class ApacheKafka:
 
 
 def _java(main: str, *arguments: str) -> list[str]:
-    options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", f"{CACHE}/*"]
-    return [_tool("java"), *options, main, *arguments]
-
-
-def _tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        pytest.fail(f"{name} is missing: {NEEDS}")
-    return path
+    options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+    classes = jars(APACHE_KAFKA / "pom.xml") / "*"
+    return [tool("java"), *options, "-cp", str(classes), main, *arguments]
 
 
 def _self_signed(certificate: Path, key: Path) -> None:
-    command = [_tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = [tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "2", "-subj", "/CN=visaged test", "-addext", "subjectAltName=IP:127.0.0.1"]
     command += ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
 
 
-def fetch_jars() -> None:
-    """Kept between runs, as they are 44 MB."""
-    if CACHE.exists():
-        return
-    CACHE.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
-        jars = Path(folder) / "jars"
-        command = [_tool("mvn"), "-q", "-B", "-f", str(APACHE_KAFKA / "pom.xml"), "dependency:copy-dependencies"]
-        fetched = subprocess.run(
-            [*command, "-DincludeScope=runtime", f"-DoutputDirectory={jars}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if fetched.returncode:
-            pytest.fail(f"Maven could not fetch Apache Kafka: {fetched.stdout}{fetched.stderr}")
-        jars.rename(CACHE)
-
-
 @pytest.fixture(scope="session")
 def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
     """Fails, and does not skip, without Java and Maven."""
-    _tool("java")
-    fetch_jars()
     kafka = ApacheKafka(tmp_path_factory.mktemp("kafka"))
     kafka.format()
     kafka.start()

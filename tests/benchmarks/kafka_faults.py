@@ -26,7 +26,7 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from tests.brokers import ApacheKafka, fetch_jars
+from tests.brokers import ApacheKafka
 from tests.kafka_frames import Frames, Tally, tally
 
 TIMEOUT_S = 900.0
@@ -158,7 +158,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args(arguments)
     held = True
-    fetch_jars()
     with tempfile.TemporaryDirectory() as folder:
         kafka = ApacheKafka(Path(folder))
         kafka.format()
