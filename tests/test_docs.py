@@ -1,11 +1,13 @@
 """What the documents say can be checked: links lead somewhere, configurations load, the README is short."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from daemon import cli
 from daemon.config.load import load
 from tests.worked import PAGE, ROOT, blocks
 
@@ -22,6 +24,8 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 NAMES = re.compile(r"((?:`[\w.]+`(?:,| and)? )+)in `([\w/]+\.py)`")
 """E.g. "`one` and `Class.method` in `a/file.py`"."""
 FILE = re.compile(r"`((?:daemon|processors|models|sinks|configs|tests|docs)/[\w./-]*)`")
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"(?:^|&& )(?:[\w./]+/)?visaged( [^|>&\n]*)", re.MULTILINE)
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -100,3 +104,22 @@ def test_configurations_load(text: str, tmp_path: Path) -> None:
     path = tmp_path / "shown.yaml"
     path.write_text(text, encoding="utf-8")
     load(path, BESIDE)
+
+
+def test_commands_are_taken_as_they_are_shown() -> None:
+    shown = {
+        command
+        for path in DOCUMENTS
+        for block in SHELL.findall(path.read_text(encoding="utf-8"))
+        for command in COMMAND.findall(block)
+    }
+    assert len(shown) > 40
+    assert [command for command in sorted(shown) if not taken(command)] == []
+
+
+def taken(command: str) -> bool:
+    try:
+        cli._parser().parse_args(shlex.split(command, comments=True))
+    except SystemExit as end:  # argparse's, also after --version
+        return not end.code
+    return True
