@@ -57,17 +57,30 @@ def kafka_settings(servers: str, topic: str | None = None, **values: Any) -> Tar
 async def opened(settings: Target) -> AsyncIterator[KafkaSink]:
     sink = settings.sink()
     try:
-        await sink.open()
+        await open_when_it_can_be(sink)
         yield sink
     finally:
         await sink.close()
 
 
+async def open_when_it_can_be(sink: KafkaSink) -> None:
+    """As Delivery does it: a topic just made may not be known yet."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return await sink.open()
+        except SinkError as err:
+            if not err.retriable or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+
+
 async def refusal(settings: Target) -> SinkError:
     """Why it cannot be opened."""
+    sink = settings.sink()
     with pytest.raises(SinkError) as caught:
-        async with opened(settings):
-            pass
+        await sink.open()
+    await sink.close()
     return caught.value
 
 
