@@ -1,8 +1,9 @@
-"""Activations in operators that onnxruntime computes fast. Outputs differ by rounding at most; OpenVINO is as fast.
+"""Activations in operators that onnxruntime computes fast. Outputs differ by rounding at most.
 
 PReLU becomes slope * x + (1 - slope) * relu(x): onnxruntime's own PRelu takes the numbers one by one, for up to half of
 a network's time. ReLU6, where a converter wrote it in three operators, becomes Clip. Both then join the convolution
-before them, or stay in the layout that convolutions like.
+before them, or stay in the layout that convolutions like. OpenVINO joins PReLU itself: it is as fast as before with
+most networks, and 4 ms slower with face_landmarks_478.
 """
 
 import numpy as np
