@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from configs.section import Section
 from sinks.base import Linger
-from sinks.selection import Part, Selection
+from sinks.selection import SparingSelection
 from sinks.tls import Tls
 
 
@@ -39,7 +39,7 @@ class HomeAssistantSettings(Section):
     )
 
 
-class MqttSettings(Selection):
+class MqttSettings(SparingSelection):
     type: Literal["mqtt"]
     linger: Linger = 0.01
     host: str = Field(min_length=1, description="The broker's host. It must speak MQTT 5.")
@@ -79,11 +79,6 @@ class MqttSettings(Selection):
         ge=1000,
         description="Maximum size of a document in bytes; less where the broker takes less. A larger one is sent "
         "without its pictures. If it is still too large, it is refused and counted.",
-    )
-    include: tuple[Part, ...] = Field(
-        (),
-        description="What leaves by this sink beside the rest of a document, as a list: template (of faces: with it a "
-        "person can be recognised elsewhere), _image (pictures). What is not named is cut out; []: both are.",
     )
     home_assistant: HomeAssistantSettings | None = Field(
         None,

@@ -89,6 +89,12 @@ class When(Section):
         )
 
 
+_INCLUDE: Final = (
+    "What leaves by this sink beside the rest of a document, as a list: template (of faces: with it a person can be "
+    "recognised elsewhere), _image (pictures). What is not named is cut out; []: both are."
+)
+
+
 class Selection(Section):
     """What every sink's settings are."""
 
@@ -107,11 +113,7 @@ class Selection(Section):
         None,
         description="It takes documents with an object for which all of this holds. null: also those without objects.",
     )
-    include: tuple[Part, ...] = Field(
-        ("template", "_image"),
-        description="What leaves by this sink beside the rest of a document, as a list: template (of faces: with it a "
-        "person can be recognised elsewhere), _image (pictures). What is not named is cut out; []: both are.",
-    )
+    include: tuple[Part, ...] = Field(("template", "_image"), description=_INCLUDE)
 
     @property
     def as_cloud_events(self) -> bool:
@@ -124,6 +126,12 @@ class Selection(Section):
             and (self.streams is None or record.key in self.streams)
             and (self.when is None or any(self.when.takes(subject) for subject in record.about.objects))
         )
+
+
+class SparingSelection(Selection):
+    """Of sinks to which templates and pictures go only where they are named."""
+
+    include: tuple[Part, ...] = Field((), description=_INCLUDE)
 
 
 def _is_of(about: About, types: tuple[Type, ...]) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 from sinks.base import Linger
-from sinks.selection import Part, Selection
+from sinks.selection import SparingSelection
 from sinks.tls import Tls
 
 MARK: Final = "whsec_"
@@ -52,7 +52,7 @@ def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     return headers
 
 
-class WebhookSettings(Selection):
+class WebhookSettings(SparingSelection):
     type: Literal["webhook"]
     linger: Linger = 0.05
     url: Annotated[str, AfterValidator(_url)] = Field(
@@ -85,11 +85,6 @@ class WebhookSettings(Selection):
         gt=0,
         description="Seconds in which a request must be answered. After that it is sent again, and the receiver may "
         "get it twice.",
-    )
-    include: tuple[Part, ...] = Field(
-        (),
-        description="What leaves by this sink beside the rest of a document, as a list: template (of faces: with it a "
-        "person can be recognised elsewhere), _image (pictures). What is not named is cut out; []: both are.",
     )
 
     @property

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from daemon.cli import main
 from daemon.commands.run import App
 from daemon.config.model import Config
 from daemon.simulator.camera import Camera
@@ -109,3 +110,18 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
 
 def door(camera: Camera, **others: Any) -> dict[str, Any]:
     return {"source": camera.url("door"), "chain": CHAIN, "read_timeout": 2} | others
+
+
+Visaged = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+def beside(capsys: pytest.CaptureFixture[str], command: str) -> Visaged:
+    """visaged(client, "list"): the command beside the daemon; its status, output and errors."""
+
+    async def call(client: Client, *arguments: str) -> tuple[int, str, str]:
+        assert client.app.http is not None
+        capsys.readouterr()
+        status = await asyncio.to_thread(main, [command, "--url", client.app.http.url, *arguments])
+        return status, *capsys.readouterr()
+
+    return call

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import cv2
@@ -88,8 +88,12 @@ class EventPictures:
         return self._shot_url(shot.id) if shot is not None and self._shot_url is not None and self._image_url else None
 
 
-class TrackEvents:
-    """Makes the records of one stream's track events; called in the engine's workers."""
+class _EventRecords:
+    """Makes the records of one kind of a stream's events; called in the engine's workers."""
+
+    schema: ClassVar[Schema]
+    brings_picture: ClassVar[bool]
+    """Whether its picture may be in the event itself."""
 
     def __init__(self, stream: str, topic: str, pictures: EventPictures) -> None:
         self._stream = stream
@@ -97,45 +101,35 @@ class TrackEvents:
         self._pictures = pictures
 
     def __call__(self, event: Mapping[str, Any], event_id: str, at: float, crop: bytes | None = None) -> Record:
-        """`at` in Unix seconds; `crop`: its picture as JPEG."""
+        """`at` in Unix seconds; `crop`: the picture of its track as JPEG."""
         shot = self._pictures.shot(crop)
         url = self._pictures.url(shot)
         bare = event_document(event, image_url=url)
-        value = event_document(event, crop, url) if crop is not None and self._pictures.image else bare
+        with_picture = crop is not None and self.brings_picture and self._pictures.image
+        value = event_document(event, crop, url) if with_picture else bare
         return Record(
             key=self._stream,
             value=value,
-            headers=headers(self._stream, TRACK_SCHEMA, event_id, at),
+            headers=headers(self._stream, self.schema, event_id, at),
             timestamp=at,
             smaller=None if value is bare else bare,
             topic=self._topic,
             durable=True,
-            about=about_event(TRACK_SCHEMA, event),
+            about=about_event(self.schema, event),
             shot=shot,
         )
 
 
-class PlaceEvents:
-    """Makes the records of the events of one stream's zones and lines; called in the engine's workers."""
+class TrackEvents(_EventRecords):
+    schema = TRACK_SCHEMA
+    brings_picture = True
 
-    def __init__(self, stream: str, topic: str, pictures: EventPictures) -> None:
-        self._stream = stream
-        self._topic = topic
-        self._pictures = pictures
 
-    def __call__(self, event: Mapping[str, Any], event_id: str, at: float, crop: bytes | None = None) -> Record:
-        """`at` in Unix seconds; `crop`: its track's picture as JPEG, which it does not bring itself."""
-        shot = self._pictures.shot(crop)
-        return Record(
-            key=self._stream,
-            value=event_document(event, image_url=self._pictures.url(shot)),
-            headers=headers(self._stream, PLACE_SCHEMA, event_id, at),
-            timestamp=at,
-            topic=self._topic,
-            durable=True,
-            about=about_event(PLACE_SCHEMA, event),
-            shot=shot,
-        )
+class PlaceEvents(_EventRecords):
+    """Of zones and lines. The picture is their track's, whose own events bring it."""
+
+    schema = PLACE_SCHEMA
+    brings_picture = False
 
 
 def stream_info(frame: Frame, stream: str, run: str) -> StreamInfo:

@@ -1,32 +1,19 @@
 """`visaged history` against a daemon."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 
 import pytest
 
-from daemon.cli import main
 from daemon.commands import history as module
-from tests.controlled import Client, Serve, serve
+from tests.controlled import Serve, Visaged, beside, serve
 from tests.http.test_history import KEPT, MANY, keep
 
 __all__ = ["serve"]  # fixtures are found by their names here
 
-Visaged = Callable[..., Awaitable[tuple[int, str, str]]]
-
 
 @pytest.fixture
 def visaged(capsys: pytest.CaptureFixture[str]) -> Visaged:
-    """visaged(client, "list"): the command beside the daemon; its status, output and errors."""
-
-    async def call(client: Client, *arguments: str) -> tuple[int, str, str]:
-        assert client.app.http is not None
-        capsys.readouterr()
-        status = await asyncio.to_thread(main, ["history", "--url", client.app.http.url, *arguments])
-        return status, *capsys.readouterr()
-
-    return call
+    return beside(capsys, "history")
 
 
 async def test_events_are_listed_by_pages_and_deleted(

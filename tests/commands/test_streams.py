@@ -4,7 +4,6 @@ import asyncio
 import json
 import queue
 import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,15 @@ from daemon.errors import RequestRefused
 from daemon.flow.receipts import Counts
 from daemon.simulator.camera import Camera
 from sinks.base import About, Record
-from tests.controlled import CHAIN, Client, Serve, camera, clip, door, serve
+from tests.controlled import CHAIN, Serve, Visaged, beside, camera, clip, door, serve
 from tests.waiting import until
 
 __all__ = ["camera", "clip", "serve"]  # fixtures are found by their names here
 
-Visaged = Callable[..., Awaitable[tuple[int, str, str]]]
-
 
 @pytest.fixture
 def visaged(capsys: pytest.CaptureFixture[str]) -> Visaged:
-    """visaged(client, "list"): the command beside the daemon; its status, output and errors."""
-
-    async def call(client: Client, *arguments: str) -> tuple[int, str, str]:
-        assert client.app.http is not None
-        capsys.readouterr()
-        status = await asyncio.to_thread(main, ["streams", "--url", client.app.http.url, *arguments])
-        return status, *capsys.readouterr()
-
-    return call
+    return beside(capsys, "streams")
 
 
 async def test_a_stream_is_added_shown_changed_and_removed(serve: Serve, camera: Camera, visaged: Visaged) -> None:
