@@ -198,6 +198,8 @@ class _File:
         self._can_seek = stat.S_ISREG(os.fstat(self._fd).st_mode)
         try:
             _lock(self._fd, path)
+            if self._can_seek and not self.is_at(path):  # its writer filled it and let go between our open() and lock
+                raise Held(errno.EWOULDBLOCK, "in use: its writer has just begun a new file")
             self._end_line()
         except BaseException:
             self.close()

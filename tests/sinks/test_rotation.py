@@ -17,6 +17,7 @@ import pytest
 from sinks import file as file_module
 from sinks.base import Record, SinkError, SinkInUse
 from sinks.file import FileSettings, FileSink
+from sinks.lock import lock
 from sinks.rotation import PART, Archive, RotationSettings
 from tests.sinks.benches import content, filled_and, full_from
 from tests.waiting import until
@@ -244,6 +245,27 @@ async def test_no_second_daemon_gets_in_between_two_files(tmp_path: Path) -> Non
     await file.close()
     assert got_in == []
     assert written(path) == list(range(200))
+
+
+async def test_a_file_filled_between_its_opening_and_its_lock_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "documents.jsonl"
+    first = sink(path, bytes=10, compress="none")
+    await first.open()
+    await first.write(lines(range(1)))
+    loop = asyncio.get_running_loop()
+
+    def lock_once_filled(fd: int) -> None:
+        monkeypatch.setattr(file_module, "lock", lock)
+        asyncio.run_coroutine_threadsafe(first.write(lines(range(1, 2))), loop).result()
+        lock(fd)
+
+    monkeypatch.setattr(file_module, "lock", lock_once_filled)
+    with pytest.raises(SinkInUse, match="new file"):
+        await FileSink(FileSettings(type="file", path=path)).open()
+    await first.close()
+    assert written(path) == [0, 1]
 
 
 async def test_neither_repeats_nor_reorders_when_the_disk_is_full_again_and_again(tmp_path: Path) -> None:
