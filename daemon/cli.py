@@ -31,6 +31,7 @@ ACTIONS = {
 
 SCHEMAS = {
     "config": "every key of the configuration, with its default and meaning (without WHAT this is printed)",
+    "markdown": "the same as a page: docs/configuration.md",
     "documents": "JSON Schemas of what sinks are given: documents, events, and the headers of dead letters",
     "asyncapi": "AsyncAPI of Kafka's topics",
     "openapi": "OpenAPI of what is answered over HTTP",
@@ -556,6 +557,10 @@ def _schema(arguments: argparse.Namespace) -> int:
         from daemon.commands.schema import reference
 
         sys.stdout.write(reference())
+    elif arguments.of == "markdown":
+        from daemon.commands.configuration import page
+
+        sys.stdout.write(page())
     else:
         from daemon.commands.published import shown
 

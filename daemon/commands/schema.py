@@ -121,8 +121,13 @@ def _value(name: str, field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         value: Any = get_args(field.annotation)[0] if name == "type" else REQUIRED[name]
     else:
-        value = str(field.default) if isinstance(field.default, Path) else field.default
-    return encode(value).decode().replace('","', '", "')
+        value = field.default
+    return written(value)
+
+
+def written(value: Any) -> str:
+    """A default or an example, as it may stand in YAML."""
+    return encode(str(value) if isinstance(value, Path) else value).decode().replace('","', '", "')
 
 
 def _comment(text: str) -> Iterator[str]:

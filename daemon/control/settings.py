@@ -38,7 +38,7 @@ class StreamSettings(SourceSettings, WorkSettings):
     )
     privacy: StreamPrivacySettings = Field(
         StreamPrivacySettings(),
-        description="What leaves of people. A key that is not set is that of `privacy` at the end of this file.",
+        description="What leaves of people. A key that is not set is that of the file's own `privacy`.",
     )
     zones: Zones = Field(
         (),
@@ -107,7 +107,7 @@ class RunTimeSettings(Section):
     max_streams: int = Field(
         200,
         ge=0,
-        description="Streams that run at the same time, those of this file included. Beyond it none is added or "
+        description="Streams that run at the same time, those of the file included. Beyond it none is added or "
         "resumed: status 409. 0: none can be added.",
     )
     schemes: tuple[Literal["rtsp", "rtsps", "http", "https"], ...] = Field(

@@ -123,8 +123,8 @@ class WorkSettings(Section):
     )
     processors: ProcessorSettings | None = Field(
         None,
-        description="Settings of processors for this entry only, with the same keys as `processors` above, which "
-        "they override. null: those above hold.",
+        description="Settings of processors for this entry only, with the same keys as the file's own "
+        "`processors`, which they override. null: those hold.",
     )
     regions: RegionSettings | None = Field(
         None, description="The regions of the picture in which objects count. null: the whole picture."
@@ -153,7 +153,7 @@ class WorkSettings(Section):
     )
     privacy: OwnPrivacySettings = Field(
         OwnPrivacySettings(),
-        description="What leaves of people. A key that is not set is that of `privacy` at the end of this file.",
+        description="What leaves of people. A key that is not set is that of the file's own `privacy`.",
     )
     weight: float = Field(
         1.0,
