@@ -4,6 +4,7 @@ A worker takes a group at a time: all that meet one broker, so that each broker 
 whose tests watch the clock and so do not run beside each other, and every other file by itself.
 """
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,7 @@ SLOW = {
     "commands/demo/test_broker.py",
     "commands/test_check.py",
     "commands/test_cli.py",
+    "commands/test_find.py",
     "commands/test_history.py",
     "commands/test_run.py",
     "commands/test_streams.py",
@@ -59,6 +61,7 @@ SLOW = {
     "integration/test_churn.py",
     "integration/test_tracks.py",
     "sinks/test_rotation.py",
+    "sources/test_discovery.py",
     "sources/test_http.py",
     "sources/test_isolated.py",
     "sources/test_open.py",
@@ -68,6 +71,7 @@ SLOW = {
     "commands/evaluate/test_run.py",
     "http/test_estimators.py",
     "http/test_hardly_seen.py",
+    "http/test_liveness_modules.py",
     "models/test_auto.py",
     "models/test_openvino.py",
     "processors/quality/test_defects.py",
@@ -92,6 +96,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         if session.config.getoption("loadgroup", False) and not item.nodeid.endswith(f"@{_group(item)}"):
             raise pytest.UsageError(f"expected pytest-xdist to put {item.nodeid} into the group {_group(item)}")
+    gc.freeze()  # thousands of tests and modules, which each collection of garbage would look through again
 
 
 def _group(item: pytest.Item) -> str:

@@ -221,6 +221,7 @@ async def test_a_source_that_fails_is_tried_again_under_the_one_supervisor(bench
     assert bench.reconciler.supervisors["door"].restarts == 1
 
 
+@pytest.mark.slow
 async def test_one_that_does_not_stop_is_dropped_after_its_time(
     store: ModelStore, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,7 +27,7 @@ UPLOAD = f"/{SERVICE}/v1/process/image"
 PORTRAIT = opened("astronaut")
 TINY = encoded(Image.new("RGB", (1, 1)), "PNG")
 NOISE = Image.frombytes("RGB", (1400, 1200), np.random.default_rng(1).bytes(1400 * 1200 * 3))
-FIVE_MB = encoded(NOISE, "PNG")
+FIVE_MB = encoded(NOISE, "PNG", compress_level=0)
 
 NOT_BASE64 = "Failed to decode base64 string"
 UNSUPPORTED = "This image format is not supported: {} came, JPEG, PNG, BMP or WebP was expected"

@@ -122,6 +122,7 @@ async def test_until_the_models_are_loaded_it_is_alive_and_not_ready() -> None:
     await engine.close()
 
 
+@pytest.mark.slow
 async def test_a_hundred_at_once_are_answered_like_one(client: aiohttp.ClientSession) -> None:
     paths = [f"/{SERVICE}/{version}/process/sample" for version in ("v1", "v2")]
     bodies = [document(version, file_of("astronaut")) for version in ("v1", "v2")]

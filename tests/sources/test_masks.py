@@ -116,6 +116,7 @@ class Converting(CollectingFeed):
         await super().put(frame)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolated", [False, True])
 async def test_nothing_below_comes_out_of_a_decoder_and_all_else_as_before(tmp_path: Path, isolated: bool) -> None:
     """Also where pictures are made from those before, in which the decoder still needs what we burn in."""
