@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from daemon.pictures.draw import AXES, LINE, POINT, ZONE, drawn, rotation, words_of
+from daemon.pictures.draw import AXES, LINE, POINT, ZONE, Scale, drawn, rotation, words_of
 from models.store import ModelStore
 from processors.age import Age
 from processors.emotion import Emotions
@@ -109,7 +109,7 @@ def test_on_a_smaller_picture_all_is_where_it_is_there() -> None:
         ([Confidence(0.934)], ["face 0.93"]),
         ([Confidence(0.934), TrackId("7c1e-12")], ["face 12"]),
         ([Gender(0.2), Age(33.6), Emotions((0, 0, 0, 0.9, 0.1, 0, 0))], ["female, 34, happy"]),
-        ([Mask(0.1, worn=False)], []),
+        ([Mask(0.1, worn=False)], ["no mask"]),
         ([TrackId("a-3"), Mask(0.9, worn=True), Liveness(0.9, real=True)], ["face 3", "mask", "real"]),
         ([Liveness(0.1, real=False)], ["not real"]),
         ([Confidence(0.9), Zones(("till", "door"))], ["face 0.90", "in till, door"]),
@@ -143,6 +143,33 @@ def test_words_stay_within_the_picture_and_off_boxes_that_they_would_hide() -> N
     tiny = Object("face", np.array([50.0, 50.0, 62.0, 64.0]))
     tiny.put(Confidence(0.9))
     assert not (picture_of(tiny) > 200).all(axis=2).any()
+
+
+@pytest.mark.parametrize(("width", "display_width", "height"), [(1280, 360, 46), (480, 360, 17), (300, 900, 12)])
+def test_words_are_as_large_as_is_legible_where_the_picture_is_displayed(
+    width: int, display_width: int, height: int
+) -> None:
+    """13 of the display's pixels; where the picture is not made smaller for it, 12 of its own."""
+    sample = Sample(
+        Frame.of(np.zeros((width // 2, width, 3), np.uint8)), [Object("face", np.array([0, 0, width, 9.0]))]
+    )
+    sample.objects[0].put(Confidence(0.9))
+    is_ink = (drawn(sample, sample.frame.image, display_width) > 150).all(axis=2)
+    assert np.ptp(np.flatnonzero(is_ink.max(axis=1))) == pytest.approx(0.72 * height, abs=2)  # of a digit and an f
+
+
+def test_words_of_neighbours_do_not_cover_each_other() -> None:
+    """Two faces beside each other: the words of the second go below those of the first."""
+    faces = [Object("face", np.array([left, 20.0, left + 40, 60.0])) for left in (20.0, 50.0)]
+    for obj in faces:
+        obj.put(Confidence(0.9))
+    alone, other, both = ((picture_of(*shown) > 150).all(axis=2).sum() for shown in (faces[:1], faces[1:], faces))
+    assert both == alone + other > 0
+
+
+def test_words_have_a_largest_size() -> None:
+    sample = Sample(Frame.of(np.zeros((2000, 4000, 3), np.uint8)))
+    assert Scale.of(sample, sample.frame.image, 16).words == 144
 
 
 def test_a_face_outside_the_picture_without_landmarks() -> None:

@@ -32,8 +32,10 @@ from daemon.http.services.endpoints import Answer, ChainOf, Draws, MatcherOf, an
 from daemon.http.settings import HttpSettings
 from daemon.http.tracing import bear_trace, traces
 from daemon.http.web.page import Page
+from daemon.http.widths import DISPLAY_WIDTH, width_of
 from daemon.wire.v1 import V1
 from daemon.wire.v2 import V2
+from daemon.wire.version import Version
 
 PREFIXES = {"/v1": V1, "/v2": V2, "": V1}
 """What stands between a service's name and /process; legacy clients call without a version."""
@@ -166,8 +168,7 @@ class HttpServer:
         routes.add("GET", "/status", self._show_status, METRICS, STATUS)
         routes.add("GET", "/metrics", self._metrics, METRICS, FIGURES)
         for version in (V1, V2):
-            draw = partial(self._serve, (DRAW, version.name, "sample"), self._bodies.read, content_type="image/jpeg")
-            routes.add("POST", f"/{DRAW}/{version.name}", draw, QUERY, of_drawing(version))
+            routes.add("POST", f"/{DRAW}/{version.name}", partial(self._draw, version), QUERY, of_drawing(version))
         for name, service in self._services.items():
             for prefix, version in PREFIXES.items():
                 path = f"/{name}{prefix}/process"
@@ -194,13 +195,11 @@ class HttpServer:
         await self._runner.cleanup()
 
     def _build(self) -> Mapping[Key, Answer]:
-        of_services = {
+        return {
             (name, version, kind): answer
             for name, service in self._services.items()
             for version, kind, answer in answers(service, self._chain_of, self._matcher_of, self._settings)
         }
-        drawings = {(DRAW, version.name, "sample"): Draws(version, self._settings) for version in (V1, V2)}
-        return {**of_services, **drawings}
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return json_response({"status": "ok"})
@@ -224,11 +223,21 @@ class HttpServer:
         key: Key,
         receive: Callable[[web.Request, Body], Awaitable[bytes]],
         request: web.Request,
-        content_type: str = "application/json",
     ) -> web.Response:
         service, version, _ = key
         request[SERVICE] = service, version
-        answer = self._loaded()[key]
+        document = await self._answered(self._loaded()[key], receive, request)
+        return web.Response(body=document, content_type="application/json")
+
+    async def _draw(self, version: Version, request: web.Request) -> web.Response:
+        request[SERVICE] = DRAW, version.name
+        draws = Draws(version, self._settings, width_of(request, DISPLAY_WIDTH))
+        picture = await self._answered(draws, self._bodies.read, request)
+        return web.Response(body=picture, content_type="image/jpeg")
+
+    async def _answered(
+        self, answer: Answer, receive: Callable[[web.Request, Body], Awaitable[bytes]], request: web.Request
+    ) -> bytes:
         deadline = time.monotonic() + self._settings.deadline
         self._expect_capacity()
         try:
@@ -236,10 +245,9 @@ class HttpServer:
                 body = await receive(request, held(request).enter_context(self._bodies.one()))
                 self._expect_capacity()
                 async with self._free:
-                    document = await self.lane.submit(answer, body, deadline=deadline)
+                    return await self.lane.submit(answer, body, deadline=deadline)
         except TimeoutError as err:
             raise DeadlineExceeded("the deadline passed before the answer was there") from err
-        return web.Response(body=document, content_type=content_type)
 
     def _expect_capacity(self) -> None:
         """Before a body is read, which would be for nothing, and when it has been."""

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 
-from daemon.pictures.words import Colour, put_lines
+from daemon.pictures.words import Box, Colour, put_lines
 from processors.age import Age
 from processors.emotion import EMOTIONS, Emotions
 from processors.gender import Gender
@@ -40,10 +40,12 @@ ZONE: Final[Colour] = (74, 207, 255)
 LINE: Final[Colour] = (200, 122, 255)
 AXES: Final = (((60, 60, 255), (1, 0, 0)), ((80, 220, 80), (0, 1, 0)), ((255, 120, 60), (0, 0, 1)))
 """Colour and direction in the head's own frame: to its side, up, out of the face."""
-LEAST_SIZE: Final = 12
-"""Of the words, in pixels."""
-LEAST_SIDE, LEAST_FACE = 24, 56
-"""Of a box, in pixels as shown, that has words, and points and axes: on a smaller one they would hide it."""
+SIZES: Final = range(12, 145)
+"""Of the words, in pixels: larger ones would take much memory."""
+DISPLAYED_SIZE: Final = 13
+"""Of the words, in pixels of the display, where its width is known."""
+LEAST_SIDE, LEAST_FACE = 1.5, 3.5
+"""Of a box, in heights of the words, that has words, and points and axes: on a smaller one they would hide it."""
 
 Line = tuple[str, Colour]
 Say = Callable[[Object], Line | None]
@@ -53,50 +55,58 @@ class Scale(NamedTuple):
     """From the frame's pixels to those of the picture that is drawn on."""
 
     factors: tuple[float, float]
-    thickness: int
-    """Of lines, in pixels."""
     words: int
     """Size of the font, in pixels."""
 
     @classmethod
-    def of(cls, sample: Sample, image: Image) -> "Scale":
+    def of(cls, sample: Sample, image: Image, display_width: int | None) -> "Scale":
         height, width = image.shape[:2]
-        longer = max(height, width)
         factors = width / sample.frame.width, height / sample.frame.height
-        return cls(factors, max(1, round(longer / 600)), max(LEAST_SIZE, round(longer / 58)))
+        size = DISPLAYED_SIZE * width / display_width if display_width else max(height, width) / 58
+        return cls(factors, min(max(SIZES.start, round(size)), SIZES.stop - 1))
+
+    @property
+    def thickness(self) -> int:
+        """Of lines, in pixels."""
+        return max(1, round(self.words / 10))
 
     def __call__(self, points_xy: Floats) -> Floats:
         return np.asarray(points_xy.reshape(-1, 2) * self.factors)
 
 
-def drawn(sample: Sample, image: Image) -> Image:
-    """A copy of the picture with the sample's objects drawn on it. `image` is the sample's picture in any size."""
+def drawn(sample: Sample, image: Image, display_width: int | None = None) -> Image:
+    """A copy of the picture with the sample's objects drawn on it. `image` is the sample's picture in any size.
+
+    `display_width`: of the picture where it is shown, in that display's pixels: words and lines are as large as is
+    legible there. Without it they grow with the picture.
+    """
     image = image.copy()
-    scale = Scale.of(sample, image)
+    scale = Scale.of(sample, image, display_width)
+    papers: list[Box] = []
     if Outlines in sample:
         for place in sample[Outlines].places:
-            _draw_place(image, place, scale)
+            _draw_place(image, place, scale, papers)
     for obj in sample.objects:
         _draw_figure(image, obj, scale)
     for obj in sample.objects:  # words last, so that no line crosses them
-        _draw_words(image, obj, scale)
+        _draw_words(image, obj, scale, papers)
     return image
 
 
-def _draw_place(image: Image, place: Outline, scale: Scale) -> None:
+def _draw_place(image: Image, place: Outline, scale: Scale, papers: list[Box]) -> None:
     """Below the objects, which are what is looked at."""
     colour = ZONE if place.is_closed else LINE
     points = (np.array(place.points) * image.shape[1::-1]).round().astype(np.int32)
     cv2.polylines(image, [points], place.is_closed, colour, scale.thickness, cv2.LINE_AA)
     left, top = points[points.sum(axis=1).argmin()].tolist()
-    put_lines(image, [(place.name, colour)], (left, top), scale.words)
+    put_lines(image, [(place.name, colour)], (left, top), scale.words, papers)
 
 
 def _draw_figure(image: Image, obj: Object, scale: Scale) -> None:
     first, last = (_pixel(corner) for corner in scale(obj.box_xyxy))
     thickness = 1 if Predicted in obj else scale.thickness
     cv2.rectangle(image, first, last, BOXES.get(obj.label, TEXT), thickness, cv2.LINE_AA)
-    if Landmarks in obj and last[0] - first[0] >= LEAST_FACE:
+    if Landmarks in obj and last[0] - first[0] >= LEAST_FACE * scale.words:
         points = scale(obj[Landmarks].points_xy)
         for point in points:
             cv2.circle(image, _pixel(point), scale.thickness, POINT, cv2.FILLED, cv2.LINE_AA)
@@ -110,13 +120,13 @@ def _draw_axes(image: Image, pose: Pose, nose: Floats, length: float, thickness:
         cv2.arrowedLine(image, _pixel(nose), _pixel(tip), colour, thickness, cv2.LINE_AA, tipLength=0.15)
 
 
-def _draw_words(image: Image, obj: Object, scale: Scale) -> None:
+def _draw_words(image: Image, obj: Object, scale: Scale, papers: list[Box]) -> None:
     (left, top), (right, bottom) = scale(obj.box_xyxy).round().astype(int).tolist()
     height, width = image.shape[:2]
+    is_seen = right >= 0 and bottom >= 0 and left < width and top < height
     lines = list(words_of(obj))
-    if not lines or right - left < LEAST_SIDE or right < 0 or bottom < 0 or left >= width or top >= height:
-        return
-    put_lines(image, lines, (left, bottom + scale.thickness), scale.words)
+    if lines and is_seen and right - left >= LEAST_SIDE * scale.words:
+        put_lines(image, lines, (left, bottom + scale.thickness), scale.words, papers)
 
 
 def words_of(obj: Object) -> Iterator[Line]:
@@ -151,7 +161,7 @@ def _emotion(obj: Object) -> Line | None:
 
 
 def _mask(obj: Object) -> Line | None:
-    return ("mask", TEXT) if Mask in obj and obj[Mask].worn else None
+    return ("mask" if obj[Mask].worn else "no mask", TEXT) if Mask in obj else None
 
 
 def _liveness(obj: Object) -> Line | None:

@@ -19,9 +19,12 @@ def sized(frame: Frame, width: int | None) -> Image:
     return frame.scaled(width, max(round(frame.height * width / frame.width), 1))
 
 
-def shown(sample: Sample, image: Image, *, draw: bool) -> bytes:
-    """A JPEG of the image, which is the sample's picture in any size, with those hidden who are to be."""
+def shown(sample: Sample, image: Image, *, draw: bool, display_width: int | None = None) -> bytes:
+    """A JPEG of the image, which is the sample's picture in any size, with those hidden who are to be.
+
+    `display_width`: drawn()'s.
+    """
     image = public(sample, image)
-    shown = drawn(sample, image) if draw else image
+    shown = drawn(sample, image, display_width) if draw else image
     _, encoded = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return encoded.tobytes()

@@ -1,6 +1,7 @@
 """Words on pictures: drawn by Pillow's own font, each once."""
 
 from functools import lru_cache
+from operator import itemgetter
 from typing import cast
 
 import cv2
@@ -21,12 +22,22 @@ PAPER_SHARE = 0.72
 """How much of what is behind the words their paper hides, 0..1."""
 
 
-def put_lines(image: Image, lines: list[tuple[str, Colour]], corner_xy: tuple[int, int], size: int) -> None:
-    """Lays them on a dark paper, as far as it lies within the picture; `size`: pixels of the font."""
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; the last two lie outside."""
+
+
+def put_lines(
+    image: Image, lines: list[tuple[str, Colour]], corner_xy: tuple[int, int], size: int, papers: list[Box]
+) -> None:
+    """Lays them on a dark paper, as far as it lies within the picture; `size`: pixels of the font.
+
+    `papers` are those that lie there, which it goes below; this one is added.
+    """
     masks = [mask_of(text, size) for text, _ in lines]
     pad = max(size // 4, 2)
     height, width = sum(len(mask) for mask in masks) + pad, max(mask.shape[1] for mask in masks) + 2 * pad
-    x, y = _within(corner_xy, (width, height), image)
+    x, y = _within(_below(papers, corner_xy, (width, height)), (width, height), image)
+    papers.append((x, y, x + width, y + height))
     paper = image[y : y + height, x : x + width]
     if not paper.size:
         return
@@ -50,6 +61,15 @@ def mask_of(text: str, size: int) -> Mask:
 @lru_cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
+
+
+def _below(papers: list[Box], corner_xy: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The corner, moved down so that the paper covers none of them."""
+    (x, y), (width, height) = corner_xy, size
+    for left, top, right, bottom in sorted(papers, key=itemgetter(1)):
+        if x < right and left < x + width and y < bottom and top < y + height:
+            y = bottom
+    return x, y
 
 
 def _within(corner_xy: tuple[int, int], size: tuple[int, int], image: Image) -> tuple[int, int]:

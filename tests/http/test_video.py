@@ -157,9 +157,9 @@ async def test_nothing_is_made_until_it_is_asked_for_and_then_once(
     made: list[bool] = []
     real = shown.shown
 
-    def counted(sample: Sample, image: Image, *, draw: bool) -> bytes:
+    def counted(sample: Sample, image: Image, *, draw: bool, display_width: int | None) -> bytes:
         made.append(draw)
-        return real(sample, image, draw=draw)
+        return real(sample, image, draw=draw, display_width=display_width)
 
     monkeypatch.setattr(pictures, "shown", counted)
     async with serve() as call:
@@ -188,6 +188,7 @@ async def test_nothing_is_made_until_it_is_asked_for_and_then_once(
         ("width=0", "width"),
         ("width=9000", "width"),
         ("width=x", "width"),
+        ("display_width=15", "display_width"),
         ("draw=yes", "draw"),
         ("fps=0", "fps"),
         ("fps=61", "fps"),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from daemon.http.openapi.operation import Content, Operation
 from daemon.http.services.catalogue import Comparison, Detection, Estimation, Service
+from daemon.http.widths import DISPLAY_WIDTH
 from daemon.wire import v1, v2
 from daemon.wire.blob import ArrayBlob, ImageBlob
 from daemon.wire.codec import Members, parse
@@ -111,7 +112,7 @@ def of_drawing(version: Version) -> Operation:
     """POST /draw/..."""
     picture = Content(media_types=("image/jpeg",), description="the picture, with what the document says drawn on it")
     taken = Content(_any_of(SENT[version.name].documents))
-    return Operation("Draw what a document says on its picture", {200: picture}, REFUSED, takes=[taken])
+    return Operation("Draw what a document says on its picture", {200: picture}, REFUSED, [DISPLAY_WIDTH], [taken])
 
 
 def _taken(service: Service, version: Version) -> Any:

@@ -121,13 +121,15 @@ class Draws:
 
     version: Version
     settings: HttpSettings
+    display_width: int | None
+    """drawn()'s."""
 
     def __call__(self, body: bytes) -> bytes:
         received = read(self.version, body, self.settings.max_objects)
         frame = _frame(received, self.settings)
         sample = Sample(frame, said(self.version, received, Size(frame.width, frame.height)))
         sample.put(NOTHING)  # whoever asks has sent the picture
-        return shown(sample, sized(frame, DRAWN_WIDTH), draw=True)
+        return shown(sample, sized(frame, DRAWN_WIDTH), draw=True, display_width=self.display_width)
 
 
 def _frame(received: Received, settings: HttpSettings, max_pixels: int | None = None) -> Frame:

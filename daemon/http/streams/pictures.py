@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from aiohttp import web
-from pydantic import Field
 
 from daemon.errors import Overloaded, Problem
 from daemon.flow.engine import Lane
@@ -16,18 +15,19 @@ from daemon.http.access.caller import tell_look
 from daemon.http.access.routes import Need, Routes
 from daemon.http.errors import InvalidRequest
 from daemon.http.openapi.operation import Content, Operation, Parameter
+from daemon.http.widths import DISPLAY_WIDTH, WIDTH, width_of
 from daemon.pictures.shown import shown, sized
 from daemon.wire.v2 import rfc3339
 
 WATCH_ONE: Final = Need(("watch",), stream="id")
-WIDTHS: Final = range(16, 8193)
 MOST_FORMS: Final = 8
 """Of one look, that are kept."""
 CAPTURED_AT: Final = "X-Captured-At"
 
 SHOWN: Final = (
-    Parameter("width", Annotated[int, Field(ge=WIDTHS.start, lt=WIDTHS.stop)], "pixels at most"),
+    WIDTH,
     Parameter("draw", Literal["0", "1"], "1: with what was found on it"),
+    DISPLAY_WIDTH,
 )
 SNAPSHOT: Final = Operation(
     "The last picture of a stream that was looked at",
@@ -46,17 +46,16 @@ class Form(NamedTuple):
     """At most, in pixels; None: as it is."""
     draw: bool
     """With what was found."""
+    display_width: int | None = None
+    """drawn()'s."""
 
     @classmethod
     def asked_for(cls, request: web.Request) -> "Form":
         """Raises InvalidRequest."""
-        width, draw = request.query.get("width"), request.query.get("draw", "0")
-        if width is not None and not (width.isascii() and width.isdigit() and int(width[:9]) in WIDTHS):
-            message = f"Expected a number from {WIDTHS.start} to {WIDTHS.stop - 1}"
-            raise InvalidRequest([Problem(("query", "width"), message, "int_parsing")])
+        draw = request.query.get("draw", "0")
         if draw not in ("0", "1"):
             raise InvalidRequest([Problem(("query", "draw"), "Expected 0 or 1", "bool_parsing")])
-        return cls(None if width is None else int(width), draw == "1")
+        return cls(width_of(request, WIDTH), draw == "1", width_of(request, DISPLAY_WIDTH))
 
 
 class Pictures:
@@ -107,4 +106,4 @@ class Snapshots:
 def _made(look: Look, form: Form) -> bytes:
     with look.converting:  # two workers may be at two forms of one picture
         image = sized(look.sample.frame, form.width)
-    return shown(look.sample, image, draw=form.draw)
+    return shown(look.sample, image, draw=form.draw, display_width=form.display_width)

@@ -7,7 +7,7 @@ import { Webcam } from "./webcam.js";
 
 /** @typedef {{name: string, takes: "picture" | "faces" | "templates"}} Service */
 /** @typedef {{services: Service[], versions: ("v1" | "v2")[], quality: Record<string, number>}} Services */
-/** @typedef {{name: string, base64: string, url: string}} Photo */
+/** @typedef {{name: string, base64: string, width: number, height: number}} Photo */
 
 /**
  * @typedef {Object} Answer
@@ -16,6 +16,7 @@ import { Webcam } from "./webcam.js";
  * @property {{name: string, ms: number}[]} steps What was asked, in order.
  */
 
+const MOST_HEIGHT = 0.7; // of the window: .drawing
 const FIRST = "face-detector-face-fitter";
 
 /** @type {Record<Service["takes"], string>} */
@@ -99,7 +100,7 @@ function PhotoField({ place, of, photo, onPhoto }) {
   const [filming, setFilming] = useState(false);
   const id = `photo-${place}`;
   const take = async (/** @type {Blob | undefined} */ file, name = "") => {
-    if (file) onPhoto({ name: name || /** @type {File} */ (file).name, base64: await base64Of(file), url: "" });
+    if (file) onPhoto({ name: name || /** @type {File} */ (file).name, base64: await base64Of(file), ...(await sizeOf(file)) });
   };
   const drop = (/** @type {DragEvent} */ event) => {
     event.preventDefault();
@@ -204,6 +205,7 @@ async function answered({ name, takes }, version, photos) {
   };
   const sent = photos.map(({ base64 }) => IMAGE_MEMBERS[version](base64));
   const first = takes === "picture" ? name : takes === "faces" ? DETECTOR : EXTRACTOR;
+  /** @type {any[]} */
   const found = [];
   for (const document of sent) found.push(await asked(first, document));
   let document = found[0];
@@ -215,17 +217,39 @@ async function answered({ name, takes }, version, photos) {
     if (found.some(({ objects }) => !objects.length)) throw new Refused(0, TWO_FACES);
     document = await asked(MATCHER, { objects: found.map(({ objects }) => objects[0]) });
   }
-  const drawings = await Promise.all(found.map((one) => drawingOf(one, version)));
+  const drawings = await Promise.all(photos.map((photo, place) => drawingOf(found[place], version, displayWidth(photo, photos.length))));
   return { document, drawings, steps };
 }
 
 /**
  * @param {any} document
  * @param {string} version
+ * @param {number} width in which it will be displayed, in CSS pixels
  */
-async function drawingOf(document, version) {
-  const answer = await ask("POST", `/draw/${version}`, document);
+async function drawingOf(document, version, width) {
+  const answer = await ask("POST", `/draw/${version}?display_width=${width}`, document);
   return URL.createObjectURL(await answer.blob());
+}
+
+/**
+ * Of a drawing, in CSS pixels.
+ * @param {Photo} photo
+ * @param {number} count of drawings beside each other
+ */
+function displayWidth({ width, height }, count) {
+  const place = (document.querySelector(".result")?.clientWidth ?? innerWidth) / count;
+  return Math.max(Math.round(Math.min(place, width, (MOST_HEIGHT * innerHeight * width) / height)), 16);
+}
+
+/**
+ * In pixels; square where the browser can't read the photo, which the daemon may.
+ * @param {Blob} file
+ */
+async function sizeOf(file) {
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  const { width = 1280, height = 1280 } = bitmap ?? {};
+  bitmap?.close();
+  return { width, height };
 }
 
 /**

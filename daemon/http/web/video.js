@@ -5,6 +5,9 @@ import { html, useEffect, useRef, useState } from "./view.js";
 
 const GATHER_MS = 150; // tiles come into view one after the other
 const AGAIN_MS = 2000;
+const RESIZED_MS = 500;
+const DISPLAY_STEP = 80; // CSS pixels: the daemon makes a picture once for all windows of about the same width
+const WIDTH_STEP = 160; // pixels
 
 /**
  * @typedef {Object} Picture
@@ -13,16 +16,17 @@ const AGAIN_MS = 2000;
  * @property {Record<string, number>} found How many of each class.
  */
 
-/** @typedef {(picture: Picture) => void} Shows */
+/** @typedef {{canvas: HTMLCanvasElement, show: (picture: Picture) => void}} Place Where pictures are shown. */
 
 export class Video {
   /**
-   * @param {{width: number, fps: number, draw: boolean}} form
+   * @param {{width: number, fps: number, draw: boolean}} form `width`: pixels, at most
    */
   constructor(form) {
     this.form = form;
-    /** @type {Map<string, Shows>} */
-    this.shows = new Map();
+    /** @type {Map<string, Place>} */
+    this.places = new Map();
+    this.asked = "";
     /** @type {AbortController | null} */
     this.connection = null;
     /** @type {number | undefined} */
@@ -34,14 +38,14 @@ export class Video {
   /**
    * Until what is returned is called.
    * @param {string} stream
-   * @param {Shows} show
+   * @param {Place} place
    */
-  watch(stream, show) {
-    this.shows.set(stream, show);
+  watch(stream, place) {
+    this.places.set(stream, place);
     this.connectSoon();
     return () => {
-      if (this.shows.get(stream) !== show) return;
-      this.shows.delete(stream);
+      if (this.places.get(stream) !== place) return;
+      this.places.delete(stream);
       this.connectSoon();
     };
   }
@@ -50,6 +54,11 @@ export class Video {
     document.removeEventListener("visibilitychange", this.onVisibility);
     clearTimeout(this.timer);
     this.connection?.abort();
+  }
+
+  /** Asks anew where a place has become so much wider or narrower that other pictures are to be made. */
+  resized() {
+    if (this.connection && this.path() !== this.asked) this.connectSoon(RESIZED_MS);
   }
 
   /** @param {number} [ms] */
@@ -61,10 +70,11 @@ export class Video {
   async connect() {
     this.connection?.abort();
     this.connection = null;
-    if (!this.shows.size || document.hidden) return;
+    if (!this.places.size || document.hidden) return;
     const connection = (this.connection = new AbortController());
+    this.asked = this.path();
     try {
-      const answer = await ask("GET", this.path(), undefined, {}, connection.signal);
+      const answer = await ask("GET", this.asked, undefined, {}, connection.signal);
       if (answer.body) for await (const part of parts(answer.body)) await this.take(part);
     } catch (error) {
       if (connection.signal.aborted || (error instanceof Refused && error.status === 401)) return;
@@ -73,21 +83,31 @@ export class Video {
   }
 
   path() {
-    const streams = [...this.shows.keys()].map(encodeURIComponent).join(",");
-    const { width, fps, draw } = this.form;
-    return `/video?streams=${streams}&width=${width}&fps=${fps}&draw=${draw ? 1 : 0}`;
+    const streams = [...this.places.keys()].map(encodeURIComponent).join(",");
+    const widest = Math.max(...[...this.places.values()].map(({ canvas }) => displayWidth(canvas)));
+    const display = Math.max(Math.round(widest / DISPLAY_STEP), 1) * DISPLAY_STEP;
+    const width = Math.min(Math.ceil((display * devicePixelRatio) / WIDTH_STEP) * WIDTH_STEP, this.form.width);
+    return `/video?streams=${streams}&width=${width}&fps=${this.form.fps}${this.form.draw ? `&draw=1&display_width=${display}` : ""}`;
   }
 
   /** @param {import("./multipart.js").Part} part */
   async take({ headers, body }) {
     const stream = decodeURIComponent((headers.get("content-location") ?? "").split("/")[2] ?? "");
-    const show = this.shows.get(stream);
-    if (!show) return;
+    const place = this.places.get(stream);
+    if (!place) return;
     const blob = new Blob([/** @type {BlobPart} */ (body)], { type: "image/jpeg" });
     const bitmap = await createImageBitmap(blob);
-    show({ bitmap, capturedAt: Date.parse(headers.get("x-captured-at") ?? ""), found: counts(headers.get("x-found") ?? "") });
+    place.show({ bitmap, capturedAt: Date.parse(headers.get("x-captured-at") ?? ""), found: counts(headers.get("x-found") ?? "") });
     bitmap.close();
   }
+}
+
+/**
+ * Of its picture, in CSS pixels: an upright one does not fill it.
+ * @param {HTMLCanvasElement} canvas
+ */
+function displayWidth({ clientWidth, clientHeight, width, height }) {
+  return Math.min(clientWidth, (clientHeight * width) / height);
 }
 
 /**
@@ -111,11 +131,12 @@ export function Canvas({ video, stream, label, onPicture }) {
     if (!element) return undefined;
     const context = element.getContext("2d");
     let stop = () => {};
-    /** @type {Shows} */
-    const show = (picture) => {
+    const show = (/** @type {Picture} */ picture) => {
       const { bitmap } = picture;
-      if (element.width !== bitmap.width) element.width = bitmap.width;
-      if (element.height !== bitmap.height) element.height = bitmap.height;
+      if (element.width !== bitmap.width || element.height !== bitmap.height) {
+        Object.assign(element, { width: bitmap.width, height: bitmap.height });
+        video.resized();
+      }
       context?.drawImage(bitmap, 0, 0);
       element.dataset["capturedAt"] = String(picture.capturedAt);
       setHas(true);
@@ -123,11 +144,14 @@ export function Canvas({ video, stream, label, onPicture }) {
     };
     const observer = new IntersectionObserver(([entry]) => {
       stop();
-      stop = entry?.isIntersecting ? video.watch(stream, show) : () => {};
+      stop = entry?.isIntersecting ? video.watch(stream, { canvas: element, show }) : () => {};
     });
+    const resizes = new ResizeObserver(() => video.resized());
     observer.observe(element);
+    resizes.observe(element);
     return () => {
       observer.disconnect();
+      resizes.disconnect();
       stop();
     };
   }, [video, stream]);
