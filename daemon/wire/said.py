@@ -1,19 +1,24 @@
 """What a document says of its objects, as results: to be drawn, which needs no more of them than what people read."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints
 
+from daemon.wire.members import MEASURES
 from daemon.wire.version import Part, Received, Size, Version, validated
 from processors.age import Age
 from processors.emotion import EMOTIONS, Emotions
 from processors.gender import Gender
 from processors.liveness import Liveness
 from processors.mask import Mask
-from processors.types import Confidence, Object, TrackId
+from processors.quality import Quality
+from processors.tracker import Predicted
+from processors.types import Confidence, Object, TrackId, Zones
 
 Share = Annotated[float, Field(ge=0, le=1)]
+UNTOLD: Final[dict[str, Any]] = {name: kind() for name, kind in MEASURES.items()}
+"""Of the quality the total alone is drawn."""
 Years = Annotated[str, StringConstraints(pattern=r"^\d{1,3}$")]
 
 
@@ -25,6 +30,22 @@ class _Verdict(Part):
 class _Emotion(Part):
     confidence: Share
     emotion: str
+
+
+class _Quality(Part):
+    total_score: Share
+
+
+class _MeasuresOfV1(Part):
+    total_score: int = Field(alias="totalScore", ge=0, le=100)
+
+
+class _QualityOfV1(Part):
+    qaa: _MeasuresOfV1
+
+    @property
+    def total_score(self) -> float:
+        return self.qaa.total_score / 100
 
 
 class _Said(Part):
@@ -39,6 +60,9 @@ class _Said(Part):
     liveness: _Verdict | None = None
     has_medical_mask: _Verdict | None = None
     mask: _Verdict | None = None
+    quality: _Quality | _QualityOfV1 | None = None
+    zones: list[str] | None = None
+    predicted: bool = False
 
     def results(self) -> Iterator[object]:
         if self.confidence is not None:
@@ -56,6 +80,12 @@ class _Said(Part):
             yield Liveness(self.liveness.confidence, real=str(self.liveness.value).lower() == "real")
         if (mask := self.has_medical_mask or self.mask) is not None:
             yield Mask(mask.confidence, worn=mask.value is True)
+        if self.quality is not None:
+            yield Quality(**UNTOLD | {"total_score": self.quality.total_score})
+        if self.zones is not None:
+            yield Zones(tuple(self.zones))
+        if self.predicted:
+            yield Predicted()
 
 
 class _Objects(Part):

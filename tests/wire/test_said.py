@@ -1,5 +1,7 @@
 """What a document says, read back for the drawing, against what wrote it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,9 @@ from processors.emotion import Emotions
 from processors.gender import Gender
 from processors.liveness import Liveness
 from processors.mask import Mask
+from processors.tracker import Predicted
 from processors.types import Box, Confidence, Frame, Landmarks, Object, Pose, Sample
+from tests.wire.test_members import QUALITY
 
 SIZE = Size(200, 100)
 RESULTS = (
@@ -27,6 +31,7 @@ RESULTS = (
     Liveness(0.25, real=False),
     Landmarks(np.full((21, 2), 50.0)),
     Pose(yaw=5, pitch=-3, roll=1),
+    replace(QUALITY, total_score=0.63),
 )
 
 
@@ -47,7 +52,18 @@ def test_what_a_service_says_is_drawn(version: Version) -> None:
     np.testing.assert_allclose(read[Landmarks].points_xy, face[Landmarks].points_xy)
     assert read[Pose] == face[Pose]
     assert list(words_of(read)) == list(words_of(face))
-    assert [text for text, _ in words_of(read)] == ["face 0.90", "female, 34, happy, mask", "not real"]
+    assert [text for text, _ in words_of(read)] == [
+        "face 0.90",
+        "female, 34, happy, mask",
+        "not real, quality 63",
+    ]
+
+
+def test_what_a_stream_says_is_drawn() -> None:
+    on_a_track = {"class": "body", "bbox": [0.1, 0.1, 0.5, 0.9], "track_id": "7c1e-4", "predicted": True}
+    (body,) = said(V2, received(on_a_track | {"zones": ["till", "door"]}), SIZE)
+    assert Predicted in body
+    assert [text for text, _ in words_of(body)] == ["body 4", "in till, door"]
 
 
 def test_what_has_no_place_is_not_drawn() -> None:
@@ -63,6 +79,8 @@ def test_what_has_no_place_is_not_drawn() -> None:
         {"emotions": [{"emotion": "happy"}]},
         {"liveness": "real"},
         {"class": 3},
+        {"quality": {"qaa": {}}},
+        {"zones": "till"},
     ],
     ids=lambda wrong: next(iter(wrong)),
 )
