@@ -49,6 +49,7 @@ from daemon.http.services.listing import Listing
 from daemon.http.settings import HttpSettings
 from daemon.http.streams.events import Events
 from daemon.http.streams.pictures import Form, Pictures, Snapshots
+from daemon.http.streams.processors import add_processors
 from daemon.http.streams.rest import Streams
 from daemon.http.streams.video import Video
 from daemon.http.web.summary import Summary
@@ -250,6 +251,7 @@ class App:
                 requests=requests,
             )
             Streams(self._wanted, self._run_time, self.overview, self.status.stream).add_to(self.http.routes)
+            add_processors(self.http.routes)
             quality = config.processor_settings().get(QUALITY) or QualityEstimatorSettings()
             Listing(served, quality.model_dump()).add_to(self.http.routes)
             Summary(self._wanted, self.overview, self.status.stream, has_history=self._history is not None).add_to(

@@ -1,4 +1,4 @@
-"""Drawings of documents, and the list of services."""
+"""Drawings of documents, and the lists of services and processors."""
 
 import base64
 from pathlib import Path
@@ -9,6 +9,9 @@ import pytest
 
 from daemon.http.services.catalogue import services
 from daemon.http.services.listing import Listing
+from daemon.http.streams.processors import add_processors
+from daemon.pictures.draw import BOXES
+from processors.registry import PROCESSORS
 from tests.http.conftest import Served
 from tests.http.test_connections import gate
 
@@ -34,6 +37,34 @@ async def test_what_a_document_says_is_drawn_on_its_picture(serve: Served, versi
     top, left = changed.min(axis=0)
     assert (top / height, left / width) == pytest.approx((0.25, 0.25), abs=0.01)
     assert changed[:, 1].max() / width == pytest.approx(0.75, abs=0.01)
+
+
+async def test_what_is_drawn_is_as_large_as_is_legible_on_the_display(serve: Served) -> None:
+    document = {"_image": {"blob": base64.b64encode(PORTRAIT.read_bytes()).decode()}, "objects": [{"bbox": BOX}]}
+    async with serve(chain_of=lambda _: gate()) as (_, client):
+
+        async def green(query: str) -> int:
+            """Pixels of the box."""
+            async with client.post(f"/draw/v2{query}", json=document) as response:
+                assert response.status == 200
+                picture = cv2.imdecode(np.frombuffer(await response.read(), np.uint8), cv2.IMREAD_COLOR)
+                assert picture is not None
+                return int((np.abs(picture.astype(int) - BOXES["face"]).max(axis=2) < 40).sum())
+
+        assert await green("?display_width=100") > 2 * await green("")
+        async with client.post("/draw/v2?display_width=wide", json=document) as refused:
+            assert (refused.status, (await refused.json())["detail"][0]["loc"]) == (422, ["query", "display_width"])
+
+
+async def test_processors_are_listed_with_what_they_need(serve: Served) -> None:
+    async with (
+        serve(chain_of=lambda _: gate(), also=lambda server: add_processors(server.routes)) as (_, client),
+        client.get("/processors") as response,
+    ):
+        needs = {row["name"]: row["needs"] for row in (await response.json())["processors"]}
+    assert list(needs) == list(PROCESSORS)
+    assert needs["face-detector"] == []
+    assert needs["age-estimator"] == ["face-detector", "face-fitter"]
 
 
 async def test_services_are_listed_with_what_they_take(serve: Served) -> None:

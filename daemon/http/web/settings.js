@@ -7,32 +7,8 @@ import { html, useEffect, useState } from "./view.js";
 /** @typedef {Record<string, any>} Settings */
 /** @typedef {{settings: Settings, origin: string, etag: string}} Entry */
 
-export const PROCESSORS = [
-  "face-detector",
-  "body-detector",
-  "face-fitter",
-  "gender-estimator",
-  "age-estimator",
-  "emotion-estimator",
-  "mask-estimator",
-  "liveness-estimator",
-  "quality-assessment-estimator",
-  "template-extractor",
-];
-/**
- * What a processor needs before it.
- * @type {Record<string, string[]>}
- */
-const NEEDS = {
-  "face-fitter": ["face-detector"],
-  "gender-estimator": ["face-fitter"],
-  "age-estimator": ["face-fitter"],
-  "emotion-estimator": ["face-fitter"],
-  "mask-estimator": ["face-detector"],
-  "liveness-estimator": ["face-detector"],
-  "quality-assessment-estimator": ["face-fitter", "mask-estimator", "emotion-estimator"],
-  "template-extractor": ["face-fitter"],
-};
+/** @typedef {{name: string, needs: string[]}} Processor `needs`: of the others, before it */
+
 const DEFAULT_CHAIN = ["face-detector", "face-fitter"];
 
 export function AddStream() {
@@ -72,6 +48,28 @@ export function useEntry(stream) {
     again();
   }, [stream]);
   return { entry, error, again };
+}
+
+/** @param {{settings: Settings, problem: string | undefined, disabled: boolean, onChange: (chain: string[]) => void}} props */
+function Chain({ settings, problem, disabled, onChange }) {
+  const [processors, setProcessors] = useState(/** @type {Processor[]} */ ([]));
+  const [error, setError] = useState("");
+  useEffect(() => {
+    call("GET", "/processors").then(
+      (answer) => setProcessors(answer.processors),
+      (refused) => setError(refused.message),
+    );
+  }, []);
+  const chain = chainOf(settings);
+  return html`<fieldset disabled=${disabled}>
+    <legend>What is found</legend>
+    <div class="choices">
+      ${processors.map(
+        ({ name }) => html`<label><input type="checkbox" checked=${chain.includes(name)} onChange=${() => onChange(toggled(chain, name, processors))} /> ${name}</label>`,
+      )}
+    </div>
+    ${(problem || error) && html`<p class="lost" role="alert">${problem || error}</p>`}
+  </fieldset>`;
 }
 
 /** @param {{entry: Entry, id: string}} props `id` empty: a new one */
@@ -128,22 +126,7 @@ function Form({ entry, id }) {
       <${Text} ...${field} name="name" label="Name" hint="What people call it." />
       <${Text} ...${field} name="fps" label="Frames a second" type="number" hint="Empty: all that come." />
     </div>
-    <fieldset disabled=${isOfFile}>
-      <legend>What is found</legend>
-      <div class="choices">
-        ${PROCESSORS.map(
-          (processor) => html`<label
-            ><input
-              type="checkbox"
-              checked=${chainOf(settings).includes(processor)}
-              onChange=${() => set("chain", toggled(chainOf(settings), processor))}
-            />
-            ${processor}</label
-          >`,
-        )}
-      </div>
-      ${problem("chain") && html`<p class="lost" role="alert">${problem("chain")}</p>`}
-    </fieldset>
+    <${Chain} settings=${settings} problem=${problem("chain")} disabled=${isOfFile} onChange=${(/** @type {string[]} */ chain) => set("chain", chain)} />
     <label class="switch"
       ><input type="checkbox" disabled=${isOfFile} checked=${Boolean(settings["tracking"])} onChange=${() => set("tracking", settings["tracking"] ? null : {})} /> Follow faces and bodies from frame
       to frame</label
@@ -222,23 +205,19 @@ function chainOf(settings) {
 }
 
 /**
- * With what it needs, or without it and all that need it; in the order of PROCESSORS.
+ * With what it needs before it, or without it and all that need it.
  * @param {string[]} chain
  * @param {string} processor
+ * @param {Processor[]} processors
  */
-function toggled(chain, processor) {
-  const wanted = new Set(chain);
-  const add = (/** @type {string} */ one) => {
-    NEEDS[one]?.forEach(add);
-    wanted.add(one);
-  };
-  const remove = (/** @type {string} */ one) => {
-    wanted.delete(one);
-    for (const other of wanted) if (NEEDS[other]?.includes(one)) remove(other);
-  };
-  if (wanted.has(processor)) remove(processor);
-  else add(processor);
-  return PROCESSORS.filter((one) => wanted.has(one));
+function toggled(chain, processor, processors) {
+  const needs = new Map(processors.map((one) => [one.name, one.needs]));
+  /** @type {(one: string) => boolean} */
+  const needsIt = (one) => one === processor || (needs.get(one) ?? []).some(needsIt);
+  if (chain.includes(processor)) return chain.filter((one) => !needsIt(one));
+  /** @type {(one: string) => string[]} */
+  const withNeeded = (one) => [...(needs.get(one) ?? []).flatMap(withNeeded), one];
+  return [...new Set([...chain, ...withNeeded(processor)])];
 }
 
 /**

@@ -19,6 +19,7 @@ from daemon.http.server import PREFIXES, HttpServer
 from daemon.http.services.listing import Listing
 from daemon.http.streams.events import Events
 from daemon.http.streams.pictures import Pictures, Snapshots
+from daemon.http.streams.processors import add_processors
 from daemon.http.streams.rest import Streams
 from daemon.http.streams.video import Video
 from daemon.http.web.summary import Summary
@@ -40,6 +41,7 @@ def with_streams(server: HttpServer) -> None:
     none: Any = None
     wanted, watches = Wanted(none, none, None, run_time, 0), Watches()
     Streams(wanted, run_time, none, none).add_to(server.routes)
+    add_processors(server.routes)
     Listing({}, {}).add_to(server.routes)
     Summary(wanted, none, none).add_to(server.routes)
     Events(watches, wanted.entry, server.long_answers).add_to(server.routes)

@@ -25,7 +25,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from daemon.http.access.keys import digest
 from daemon.simulator.clip import Scene, make_clip
-from processors.registry import PROCESSORS
 from tests.benchmarks.cameras import camera_of
 from tests.brokers import free_port
 from tests.http.access.calls import KEYS, bearer
@@ -379,10 +378,3 @@ def test_every_view_is_sound_for_all(opens: Opens, width: int, scheme: str) -> N
         assert grave == [], view
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
         assert not view or page.evaluate("document.activeElement.tagName") == "H1", view
-
-
-def test_the_form_has_all_processors() -> None:
-    text = (ROOT / "daemon" / "http" / "web" / "settings.js").read_text(encoding="utf-8")
-    listed = re.search(r"PROCESSORS = \[(.*?)\]", text, re.DOTALL)
-    assert listed is not None
-    assert set(re.findall(r'"([\w-]+)"', listed[1])) == set(PROCESSORS)
