@@ -42,7 +42,7 @@ export function QualityBars({ quality, thresholds, title }) {
       <${Fact}
         label="Size and place"
         good=${measured["is_margins_acceptable"]}
-        words=${`${measured["margin_inner_deviation"]} px too small, ${measured["margin_outer_deviation"]} px too large`}
+        words=${misfit(measured)}
       />
     </ul>
   </figure>`;
@@ -66,6 +66,12 @@ function Bar({ measure, quality, thresholds }) {
     <span class=${good ? "value" : "value lost"}>${shown}</span>
     <span class="quiet">${wanted}</span>
   </li>`;
+}
+
+/** @param {Record<string, any>} quality */
+function misfit(quality) {
+  const { margin_inner_deviation: inner, margin_outer_deviation: outer } = quality;
+  return [inner && `${inner} px too small`, outer && `${outer} px too large`].filter(Boolean).join(", ");
 }
 
 /** @param {{label: string, good: boolean, words: string}} props */

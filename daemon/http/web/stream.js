@@ -244,10 +244,18 @@ function useSeen(stream, isKept) {
   const [seen, setSeen] = useState(nothing);
   const [next, setNext] = useState(/** @type {string | null} */ (null));
   const latest = /** @type {{current: Seen}} */ (useRef(nothing));
+  const kept = async (/** @type {string} */ selection) => {
+    const { events, next } = await call("GET", `/history?stream=${encodeURIComponent(stream)}&limit=${PAGE}${selection}`);
+    return { events: /** @type {TrackEvent[]} */ (events.map((/** @type {{data: TrackEvent}} */ { data }) => data)), next };
+  };
   const older = async (/** @type {string} */ after) => {
-    const answer = await call("GET", `/history?stream=${encodeURIComponent(stream)}&limit=${PAGE}${after && `&after=${after}`}`);
-    latest.current = withEvents(latest.current, answer.events.map((/** @type {{data: TrackEvent}} */ { data }) => data));
-    setNext(answer.next);
+    const { events, next } = await kept(after && `&after=${after}`);
+    latest.current = withEvents(latest.current, events);
+    setNext(next);
+  };
+  const tracks = async () => {
+    const { events } = await kept("&type=track"); // there may be many more events of zones and lines
+    latest.current = { ...latest.current, tracks: latestOfEach([...latest.current.tracks, ...events]) };
   };
   useEffect(() => {
     latest.current = nothing;
@@ -260,7 +268,10 @@ function useSeen(stream, isKept) {
         latest.current = withEvents(latest.current, [JSON.parse(data)]);
       });
     }
-    if (isKept) older("");
+    if (isKept) {
+      older("");
+      tracks();
+    }
     let parsed = "";
     const timer = setInterval(() => {
       const { raw } = latest.current;
@@ -277,18 +288,39 @@ function useSeen(stream, isKept) {
 }
 
 /**
- * With these, the newest first, and of each track the latest that is of itself.
+ * With these, the newest first.
  * @param {Seen} seen
  * @param {TrackEvent[]} events
  * @returns {Seen}
  */
 function withEvents(seen, events) {
   const all = new Map([...events, ...seen.events].map((event) => [keyOf(event), event]));
-  const sorted = [...all.values()].sort((one, other) => timeOf(other) - timeOf(one));
+  return {
+    ...seen,
+    tracks: latestOfEach([...seen.tracks, ...events]),
+    events: [...all.values()].sort(newestFirst).slice(0, MOST_EVENTS),
+  };
+}
+
+/**
+ * Of each track the latest event that is of itself.
+ * @param {TrackEvent[]} events
+ */
+function latestOfEach(events) {
   /** @type {Map<string, TrackEvent>} */
   const tracks = new Map();
-  for (const event of sorted) if (!event.zone && !event.line && !tracks.has(event.track.id)) tracks.set(event.track.id, event);
-  return { ...seen, tracks: [...tracks.values()].slice(0, MOST_TRACKS), events: sorted.slice(0, MOST_EVENTS) };
+  for (const event of events.filter(({ zone, line }) => !zone && !line).sort(newestFirst)) {
+    if (!tracks.has(event.track.id)) tracks.set(event.track.id, event);
+  }
+  return [...tracks.values()].slice(0, MOST_TRACKS);
+}
+
+/**
+ * @param {TrackEvent} one
+ * @param {TrackEvent} other
+ */
+function newestFirst(one, other) {
+  return timeOf(other) - timeOf(one);
 }
 
 /** @param {TrackEvent} event */
