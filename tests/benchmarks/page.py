@@ -9,21 +9,16 @@ status 1 where tiles take more than 5 %, or a picture is later than 500 ms in th
 
 import argparse
 import asyncio
-import contextlib
 import itertools
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import aiohttp
 import av
-import psutil
 from playwright.async_api import Page, async_playwright
 
 from daemon.pictures.hide import NOTHING
@@ -34,7 +29,7 @@ from models.store import ModelStore
 from processors.registry import build_chain
 from processors.types import Frame, Sample
 from tests.benchmarks.cameras import camera_of
-from tests.brokers import free_port
+from tests.benchmarks.daemons import Daemon, daemon_of
 
 CHROMIUM = "/usr/bin/chromium"
 TILES, TILE_WIDTH, TILE_FPS = 8, 480, 2
@@ -80,49 +75,10 @@ class Phase(NamedTuple):
         return self.frames / self.cpu
 
 
-class Daemon(NamedTuple):
-    process: psutil.Process
-    session: aiohttp.ClientSession
-    url: str
-
-    async def frames(self) -> int:
-        """That were looked at."""
-        async with self.session.get(f"{self.url}/status") as response:
-            streams = (await response.json())["streams"]
-        return sum(row["frames"]["acknowledged"] for row in streams.values())
-
-    async def phase(self, seconds: float) -> Phase:
-        frames, cpu, began = await self.frames(), self._cpu(), time.monotonic()
-        await asyncio.sleep(seconds)
-        return Phase(await self.frames() - frames, self._cpu() - cpu, time.monotonic() - began)
-
-    def _cpu(self) -> float:
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
-
-
-@contextlib.asynccontextmanager
-async def daemon_of(streams: dict[str, Any], folder: Path) -> AsyncIterator[Daemon]:
-    port = free_port()
-    path = folder / "page.yaml"
-    sink = {"type": "file", "path": str(folder / "out.jsonl")}
-    config = {"streams": streams, "sinks": {"out": sink}, "http": {"port": port}, "log": {"level": "error"}}
-    path.write_text(json.dumps(config))
-    command = [sys.executable, "-m", "daemon", "run", str(path)]
-    with subprocess.Popen(command) as process:  # noqa: ASYNC220  # it is there at once
-        try:
-            async with aiohttp.ClientSession() as session:
-                daemon = Daemon(psutil.Process(process.pid), session, f"http://127.0.0.1:{port}")
-                while True:
-                    with contextlib.suppress(aiohttp.ClientError):
-                        if await daemon.frames():
-                            break
-                    assert process.poll() is None
-                    await asyncio.sleep(0.2)
-                await asyncio.sleep(WARM_UP_S)
-                yield daemon
-        finally:
-            process.terminate()
+async def phase(daemon: Daemon, seconds: float) -> Phase:
+    frames, cpu, began = await daemon.frames(), daemon.cpu(), time.monotonic()
+    await asyncio.sleep(seconds)
+    return Phase(await daemon.frames() - frames, daemon.cpu() - cpu, time.monotonic() - began)
 
 
 async def tiles_cost(camera: str, folder: Path, page: Page, seconds: float, rounds: int) -> float:
@@ -130,25 +86,26 @@ async def tiles_cost(camera: str, folder: Path, page: Page, seconds: float, roun
     alone: list[Phase] = []
     shown: list[Phase] = []
     streams = {f"camera-{n}": {"source": camera, "chain": CHAIN} for n in range(TILES)}
-    async with daemon_of(streams, folder) as daemon:
+    async with daemon_of(streams, folder, WARM_UP_S) as daemon:
         for _ in range(rounds):
-            alone.append(await daemon.phase(seconds))
+            alone.append(await phase(daemon, seconds))
             await page.goto(f"{daemon.url}/")
             await page.wait_for_function(
                 f"() => document.querySelectorAll('canvas[data-captured-at]').length === {TILES}"
             )
-            shown.append(await daemon.phase(seconds))
+            shown.append(await phase(daemon, seconds))
             await page.goto("about:blank")
             await asyncio.sleep(1)
     for name, phases in (("nobody looks", alone), (f"{TILES} tiles", shown)):
-        print(f"  {name:13} frames a CPU second {_each(phases, 'per_cpu_second')}, frames/s {_rates(phases)}")
+        each = f"{_each(phases)}; frames/s {_rates(phases)}"
+        print(f"  {name:13} frames a CPU second, median {_middle(phases):.1f} of {each}")
     return 100 - 100 * _middle(shown) / _middle(alone)
 
 
 async def lateness(camera: str, folder: Path, page: Page, seconds: float) -> Sequence[float]:
     """Milliseconds from capture to the page, of each picture."""
     streams = {"door": {"source": camera, "chain": CHAIN, "fps": 10}}
-    async with daemon_of(streams, folder) as daemon:
+    async with daemon_of(streams, folder, WARM_UP_S) as daemon:
         await page.goto(f"{daemon.url}/#/streams/door")
         await page.wait_for_function("() => document.querySelector('canvas[data-captured-at]')")
         await page.evaluate(LATENESS)
@@ -161,8 +118,8 @@ def _middle(phases: Sequence[Phase]) -> float:
     return statistics.median(phase.per_cpu_second for phase in phases)
 
 
-def _each(phases: Sequence[Phase], name: str) -> str:
-    return ", ".join(f"{getattr(phase, name):.1f}" for phase in phases)
+def _each(phases: Sequence[Phase]) -> str:
+    return ", ".join(f"{phase.per_cpu_second:.1f}" for phase in phases)
 
 
 def _rates(phases: Sequence[Phase]) -> str:

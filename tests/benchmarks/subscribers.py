@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,10 +20,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
-import psutil
 
 from daemon.simulator.clip import make_clip
 from tests.benchmarks.cameras import camera_of
+from tests.benchmarks.daemons import Daemon, daemon_of
 
 CHAIN = ["face-detector", "face-fitter"]
 FPS = 5
@@ -78,87 +77,44 @@ class Phase(NamedTuple):
     """Seconds."""
 
 
-class Bench:
-    """A daemon that runs, and who asks it."""
-
-    def __init__(self, process: psutil.Process, session: aiohttp.ClientSession, url: str) -> None:
-        self._process = process
-        self._session = session
-        self._url = url
-
-    async def status(self) -> Any:
-        async with self._session.get(f"{self._url}/status") as response:
-            return await response.json()
-
-    async def phase(self, seconds: float) -> Phase:
-        before, began = self._used(), time.monotonic()
-        await asyncio.sleep(seconds)
-        used = self._used() - before
-        took = time.monotonic() - began
-        row = (await self.status())["streams"]["cam"]
-        return Phase(100 * used / took, row["latency"]["p95"])
-
-    def _used(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
-
-    @contextlib.asynccontextmanager
-    async def subscribed(self, subscribers: list[Subscriber], stuck: Subscriber) -> AsyncIterator[None]:
-        """All of them read, but one, which reads when the others have done."""
-        async with self._events(stuck) as response:
-            response.content._protocol.pause_reading()
-            async with asyncio.TaskGroup() as group:
-                reading = [group.create_task(self._read(one)) for one in subscribers]
-                yield
-                for task in reading:
-                    task.cancel()
-            response.content._protocol.resume_reading()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2):
-                    await stuck.read(response)
-        async with self._events(stuck) as response:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2):
-                    await stuck.read(response)
-
-    async def _read(self, subscriber: Subscriber) -> None:
-        async with self._events(subscriber) as response:
-            await subscriber.read(response)
-
-    @contextlib.asynccontextmanager
-    async def _events(self, subscriber: Subscriber) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Last-Event-ID": subscriber.last_id} if subscriber.last_id else None
-        async with self._session.get(f"{self._url}/streams/cam/events", headers=headers) as response:
-            assert response.status == 200, await response.text()
-            yield response
+async def phase(daemon: Daemon, seconds: float) -> Phase:
+    before, began = daemon.cpu(), time.monotonic()
+    await asyncio.sleep(seconds)
+    used, took = daemon.cpu() - before, time.monotonic() - began
+    return Phase(100 * used / took, (await daemon.streams())["cam"]["latency"]["p95"])
 
 
 @contextlib.asynccontextmanager
-async def bench(url: str, folder: Path) -> AsyncIterator[Bench]:
-    config = {
-        "streams": {"cam": {"source": url, "chain": CHAIN, "fps": FPS}},
-        "sinks": {"out": {"type": "file", "path": str(folder / "out.jsonl"), "linger": 0.0}},
-        "http": {"port": 18080},
-        "log": {"level": "error"},
-    }
-    path = folder / "subscribers.yaml"
-    path.write_text(json.dumps(config))
-    command = [sys.executable, "-m", "daemon", "run", str(path)]
-    with subprocess.Popen(command) as process:  # noqa: ASYNC220  # it is there at once
-        try:
-            timeout = aiohttp.ClientTimeout(total=None)
-            async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
-                bench = Bench(psutil.Process(process.pid), session, "http://127.0.0.1:18080")
-                while True:
-                    with contextlib.suppress(aiohttp.ClientError):
-                        if (await bench.status())["streams"].get("cam", {}).get("last_document"):
-                            break
-                    assert process.poll() is None
-                    await asyncio.sleep(0.2)
-                await asyncio.sleep(WARM_UP_S)
-                yield bench
-        finally:
-            process.terminate()
+async def subscribed(daemon: Daemon, subscribers: list[Subscriber], stuck: Subscriber) -> AsyncIterator[None]:
+    """All of them read, but one, which reads when the others have done."""
+    async with _events(daemon, stuck) as response:
+        response.content._protocol.pause_reading()
+        async with asyncio.TaskGroup() as group:
+            reading = [group.create_task(_read(daemon, one)) for one in subscribers]
+            yield
+            for task in reading:
+                task.cancel()
+        response.content._protocol.resume_reading()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await stuck.read(response)
+    async with _events(daemon, stuck) as response:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await stuck.read(response)
+
+
+async def _read(daemon: Daemon, subscriber: Subscriber) -> None:
+    async with _events(daemon, subscriber) as response:
+        await subscriber.read(response)
+
+
+@contextlib.asynccontextmanager
+async def _events(daemon: Daemon, subscriber: Subscriber) -> AsyncIterator[aiohttp.ClientResponse]:
+    headers = {"Last-Event-ID": subscriber.last_id} if subscriber.last_id else None
+    async with daemon.session.get(f"{daemon.url}/streams/cam/events", headers=headers) as response:
+        assert response.status == 200, await response.text()
+        yield response
 
 
 async def measure(url: str, folder: Path, count: int, seconds: float, rounds: int) -> bool:
@@ -166,12 +122,13 @@ async def measure(url: str, folder: Path, count: int, seconds: float, rounds: in
     alone: list[Phase] = []
     watched: list[Phase] = []
     all_of_them: list[Subscriber] = []
-    async with bench(url, folder) as running:
+    streams = {"cam": {"source": url, "chain": CHAIN, "fps": FPS}}
+    async with daemon_of(streams, folder, WARM_UP_S) as daemon:
         for _ in range(rounds):
-            alone.append(await running.phase(seconds))
+            alone.append(await phase(daemon, seconds))
             subscribers, stuck = [Subscriber() for _ in range(count - 1)], Subscriber()
-            async with running.subscribed(subscribers, stuck):
-                watched.append(await running.phase(seconds))
+            async with subscribed(daemon, subscribers, stuck):
+                watched.append(await phase(daemon, seconds))
             all_of_them += [*subscribers, stuck]
             told = f"{stuck.events} events and was told {stuck.told or 'of no gap'}"
             print(f"  the one that did not read then got {told}", flush=True)
