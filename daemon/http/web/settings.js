@@ -50,9 +50,9 @@ export function useEntry(stream) {
   return { entry, error, again };
 }
 
-/** @param {{settings: Settings, problem: string | undefined, disabled: boolean, onChange: (chain: string[]) => void}} props */
-function Chain({ settings, problem, disabled, onChange }) {
-  const [processors, setProcessors] = useState(/** @type {Processor[]} */ ([]));
+/** @param {{entry: Entry, id: string}} props `id` empty: a new one */
+function Form({ entry, id }) {
+  const [processors, setProcessors] = useState(/** @type {Processor[] | null} */ (null));
   const [error, setError] = useState("");
   useEffect(() => {
     call("GET", "/processors").then(
@@ -60,20 +60,12 @@ function Chain({ settings, problem, disabled, onChange }) {
       (refused) => setError(refused.message),
     );
   }, []);
-  const chain = chainOf(settings);
-  return html`<fieldset disabled=${disabled}>
-    <legend>What is found</legend>
-    <div class="choices">
-      ${processors.map(
-        ({ name }) => html`<label><input type="checkbox" checked=${chain.includes(name)} onChange=${() => onChange(toggled(chain, name, processors))} /> ${name}</label>`,
-      )}
-    </div>
-    ${(problem || error) && html`<p class="lost" role="alert">${problem || error}</p>`}
-  </fieldset>`;
+  if (error) return html`<p class="notice bad" role="alert">${error}</p>`;
+  return processors && html`<${Fields} entry=${entry} id=${id} processors=${processors} />`;
 }
 
-/** @param {{entry: Entry, id: string}} props `id` empty: a new one */
-function Form({ entry, id }) {
+/** @param {{entry: Entry, id: string, processors: Processor[]}} props */
+function Fields({ entry, id, processors }) {
   const isOfFile = entry.origin === "file";
   const [settings, setSettings] = useState(entry.settings);
   const [json, setJson] = useState(/** @type {string | null} */ (null));
@@ -126,7 +118,22 @@ function Form({ entry, id }) {
       <${Text} ...${field} name="name" label="Name" hint="What people call it." />
       <${Text} ...${field} name="fps" label="Frames a second" type="number" hint="Empty: all that come." />
     </div>
-    <${Chain} settings=${settings} problem=${problem("chain")} disabled=${isOfFile} onChange=${(/** @type {string[]} */ chain) => set("chain", chain)} />
+    <fieldset disabled=${isOfFile}>
+      <legend>What is found</legend>
+      <div class="choices">
+        ${processors.map(
+          ({ name: processor }) => html`<label
+            ><input
+              type="checkbox"
+              checked=${chainOf(settings).includes(processor)}
+              onChange=${() => set("chain", toggled(chainOf(settings), processor, processors))}
+            />
+            ${processor}</label
+          >`,
+        )}
+      </div>
+      ${problem("chain") && html`<p class="lost" role="alert">${problem("chain")}</p>`}
+    </fieldset>
     <label class="switch"
       ><input type="checkbox" disabled=${isOfFile} checked=${Boolean(settings["tracking"])} onChange=${() => set("tracking", settings["tracking"] ? null : {})} /> Follow faces and bodies from frame
       to frame</label

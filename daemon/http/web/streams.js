@@ -8,6 +8,7 @@ import { html, useState } from "./view.js";
 /** @typedef {import("./video.js").Video} Video */
 
 const FORM = { width: 480, fps: 2, draw: true };
+const OF_STREAMS = ["watch", "metrics", "control"]; // roles
 const SEARCH_FROM = 7; // streams
 
 /** @param {{overview: Overview}} props */
@@ -41,6 +42,9 @@ export function Streams({ overview }) {
 
 /** @param {{overview: Overview}} props */
 function None({ overview }) {
+  if (!overview.caller.roles.some((role) => OF_STREAMS.includes(role))) {
+    return html`<p class="empty">This key is not for streams: those need one with the role watch, metrics or control.</p>`;
+  }
   return html`<div class="empty">
     <p>There are no streams yet.</p>
     <p class="quiet">

@@ -6,7 +6,7 @@ import { html, useEffect, useRef, useState } from "./view.js";
 const GATHER_MS = 150; // tiles come into view one after the other
 const AGAIN_MS = 2000;
 const RESIZED_MS = 500;
-const DISPLAY_STEP = 80; // CSS pixels: the daemon makes a picture once for all windows of about the same width
+const DISPLAY_STEP = 40; // CSS pixels: the daemon makes a picture once for all windows of about the same width
 const WIDTH_STEP = 160; // pixels
 
 /**

@@ -104,11 +104,12 @@ export function title(obj) {
  * What has happened, without of whom.
  * @param {import("./types.js").TrackEvent} event
  */
-export function happening({ event, reason, zone, line }) {
+export function happening({ event, reason, zone, line, object }) {
   const where = zone ? ` ${zone.name}` : line ? ` ${line.name}, ${line.direction}` : "";
   const dwell = zone?.dwell ? ` after ${duration(zone.dwell)}` : "";
   const why = reason && reason !== "outside" ? ` (${reason})` : "";
-  return `${event}${where}${dwell}${why}`;
+  const known = event === "updated" ? `: ${description({ ...object, pose: undefined, zones: undefined })}` : "";
+  return `${event}${where}${dwell}${why}${known}`;
 }
 
 /** @param {string} time RFC 3339 */
