@@ -1,6 +1,6 @@
 """Finds faces with YuNet (Wu, Peng and Yu 2023, as OpenCV Zoo's 2023mar)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -112,7 +112,7 @@ class FaceDetector:
 def candidates(session: Session, picture: Image, threshold: float) -> Candidates:
     """Those above the threshold, in pixels of a picture whose sides are multiples of the largest stride."""
     outputs = session.run({"input": blob(picture)})
-    found = [_decode(outputs, stride, picture.shape[1] // stride, threshold) for stride in STRIDES]
+    found = [_decode(outputs[f"cells_{stride}"][0], stride, threshold) for stride in STRIDES]
     boxes, scores, points = (np.concatenate(part) for part in zip(*found, strict=True))
     return boxes, scores, points
 
@@ -132,21 +132,28 @@ def input_side(long_side: int, smallest_face: float | None) -> int:
     return int(np.clip(round(long_side * FOUND_HEIGHT / smallest_face), CLOSE_UP_SIDE, LONGEST_SIDE))
 
 
-def _decode(outputs: Mapping[str, npt.NDArray[np.float32]], stride: int, columns: int, threshold: float) -> Candidates:
-    """The candidates above the threshold of one stride's grid, in pixels of the network's input.
+def _decode(grid: npt.NDArray[np.float32], stride: int, threshold: float) -> Candidates:
+    """The candidates above the threshold of one stride's grid (rows, columns, 16), in pixels of the network's input.
 
-    Each cell predicts class and objectness (their geometric mean is the score), a box as offset of its centre and
-    logarithm of its size, and five points as offsets, all in units of the stride from the cell's upper left corner.
+    Each cell predicts the logits of class and objectness (the geometric mean of their probabilities is the score), a
+    box as offset of its centre and logarithm of its size, and five points as offsets, all in units of the stride from
+    the cell's upper left corner.
     """
-    cls, obj, box, points = (outputs[f"{kind}_{stride}"][0] for kind in ("cls", "obj", "bbox", "kps"))
-    (kept,) = np.nonzero(cls[:, 0] > threshold**2)  # of thousands of cells a few: objectness can only lower the score
-    squares = cls[kept, 0].clip(0, 1) * obj[kept, 0].clip(0, 1)
-    kept, squares = kept[squares > threshold**2], squares[squares > threshold**2]
-    if not len(kept):
+    # Of thousands of cells a few: objectness can only lower the score.
+    rows, columns = np.nonzero(grid[..., 0] > _logit(threshold**2))
+    if not len(rows):
         return NO_CANDIDATES
-    scores = np.sqrt(squares)
-    corner = np.stack([kept % columns, kept // columns], axis=1).astype(np.float64)
-    centre = corner + box[kept, :2]
-    half = np.exp(box[kept, 2:].astype(np.float64)) / 2
+    cells = grid[rows, columns].astype(np.float64)
+    scores = np.sqrt(1 / (1 + np.exp(-cells[:, :2]))).prod(axis=1)
+    kept = scores > threshold
+    cells, scores = cells[kept], scores[kept]
+    corner = np.stack([columns[kept], rows[kept]], axis=1).astype(np.float64)
+    centre = corner + cells[:, 2:4]
+    half = np.exp(cells[:, 4:6]) / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1) * stride
-    return boxes, scores.astype(np.float64), (corner[:, None] + points[kept].reshape(-1, 5, 2)) * stride
+    return boxes, scores, (corner[:, None] + cells[:, 6:].reshape(-1, 5, 2)) * stride
+
+
+def _logit(probability: float) -> float:
+    with np.errstate(divide="ignore"):  # of 0 and 1: there is no limit, and none is above it
+        return float(np.log(probability) - np.log1p(-probability))

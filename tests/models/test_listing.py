@@ -15,7 +15,7 @@ def test_listing_shows_the_state_of_each_file(folder: Path) -> None:
         "face-detection",
         "MIT",
         "default-allowed",
-        229670,
+        221896,
         "ok",
     )
 
