@@ -1,14 +1,18 @@
 """What the documents say can be checked: links lead somewhere, configurations load, the README is short."""
 
+import argparse
+import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from daemon import cli
+from daemon.config.explain import walk
 from daemon.config.load import load
+from daemon.config.model import Config
 from tests.worked import PAGE, ROOT, blocks
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "models" / "README.md"])
@@ -24,8 +28,16 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 NAMES = re.compile(r"((?:`[\w.]+`(?:,| and)? )+)in `([\w/]+\.py)`")
 """E.g. "`one` and `Class.method` in `a/file.py`"."""
 FILE = re.compile(r"`((?:daemon|processors|models|sinks|configs|tests|docs)/[\w./-]*)`")
-SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHELL = ("sh", "")
 COMMAND = re.compile(r"(?:^|&& )(?:[\w./]+/)?visaged( [^|>&\n]*)", re.MULTILINE)
+MENTIONED = re.compile(r"`visaged ([^`>]+)")
+"""In a sentence, where arguments may be missing or in capitals."""
+URL = re.compile(r"(?:127\.0\.0\.1:808[01]|\$URL)(/(?:[\w/-]|\.\w)*)")
+KEY = re.compile(rf"`((?:{'|'.join(Config.model_fields)})\.[\w.-]+)[`:]")
+FIGURES = {"engine.busy", "engine.busy_seconds", "http.processors"}
+"""Of /status, which look like keys."""
+MODULE = re.compile(r"python3? -m ((?:tests|daemon)[\w.]*)")
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -110,7 +122,8 @@ def test_commands_are_taken_as_they_are_shown() -> None:
     shown = {
         command
         for path in DOCUMENTS
-        for block in SHELL.findall(path.read_text(encoding="utf-8"))
+        for language, block in FENCE.findall(path.read_text(encoding="utf-8"))
+        if language in SHELL
         for command in COMMAND.findall(block)
     }
     assert len(shown) > 40
@@ -123,3 +136,61 @@ def taken(command: str) -> bool:
     except SystemExit as end:  # argparse's, also after --version
         return not end.code
     return True
+
+
+def test_commands_and_options_that_are_mentioned_are_there() -> None:
+    mentioned = {text for path in DOCUMENTS for text in MENTIONED.findall(path.read_text(encoding="utf-8"))}
+    assert len(mentioned) > 40
+    assert {text: unknown for text in mentioned if (unknown := unknown_in(text))} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("probe URL --cameras 4", []),
+        ("streams list|show", []),
+        ("streams tell", ["tell"]),
+        ("stream", ["stream"]),
+        ("check --conect", ["--conect"]),
+    ],
+)
+def test_what_is_not_there_is_found(text: str, unknown: list[str]) -> None:
+    assert unknown_in(text) == unknown
+
+
+def unknown_in(text: str) -> list[str]:
+    """The commands and options in words after `visaged` that there are not."""
+    parser, unknown = cli._parser(), []
+    for word in text.split():
+        commands = commands_of(parser)
+        if word.startswith("--"):
+            unknown += [word] * (word not in parser._option_string_actions)
+        elif commands and word.islower():
+            unknown += [name for name in word.split("|") if name not in commands]
+            parser = commands.get(word, parser)
+    return unknown
+
+
+def commands_of(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    return next((a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)), {})
+
+
+def test_modules_that_are_to_be_run_are_there() -> None:
+    named = {name for path in DOCUMENTS for name in MODULE.findall(path.read_text(encoding="utf-8"))}
+    assert len(named) > 10
+    files = {name: ROOT / name.replace(".", "/") for name in named}
+    assert [name for name, file in files.items() if not file.with_suffix(".py").exists() and not file.is_dir()] == []
+
+
+def test_urls_of_the_daemon_are_answered() -> None:
+    asked = {path for page in DOCUMENTS for path in URL.findall(page.read_text(encoding="utf-8"))}
+    assert len(asked) > 10
+    described = json.loads((ROOT / "docs" / "schemas" / "openapi.json").read_bytes())["paths"]
+    routes = [re.compile(re.sub(r"\\{\w+\\}", r"[^/]+", re.escape(path))) for path in described]
+    assert [path for path in sorted(asked) if not any(route.fullmatch(path) for route in routes)] == []
+
+
+def test_keys_that_are_named_are_there() -> None:
+    named = {key for path in DOCUMENTS for key in KEY.findall(path.read_text(encoding="utf-8"))} - FIGURES
+    assert len(named) > 30
+    assert [key for key in sorted(named) if walk(key.split("."))[1].kind is None] == []
