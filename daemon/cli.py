@@ -50,8 +50,8 @@ MOMENTS = {"from": "since then: 2026-11-25T08:00:00Z", "to": "before then"}
 STATUSES = {
     "0": "it came to its end, or was told to stop",
     "1": "it cannot go on: a sink refuses for good, state_dir or a sink's file is another's, models hang or have "
-    "changed, the stop took too long; check --connect: a broker or camera refuses; process: an input could not be read "
-    "whole; init, probe: no picture comes; find: no camera, or one that refuses; "
+    "changed, the stop took too long; check --connect: a broker, webhook or camera refuses; process: an input could "
+    "not be read whole; init, probe: no picture comes; find: no camera, or one that refuses; "
     "streams, history: the daemon refuses or does not answer, or a check finds no picture",
     "2": "a mistake in the command line or the configuration; nothing was started",
     "130, 143": "SIGINT or SIGTERM ended it at once; run only by a second one, more than a second later; demo never",
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--connect",
         action="store_true",
-        help="also ask brokers, their rights and cameras, which changes nothing there; without it nothing is sent",
+        help="also ask brokers, their rights, webhooks and cameras, which changes nothing; else nothing is sent",
     )
     check.set_defaults(run=_check)
 

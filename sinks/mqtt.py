@@ -40,6 +40,14 @@ class MqttSink:
         self._connection = Connection(self._settings, self._settings.client_id)
         await self._connection.open()
 
+    async def check(self) -> None:
+        """Logs in under another client_id, as a broker ends the connection of one that it has. Raises SinkError."""
+        connection = Connection(self._settings, f"{self._settings.client_id}-check")
+        try:
+            await connection.open()
+        finally:
+            await connection.close()
+
     async def write(self, records: Sequence[Record]) -> None:
         refused: list[tuple[Record, str]] = []
         left = list(records)

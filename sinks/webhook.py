@@ -78,6 +78,18 @@ class WebhookSink:
             headers={"User-Agent": "visaged"},
         )
 
+    async def check(self) -> None:
+        """Asks whether an HTTP server answers, by OPTIONS, without `headers`. Raises SinkError."""
+        await self.open()
+        try:
+            if self._session is not None:
+                async with self._session.options(self._url, allow_redirects=False):
+                    pass
+        except (aiohttp.ClientError, OSError) as err:
+            raise SinkError(f"{self._shown}: {_words(err)}", retriable=True) from err
+        finally:
+            await self.close()
+
     async def write(self, records: Sequence[Record]) -> None:
         refused = [(record, "no value") for record in records if record.tombstone]
         waiting = deque(_Part(record, record) for record in records if not record.tombstone)

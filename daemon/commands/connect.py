@@ -16,6 +16,10 @@ from sinks.base import SinkError
 from sinks.kafka_client import check_connection, client_arguments
 from sinks.kafka_rights import Right, refused_group, refused_topics
 from sinks.kafka_settings import KafkaCluster, KafkaSettings, cluster_of
+from sinks.mqtt import MqttSink
+from sinks.mqtt_settings import MqttSettings
+from sinks.webhook import WebhookSink
+from sinks.webhook_settings import WebhookSettings
 
 FURTHER_S = 1.0  # beyond the time-outs of the camera itself
 
@@ -31,14 +35,19 @@ class Need(NamedTuple):
 
 
 async def refusals(config: Config) -> list[Mistake]:
-    """What does not answer, or does not let us: brokers and their rights, and cameras, all at the same time."""
+    """What does not answer, or does not let us: brokers, their rights, webhooks and cameras, all at the same time."""
     cameras = [
         _camera(("streams", name, "source"), stream)
         for name, stream in config.streams.items()
         if scheme_of(stream.source)
     ]
     clusters = [_cluster(config, name) for name in config.clusters]
-    return [mistake for found in await asyncio.gather(*clusters, *cameras) for mistake in found]
+    sinks = [
+        _sink(("sinks", name), WebhookSink(settings) if isinstance(settings, WebhookSettings) else MqttSink(settings))
+        for name, settings in config.sinks.items()
+        if isinstance(settings, WebhookSettings | MqttSettings)
+    ]
+    return [mistake for found in await asyncio.gather(*clusters, *sinks, *cameras) for mistake in found]
 
 
 async def _cluster(config: Config, name: str) -> list[Mistake]:
@@ -56,6 +65,14 @@ async def _cluster(config: Config, name: str) -> list[Mistake]:
     except SinkError as err:
         return [(("clusters", name), str(err))]
     return found
+
+
+async def _sink(key: Key, sink: WebhookSink | MqttSink) -> list[Mistake]:
+    try:
+        await sink.check()
+    except SinkError as err:
+        return [(key, str(err))]
+    return []
 
 
 async def _topics(cluster: KafkaCluster, needs: list[Need], right: Right) -> list[Mistake]:

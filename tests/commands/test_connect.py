@@ -16,8 +16,11 @@ from daemon.simulator.camera import Camera
 from daemon.simulator.clip import Scene, make_clip
 from daemon.simulator.rtp import Clip
 from sinks.kafka_rights import Refusal, Right, _refused
+from sinks.mqtt_client import Connection
 from tests.brokers import ApacheKafka, new_topic
 from tests.kafka_frames import Frames
+from tests.mqtt import mosquitto, mqtt_settings
+from tests.sinks.receiver import Receiver
 
 
 @pytest.fixture
@@ -63,6 +66,31 @@ def test_what_refuses_is_named_with_its_line(
     of_cluster, of_camera = capsys.readouterr().err.splitlines()
     assert of_cluster == f"{path}:3: clusters.own: 127.0.0.1:{closed_port}: connection refused"
     assert of_camera.startswith(f"{path}:6: streams.a.source: rtsp://127.0.0.1:{closed_port}/1: nobody listens at ")
+
+
+async def test_webhooks_and_mqtt_brokers_that_answer_and_that_do_not(tmp_path: Path, closed_port: int) -> None:
+    receiver = Receiver()
+    await receiver.start()
+    with mosquitto(tmp_path) as broker:
+        running = Connection(mqtt_settings(broker.port), "visaged")
+        await running.open()
+        config = Config(
+            sinks={
+                "hook": {"type": "webhook", "url": receiver.url},
+                "no-hook": {"type": "webhook", "url": f"http://127.0.0.1:{closed_port}/secret"},
+                "mqtt": {"type": "mqtt", "host": "127.0.0.1", "port": broker.port},
+                "no-mqtt": {"type": "mqtt", "host": "127.0.0.1", "port": closed_port},
+            }
+        )
+        found = dict(await refusals(config))
+        assert not running.lost.is_set()  # as a second client of the same client_id would have it
+        await running.close()
+    await receiver.stop()
+    assert found == {
+        ("sinks", "no-hook"): f"http://127.0.0.1:{closed_port}: connection refused",
+        ("sinks", "no-mqtt"): f"127.0.0.1:{closed_port}: connection refused",
+    }
+    assert receiver.requests == []
 
 
 async def test_topics_that_are_missing_are_named_and_not_made(apache_kafka: ApacheKafka, tmp_path: Path) -> None:
