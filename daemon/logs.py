@@ -23,7 +23,8 @@ UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff
 
 LogFormat = Literal["text", "json"]
 ABOUT: Final = ContextVar[Mapping[str, str]]("about", default=MappingProxyType({}))
-"""What lines are about here: `stream`, `consumer`, `sink`, `request_id`, `trace_id`. Tasks inherit it."""
+"""What lines are about here: `stream`, `consumer`, `sink`, `request_id`, `trace_id`. Tasks, jobs of workers
+and threads of readers inherit it."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 

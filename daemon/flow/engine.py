@@ -12,6 +12,7 @@ bounded, and no picture ends the daemon.
 """
 
 import asyncio
+import contextvars
 import logging
 import math
 import threading
@@ -252,12 +253,13 @@ class _Worker:
 
 
 class _Job(Generic[T]):
-    """A call and its future. The future is settled on its own event loop."""
+    """A call, in the context of the one who asks for it, and its future, which is settled on its own event loop."""
 
-    __slots__ = ("_deadline", "_fn", "_loop", "future")
+    __slots__ = ("_context", "_deadline", "_fn", "_loop", "future")
 
     def __init__(self, fn: Callable[[], T], deadline: float | None) -> None:
         self._fn = fn
+        self._context = contextvars.copy_context()  # a worker's own says nothing of what it works on
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self._loop.create_future()
@@ -268,7 +270,7 @@ class _Job(Generic[T]):
         try:
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 raise DeadlineExceeded("the deadline passed before the work began")
-            result = self._fn()
+            result = self._context.run(self._fn)
         except BaseException as err:  # noqa: BLE001  # whatever it is, it belongs to the one who awaits
             self._call(self._fail, err)
         else:

@@ -4,6 +4,7 @@ docs/extending.md says what a source must do, and shows one from nothing.
 """
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections import Counter
@@ -213,7 +214,8 @@ class InThread:
             out.tell_spent()
             loop.call_soon_threadsafe(ended.set_result, error)
 
-        thread = threading.Thread(target=read, name=self._name, daemon=True)
+        context = contextvars.copy_context()  # so that lines of the thread, and of its frames, are about the stream
+        thread = threading.Thread(target=context.run, args=(read,), name=self._name, daemon=True)
         thread.start()
         try:
             error = await asyncio.shield(ended)

@@ -12,8 +12,9 @@ from daemon.flow.engine import Engine, Lane
 from daemon.flow.pipeline import OVERLOAD, STOPPED
 from daemon.flow.stream import Stream
 from daemon.flow.watched import Subscription, Watched, Watches
+from daemon.logs import ABOUT, about
 from daemon.pictures.hide import NOTHING, Hiding
-from daemon.sources.base import Feed, Source
+from daemon.sources.base import Feed, InThread, Out, Source
 from daemon.work.emission import Emission
 from daemon.work.untracked import Untracked
 from processors.types import Frame, Image, Object, Sample
@@ -563,3 +564,21 @@ async def test_of_frames_that_may_not_leave_none_is_shown_and_it_is_said_why(lan
     assert door.look is not None
     assert door.look.sample.frame.index == 0
     assert door.withheld == "not looked at for face"
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_its_threads_know_what_they_work_on(lane: Lane, live: bool) -> None:
+    found: dict[str, object] = {}
+
+    class One:
+        def read(self, out: Out) -> None:
+            found["reader"] = dict(ABOUT.get())
+            (out.offer if live else out.put)(frame(0))
+
+    def work(_: Frame) -> None:
+        found["worker"] = dict(ABOUT.get())
+
+    with about(stream="door"):
+        running = asyncio.create_task(stream_of(InThread(One(), "reader"), lane, work=work).run())
+    await running
+    assert found == {"reader": {"stream": "door"}, "worker": {"stream": "door"}}
