@@ -2,39 +2,28 @@
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import hmac
 import math
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from itertools import islice
 from typing import Final
 
-import aiohttp
-from yarl import URL
-
 from sinks.base import Record, SinkError
+from sinks.http_client import Answer, HttpClient
 from sinks.webhook_settings import WebhookSettings, key_of
 
 TOO_LARGE: Final = 413
 OF_THE_DOCUMENT: Final = frozenset({400, 409, 422})
 """By these a receiver refuses what was sent. Any other refusal is of the URL, the login or the server: it may pass."""
-SAME_REQUEST: Final = frozenset({307, 308})
-"""Redirects after which a POST is still one."""
-MOST_REDIRECTS: Final = 3
 REMEDIES: Final[Mapping[int, str]] = {
     **dict.fromkeys((301, 302, 303), "it has moved: set `url` to where it is"),
     **dict.fromkeys((401, 403), "it wants another login: see `headers`"),
     **dict.fromkeys((404, 405, 410), "nothing takes documents at this path of `url`"),
 }
-ANSWER_BYTES: Final = 65_536
-"""Of an answer that are read, so that the connection can be used again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,26 +46,13 @@ class WebhookSink:
     def __init__(self, settings: WebhookSettings) -> None:
         self.counts: Counter[str] = Counter()
         self._settings = settings
-        self._url = URL(settings.url)
-        self._shown = str(self._url.origin())  # the path may be a secret
+        self._client = HttpClient(settings.url, settings.tls, settings.timeout)
         self._most_bytes = math.inf
         """Of a batch of several, as the receiver has taught."""
-        self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        if self._session is not None:
-            return
         self._most_bytes = math.inf
-        try:
-            tls = await asyncio.to_thread(self._settings.tls.context) if self._url.scheme == "https" else True
-        except OSError as err:
-            raise SinkError(f"the certificates for {self._shown}: {err}", retriable=False) from err
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=1),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
-            headers={"User-Agent": "visaged"},
-        )
+        await self._client.open()
 
     async def check(self) -> None:
         """Asks whether an HTTP server answers, by OPTIONS, without `headers`. Raises SinkError."""
@@ -102,13 +78,11 @@ class WebhookSink:
                 str(err), retriable=True, unwritten=left, refused=refused, retry_after=err.retry_after
             ) from err
         if refused:
-            message = f"{self._shown}: {len(refused)} documents were refused"
+            message = f"{self._client.shown}: {len(refused)} documents were refused"
             raise SinkError(message, retriable=False, refused=refused)
 
     async def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._client.close()
 
     async def _send_first(self, waiting: deque[_Part], refused: list[tuple[Record, str]]) -> None:
         """Takes off `waiting` what is done with. Raises SinkError where that may succeed later."""
@@ -166,39 +140,14 @@ class WebhookSink:
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> int:
         """The status of an answer that is of what was sent. Raises SinkError for all that may pass."""
-        url = self._url
-        for _ in range(1 + MOST_REDIRECTS):
-            if self._session is None:
-                raise SinkError(f"{self._shown}: closed", retriable=True)
-            try:
-                async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                    status, answered = response.status, response.headers
-                    with contextlib.suppress(aiohttp.ClientError, TimeoutError):  # the answer itself is there
-                        await response.content.read(ANSWER_BYTES)
-            except (aiohttp.ClientError, OSError) as err:  # TimeoutError is an OSError
-                raise SinkError(f"{self._shown}: {_words(err)}", retriable=True) from err
-            if status < 300 or status == TOO_LARGE or status in OF_THE_DOCUMENT:
-                return status
-            if status not in SAME_REQUEST:
-                raise SinkError(self._refusal(status), retriable=True, retry_after=_retry_after(answered))
-            url = self._redirected(url, answered.get("Location", ""))
-        raise SinkError(f"{self._shown}: more than {MOST_REDIRECTS} redirects", retriable=True)
+        answer = await self._client.post(body, headers)
+        if answer.status < 300 or answer.status == TOO_LARGE or answer.status in OF_THE_DOCUMENT:
+            return answer.status
+        raise SinkError(self._refusal(answer), retriable=True, retry_after=answer.retry_after)
 
-    def _redirected(self, url: URL, location: str) -> URL:
-        try:
-            target = url.join(URL(location))
-        except ValueError:
-            target = URL()
-        is_secured = (url.scheme, target.scheme) == ("http", "https") and url.host == target.host
-        if location and (is_secured or (target.is_absolute() and target.origin() == url.origin())):
-            return target
-        message = "redirects to another host, which is not followed: set `url` to it if that is meant"
-        raise SinkError(f"{self._shown}: {message}", retriable=True)
-
-    def _refusal(self, status: int) -> str:
-        phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown"
-        remedy = REMEDIES.get(status)
-        return f"{self._shown}: {status} {phrase}" + (f" ({remedy})" if remedy else "")
+    def _refusal(self, answer: Answer) -> str:
+        remedy = REMEDIES.get(answer.status)
+        return f"{self._client.shown}: {answer.words}" + (f" ({remedy})" if remedy else "")
 
 
 def signature(key: bytes, ident: str, timestamp: str, body: bytes) -> str:
@@ -215,29 +164,3 @@ def _attributes(record: Record) -> Mapping[str, str]:
         for name, value in headers
         if name.startswith("ce-") or name in ("traceparent", "tracestate")
     }
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds (RFC 9110, section 10.2.3); 0: nothing was said, or nothing that can be read."""
-    said = headers.get("Retry-After", "")
-    if said.isdecimal():
-        return float(said[:9])
-    try:
-        return max(parsedate_to_datetime(said).timestamp() - time.time(), 0.0)
-    except (ValueError, OverflowError):
-        return 0.0
-
-
-def _words(error: Exception) -> str:
-    match error:
-        case TimeoutError():
-            return "no answer in time"
-        case aiohttp.ClientConnectorCertificateError():
-            return f"its certificate is not trusted: {error.certificate_error}"
-        case aiohttp.ClientConnectorSSLError():
-            return "it does not speak TLS as we do (is it http:// in place of https://?)"
-        case aiohttp.ClientOSError() if error.errno is not None and error.errno > 0:
-            return os.strerror(error.errno).lower()
-        case aiohttp.ClientConnectorDNSError():
-            return "no such host"
-    return "it closed the connection"

@@ -3,11 +3,11 @@
 import base64
 import binascii
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
 from sinks.base import Linger
+from sinks.http_settings import HttpUrl
 from sinks.selection import SparingSelection
 from sinks.tls import Tls
 
@@ -15,18 +15,6 @@ MARK: Final = "whsec_"
 OURS: Final = frozenset(
     {"content-type", "content-length", "host", "webhook-id", "webhook-timestamp", "webhook-signature"}
 )
-
-
-def _url(value: str) -> str:
-    """Its path may be a secret, and is not in the message."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError(
-            f"expected http://host/path or https://host/path, got a URL of scheme {parts.scheme or 'none'}"
-        )
-    if parts.username is not None:
-        raise ValueError("expected a URL without a login (put it into `headers`, as Authorization), got one with")
-    return value
 
 
 def _secret(value: SecretStr) -> SecretStr:
@@ -55,9 +43,7 @@ def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
 class WebhookSettings(SparingSelection):
     type: Literal["webhook"]
     linger: Linger = 0.05
-    url: Annotated[str, AfterValidator(_url)] = Field(
-        description="Where documents are sent (POST). A redirect to another host is not followed."
-    )
+    url: HttpUrl = Field(description="Where documents are sent (POST). A redirect to another host is not followed.")
     format: Literal["json", "cloudevents"] = Field(
         "json",
         description="The body. json: the document itself, and its CloudEvents attributes as ce-* headers. cloudevents: "

@@ -70,7 +70,7 @@ HOMES = {
         "daemon/commands/drawn_video.py",
         "daemon/commands/sbom.py",
     ),
-    "aiohttp": ("daemon/http/", "daemon/sources/onvif.py", "sinks/webhook.py"),
+    "aiohttp": ("daemon/http/", "daemon/sources/onvif.py", "sinks/http_client.py"),
     "defusedxml": ("daemon/sources/discovery.py",),
     "onvif": ("daemon/sources/onvif.py",),
     "zeep": ("daemon/sources/onvif.py",),
