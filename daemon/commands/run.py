@@ -33,6 +33,7 @@ from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine
 from daemon.flow.overview import Overview
 from daemon.flow.receipts import summary
+from daemon.flow.spans import Attributes, messaging
 from daemon.flow.supervisor import Supervisor
 from daemon.flow.timing import Timing
 from daemon.flow.watched import Watches
@@ -57,6 +58,7 @@ from daemon.kafka.settings import EXACTLY_ONCE
 from daemon.logs import ABOUT, about, log_to_stderr
 from daemon.prepare import prepare
 from daemon.status import VERSION, Status
+from daemon.traces.settings import NAME as TRACES
 from daemon.work.documents import form_of
 from daemon.work.plan import Plan
 from daemon.work.settings import WorkSettings
@@ -66,7 +68,7 @@ from processors.chain import Chain
 from processors.matcher import Matcher
 from processors.quality import QualityEstimatorSettings
 from processors.registry import build
-from sinks import make_sink
+from sinks import SinkSettings, make_sink
 from sinks.base import SinkError
 from sinks.kafka_settings import KafkaSettings, cluster_of
 from sinks.mqtt_settings import MqttSettings
@@ -74,6 +76,7 @@ from sinks.mqtt_settings import MqttSettings
 if TYPE_CHECKING:
     from daemon.control.homeassistant import HomeAssistant
     from daemon.kafka.consumer import Consumer
+    from daemon.traces.traces import Traces
 
 log = logging.getLogger(__name__)
 
@@ -178,6 +181,8 @@ class App:
             share=config.engine.shots_share,
             at_once=max(self._workers - 1, 1),  # a frame finds a worker
         )
+        self._traces = self._made_traces()
+        tracer = None if self._traces is None else self._traces.tracer
         self._deliveries = {
             name: Delivery(
                 name,
@@ -186,6 +191,7 @@ class App:
                 in_use_timeout=config.stop_timeout,
                 takes=sink.takes,
                 form=form_of(sink),
+                destination=_destination(sink),
             )
             for name, sink in config.sinks.items()
         }
@@ -196,6 +202,7 @@ class App:
             self._history = History(config.state_dir, config.history)
         self._shot_urls = _shot_urls(config)
         self._queues = self._deliveries | ({} if self._history is None else {HISTORY: self._history.delivery})
+        shown = self._queues | ({} if self._traces is None else {TRACES: self._traces.delivery})
         builder = Builder(
             self._engine,
             self._aside,
@@ -206,6 +213,7 @@ class App:
             self._watches if config.http is not None or _shown_at(config) else None,
             self._history,
             self._shot_urls if keeps_shots(config) else None,
+            tracer,
         )
         at_run_time = RunTimeSettings() if config.http is None else config.http.run_time
         self._networks = Networks(at_run_time.networks)
@@ -224,7 +232,7 @@ class App:
             self._engine,
             self._reconciler.supervisors,
             self._consumers,
-            self._queues,
+            shown,
             self._http_timing,
             self._watches,
         )
@@ -249,6 +257,7 @@ class App:
                 state_dir=config.state_dir,
                 watches=self._watches,
                 requests=requests,
+                tracer=tracer,
             )
             Streams(self._wanted, self._run_time, self.overview, self.status.stream).add_to(self.http.routes)
             add_processors(self.http.routes)
@@ -404,6 +413,13 @@ class App:
             for name, settings in brokers.items()
         }
 
+    def _made_traces(self) -> "Traces | None":
+        if self._config.traces is None:
+            return None
+        from daemon.traces.traces import Traces  # with opentelemetry, which only those load who use it
+
+        return Traces(self._config.traces, VERSION)
+
     def _consumer(self, name: str, plan: Plan) -> "Consumer":
         from daemon.kafka.at_least_once import AtLeastOnce  # with aiokafka, which only those load who use it
         from daemon.kafka.consumer import Consumer
@@ -428,6 +444,7 @@ class App:
             lane=self._engine.lane(name, settings.weight),
             window=settings.window or self._workers,
             timing=plan.timing,
+            tracer=None if self._traces is None else self._traces.tracer,
         )
 
     async def _carry(self, stop: asyncio.Event) -> None:
@@ -443,6 +460,8 @@ class App:
             writing = [sinks.create_task(delivery.run()) for delivery in self._deliveries.values()]
             if self._history is not None:
                 writing.append(sinks.create_task(self._history.run()))
+            if self._traces is not None:
+                sinks.create_task(self._traces.delivery.run())
             showing = [sinks.create_task(home.run()) for home in self._homes.values()]
             async with asyncio.TaskGroup() as streams:
                 consuming = [streams.create_task(_consume(name, one)) for name, one in self._consumers.items()]
@@ -463,6 +482,8 @@ class App:
                 for task in late:
                     task.cancel()
             await asyncio.gather(self._stop_http(), self._close_sinks(writing))
+            if self._traces is not None:
+                await self._traces.delivery.close(self._left())  # last: what the sinks have answered ends traces
             for task in watching:
                 task.cancel()
 
@@ -482,7 +503,7 @@ class App:
         """What became of everything, for those whom /status can no longer tell."""
         streams = {name: one.stream.counts for name, one in self._reconciler.supervisors.items()}
         consumers = {name: one.stream.counts for name, one in self._consumers.items()}
-        records = {name: delivery.counts for name, delivery in self._queues.items()}
+        records = {name: delivery.counts for name, delivery in self.overview.sinks.items()}
         for label, noun, counted in (
             ("stream", "frames", streams),
             ("consumer", "frames", consumers),
@@ -520,6 +541,15 @@ def _shot_urls(config: Config) -> ShotUrls:
     base = "" if config.http is None else config.http.public_url or ""
     shots = None if config.history is None else config.history.shots
     return ShotUrls(base, None if shots is None else shots.signed)
+
+
+def _destination(sink: SinkSettings) -> Attributes:
+    match sink:
+        case KafkaSettings():
+            return messaging("kafka", "send", sink.topic)
+        case MqttSettings():
+            return messaging("mqtt", "send")
+    return {}
 
 
 def _obstacles(sinks: Iterable[Delivery]) -> list[str]:

@@ -36,6 +36,7 @@ REQUIRED = {
     "topics": ["frames"],
     "path": "documents.jsonl",
     "url": "https://receiver.example/hook",
+    "endpoint": "http://127.0.0.1:4318",
     "host": "broker.example",
     "username": "visaged",
     "password": "secret",

@@ -10,6 +10,8 @@ from daemon.errors import ConfigError, Problem, nearest
 from daemon.history.settings import NAME as HISTORY
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import EXACTLY_ONCE, ConsumerSettings
+from daemon.traces.settings import NAME as TRACES
+from daemon.traces.settings import is_installed
 from daemon.work.places.settings import PlaceSettings, classes_of
 from daemon.work.privacy import hidden_by
 from daemon.work.settings import (
@@ -55,6 +57,7 @@ def contradictions(config: Config, wrong: Collection[Key]) -> Iterator[Mistake]:
     yield from _mistakes_of_files(config)
     yield from _mistakes_of_loops(config)
     yield from _mistakes_of_history(config, wrong)
+    yield from _mistakes_of_traces(config)
 
 
 def keeps_shots(config: Config) -> bool:
@@ -199,6 +202,18 @@ def _mistakes_of_history(config: Config, wrong: Collection[Key]) -> Iterator[Mis
         yield ("history",), "expected `http`, by which alone it can be read and deleted, got http: null"
     if HISTORY in config.sinks:
         yield ("sinks", HISTORY), f"expected another name, as `history` is shown among the sinks, got {HISTORY}"
+
+
+def _mistakes_of_traces(config: Config) -> Iterator[Mistake]:
+    if config.traces is None:
+        return
+    if not is_installed():
+        yield (
+            (TRACES,),
+            "expected the extra `otel`, which pip install 'visaged[otel]' installs, got none",
+        )
+    if TRACES in config.sinks:
+        yield ("sinks", TRACES), f"expected another name, as `traces` is shown among the sinks, got {TRACES}"
 
 
 def _mistakes_of_shots(key: Key, work: WorkSettings, *, shots: bool) -> Iterator[Mistake]:

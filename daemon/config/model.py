@@ -20,6 +20,7 @@ from daemon.history.settings import HistorySettings
 from daemon.http.settings import HttpSettings
 from daemon.kafka.settings import ConsumerSettings
 from daemon.logs import LogFormat
+from daemon.traces.settings import TracesSettings
 from daemon.work.privacy import PrivacySettings
 from daemon.work.settings import ProcessorSettings, by_processor
 from sinks import SinkSettings
@@ -175,6 +176,11 @@ class Config(Section, BaseSettings):
         None,
         description="Keep the events of streams' tracks and places, with their pictures, in `state_dir`, to be looked "
         "up over HTTP (`/history`). null: none are kept, also where there is a `state_dir`, as they are about people.",
+    )
+    traces: TracesSettings | None = Field(
+        None,
+        description="Send traces of frames, Kafka records and requests to a receiver of OpenTelemetry's protocol: what "
+        "each step of their way took (docs/operations.md). It needs the extra visaged[otel]. null: none are kept.",
     )
     stop_timeout: float = Field(
         20.0,

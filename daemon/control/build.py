@@ -13,6 +13,7 @@ from daemon.errors import SourceError
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine, Lane
 from daemon.flow.pipeline import Outgoing, Work
+from daemon.flow.spans import Tracer
 from daemon.flow.stream import Figures, Stream
 from daemon.flow.watched import Watches
 from daemon.sources import make_source
@@ -89,11 +90,12 @@ class Builder:
         watches: Watches | None = None,
         history: Outgoing | None = None,
         shot_url: ShotUrl | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`aside`: the lane of the shots; `journals`: a folder for what must outlive a crash.
 
         `watches`: for those who watch streams; None: nobody can. `history` is handed all records before the sinks, and
-        holds none up; `shot_url`: of where it keeps pictures.
+        holds none up; `shot_url`: of where it keeps pictures. `tracer`: begins traces of frames; None: none are kept.
         """
         self._engine = engine
         self._aside = aside
@@ -104,6 +106,7 @@ class Builder:
         self._watches = watches
         self._before_sinks = () if history is None else (history,)
         self._shot_url = shot_url
+        self._tracer = tracer
         self._phases = itertools.count()
 
     def build(
@@ -150,6 +153,7 @@ class Builder:
             aside=self._aside,
             figures=built.figures,
             watched=None if self._watches is None else self._watches.join(name),
+            tracer=self._tracer,
         )
         return stream, lane
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from daemon.flow.history import SHORT_S
 from daemon.flow.queues import BoundedQueue, QueueClosed
 from daemon.flow.receipts import ACKNOWLEDGED, NOT_TAKEN, Counts, Receipt
+from daemon.flow.spans import Attributes
 from daemon.logs import ABOUT, about
 from sinks.base import Record, Sink, SinkError, SinkInUse
 
@@ -75,8 +76,12 @@ class Delivery:
         in_use_timeout: float = 0.0,
         takes: Takes = lambda _: True,
         form: Form | None = None,
+        destination: Attributes | None = None,
     ) -> None:
-        """`takes`: which records. `form`: makes of one what this sink may have; None: it may have all of it."""
+        """`takes`: which records. `form`: makes of one what this sink may have; None: it may have all of it.
+
+        `destination`: what the spans of its records say of where they go.
+        """
         self.name = name
         self.sink = sink
         self.counts = Counts()
@@ -90,6 +95,7 @@ class Delivery:
         self._in_use_timeout = in_use_timeout
         self._takes = takes
         self._form = form
+        self._destination = {} if destination is None else destination
         self._queue = BoundedQueue[Item](backlog, self._drop_oldest)
         self._in_hand: list[Item] = []
         self._limit = asyncio.timeout(None)  # of run(), once close() has set one
@@ -121,7 +127,7 @@ class Delivery:
 
     def offer(self, record: Record, receipt: Receipt) -> None:
         """Never waits: when the backlog is full the oldest offered record is dropped."""
-        item = Item(record, receipt, self.counts.open())
+        item = self._item(record, receipt)
         try:
             self._queue.offer(item)
         except QueueClosed:
@@ -129,7 +135,7 @@ class Delivery:
 
     async def put(self, record: Record, receipt: Receipt) -> None:
         """Waits while the backlog is full; the receipt gets its answer even if this is cancelled."""
-        item = Item(record, receipt, self.counts.open())
+        item = self._item(record, receipt)
         try:
             await self._queue.put(item)
         except QueueClosed:
@@ -190,6 +196,13 @@ class Delivery:
     @property
     def _stopped(self) -> str:
         return f"{self.name}: stopped"
+
+    def _item(self, record: Record, receipt: Receipt) -> Item:
+        span = None
+        if receipt.span is not None:
+            about = {**self._destination, "visaged.sink": self.name}
+            span = receipt.span.step(f"send {self.name}", kind="PRODUCER", attributes=about)
+        return Item(record, receipt, self.counts.open(span=span))
 
     async def _form_in_hand(self, form: Form) -> None:
         """Parts of documents are cut out, which takes time. A record that cannot be formed does not leave."""

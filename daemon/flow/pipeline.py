@@ -22,6 +22,7 @@ from daemon.flow.aside import Aside, Waiting
 from daemon.flow.engine import Lane
 from daemon.flow.queues import BoundedQueue, QueueClosed
 from daemon.flow.receipts import Counts, Receipt
+from daemon.flow.spans import within
 from daemon.flow.timing import Timing
 from daemon.flow.watched import Watched
 from daemon.pictures.hide import Hiding, may_leave
@@ -241,17 +242,19 @@ class Pipeline:
     def _begin(self, job: Job) -> Sample | Sequence[Record]:
         with self._beginning:
             job.begun = True
-        self._timing.wait.observe(time.monotonic() - job.passage.receipt.opened_at)
-        frame = job.passage.frame
+        frame, receipt = job.passage.frame, job.passage.receipt
+        self._timing.wait.observe(time.monotonic() - receipt.opened_at)
+        if receipt.span is not None:
+            receipt.span.step("queue", began=receipt.opened_at).end()
         as_it_came = None if self._watched is None else frame.as_it_came()
-        with self._timing.look.timing():
+        with within(receipt.span), self._timing.look.timing():
             sample = self._work.look(frame, job.turn)
         if as_it_came is not None:
             job.look = as_it_came, sample
         return sample if self._work.in_order else self._tell(sample, job.passage)
 
     def _tell(self, sample: Sample, passage: Passage) -> Sequence[Record]:
-        with self._timing.telling():
+        with within(passage.receipt.span), self._timing.telling():
             return self._work.tell(sample, live=passage.live and self._aside is not None)
 
     async def _next(self) -> Job | None:

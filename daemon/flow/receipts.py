@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Generic, TypeVar
 
 from daemon.flow.history import Growth, History
+from daemon.flow.spans import Span
 from daemon.flow.timing import Latency
 
 T = TypeVar("T")
@@ -72,11 +73,13 @@ class Counts:
         ended = self.acknowledged + sum(reasons.total() for reasons in self.reasons.values())
         return self.received - ended
 
-    def open(self, on_end: OnEnd | None = None, *, captured_at: float | None = None) -> "Receipt":
-        """Counts a frame in and hands out its receipt; `captured_at` in Unix seconds."""
+    def open(
+        self, on_end: OnEnd | None = None, *, captured_at: float | None = None, span: Span | None = None
+    ) -> "Receipt":
+        """Counts a frame in and hands out its receipt, with which `span` ends; `captured_at` in Unix seconds."""
         self.received += 1
         self.received_at = now = time.time()
-        return Receipt(self, on_end, 0.0 if captured_at is None else max(now - captured_at, 0.0))
+        return Receipt(self, on_end, 0.0 if captured_at is None else max(now - captured_at, 0.0), span)
 
     def end(self, ending: Ending, reason: str) -> None:
         if ending is Ending.ACKNOWLEDGED:
@@ -140,10 +143,11 @@ def _listed(reasons: Mapping[str, int]) -> str:
 class Receipt:
     """Ends once, when each of the sinks it was handed to has answered; belongs to the event loop's thread."""
 
-    __slots__ = ("_age", "_awaited", "_counts", "_ending", "_on_end", "_reason", "opened_at")
+    __slots__ = ("_age", "_awaited", "_counts", "_ending", "_on_end", "_reason", "opened_at", "span")
 
-    def __init__(self, counts: Counts, on_end: OnEnd | None, age: float) -> None:
+    def __init__(self, counts: Counts, on_end: OnEnd | None, age: float, span: Span | None = None) -> None:
         """`age`: seconds since the capture."""
+        self.span = span
         self.opened_at = time.monotonic()
         self._age = age
         self._counts = counts
@@ -203,6 +207,15 @@ class Receipt:
                 self._counts.latency.add(self._age + time.monotonic() - self.opened_at)
             if self._on_end is not None:
                 self._on_end(self._ending, self._reason)
+            if self.span is not None:
+                _end(self.span, self._ending, self._reason)
+
+
+def _end(span: Span, ending: Ending, reason: str) -> None:
+    span.attributes["visaged.ending"] = ending.name.lower()
+    if reason:
+        span.attributes["visaged.reason"] = reason
+    span.end(error=reason if ending in (Ending.HUNG, Ending.FAILED, Ending.IN_DOUBT) else None)
 
 
 class Ledger(Generic[T]):

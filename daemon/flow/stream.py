@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from daemon.flow.engine import Lane
 from daemon.flow.pipeline import OVERLOAD, Outgoing, Pipeline, Work
 from daemon.flow.place_counts import PlaceCounts
 from daemon.flow.receipts import Counts, LookCounts
+from daemon.flow.spans import Attributes, Span, Tracer
 from daemon.flow.timing import Timing
 from daemon.flow.watched import Watched
 from daemon.sources.base import Source, Waits
@@ -62,10 +64,11 @@ class Stream:
         aside: Lane | None = None,
         figures: Figures | None = None,
         watched: Watched | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`aside`: the lane of the work that no frame waits for. `figures`: those that the work counts; None: none.
 
-        `watched`: for those who watch it; None: nobody can.
+        `watched`: for those who watch it; None: nobody can. `tracer`: begins its frames' traces; None: there are none.
         """
         self.name = name
         self.counts = Counts()
@@ -79,6 +82,7 @@ class Stream:
         self.source = source
         """Of the next run."""
         self.watched = watched
+        self.tracer = tracer
         self._sinks = sinks
         self._aside = aside
         self._work = work
@@ -191,13 +195,17 @@ class _Feed:
 
     def offer(self, frame: Frame) -> None:
         self._see(frame)
-        self._fed.offer(frame, self._counts.open(captured_at=frame.captured_at))
+        span = self._span(frame, age=max(time.time() - frame.captured_at, 0.0))
+        if span is not None:
+            span.step("read", began=span.began).end()
+        self._fed.offer(frame, self._counts.open(captured_at=frame.captured_at, span=span))
 
     async def put(self, frame: Frame) -> None:
         self._see(frame)
         self._putting = True
         try:
-            await self._fed.put(frame, self._counts.open())  # when a file was recorded says nothing of us
+            # When a file was recorded says nothing of us.
+            await self._fed.put(frame, self._counts.open(span=self._span(frame)))
         finally:
             self._putting = False
             self._divert()
@@ -209,6 +217,14 @@ class _Feed:
         self._fed = self._stream.pipeline()
         self._pipelines.append(self._fed)
         before.close()
+
+    def _span(self, frame: Frame, age: float = 0.0) -> Span | None:
+        """`age`: seconds since its packet came."""
+        stream = self._stream
+        if stream.tracer is None:
+            return None
+        about: Attributes = {"visaged.stream": stream.name, "visaged.frame": frame.index}
+        return stream.tracer.begin("frame", began=time.monotonic() - age, attributes=about)
 
     def _see(self, frame: Frame) -> None:
         self._video.size = frame.width, frame.height

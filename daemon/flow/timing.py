@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from daemon.flow.history import History
+from daemon.flow.spans import step
 from processors.types import Frame, Processor, Sample
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -95,9 +96,13 @@ _nested = _Nested()
 
 
 class Stopwatch:
-    """What something has taken so far, without what has a stopwatch of its own within. For any number of threads."""
+    """What something has taken so far, without what has a stopwatch of its own within. For any number of threads.
 
-    def __init__(self) -> None:
+    Where a trace is kept of what it is part of, each run is a step of that.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._lock = threading.Lock()
         self._spent = Spent()
 
@@ -111,7 +116,8 @@ class Stopwatch:
         _nested.seconds = _nested.cpu_seconds = 0.0
         began, cpu_began = time.perf_counter(), time.thread_time()
         try:
-            yield
+            with step(self._name):
+                yield
         finally:
             seconds, cpu_seconds = time.perf_counter() - began, time.thread_time() - cpu_began
             self._add(seconds - _nested.seconds, cpu_seconds - _nested.cpu_seconds)
@@ -146,7 +152,7 @@ class Timing:
         """From a frame's arrival until a worker begins it."""
         self.look = Histogram()
         self.tell = Histogram()
-        self._decode, self._tell = Stopwatch(), Stopwatch()
+        self._decode, self._tell = Stopwatch(DECODE), Stopwatch(TELL)
         self._stopwatches = {DECODE: self._decode, TELL: self._tell}
         self.history = History[str]()
         """Seconds by the name of a stopwatch."""
@@ -159,7 +165,7 @@ class Timing:
 
     def timed(self, name: str, processor: Processor) -> Processor:
         """Of one name all calls count together."""
-        return Timed(processor, self._stopwatches.setdefault(name, Stopwatch()))
+        return Timed(processor, self._stopwatches.setdefault(name, Stopwatch(name)))
 
     def decode(self, frame: Frame) -> None:
         """Makes the frame's picture, where that has not been done."""

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 
 from daemon.errors import ConfigError, DeadlineExceeded, Overloaded
 from daemon.flow.engine import Engine
+from daemon.flow.spans import SPAN, Tracer, step
 from daemon.flow.watched import Watches
 from daemon.http.access.guard import Guard
 from daemon.http.access.login import Login
@@ -30,7 +31,7 @@ from daemon.http.served import SERVICE, Requests
 from daemon.http.services.catalogue import Detection, Service
 from daemon.http.services.endpoints import Answer, ChainOf, Draws, MatcherOf, answers
 from daemon.http.settings import HttpSettings
-from daemon.http.tracing import bear_trace, traces
+from daemon.http.tracing import Tracing, bear_trace
 from daemon.http.web.page import Page
 from daemon.http.widths import DISPLAY_WIDTH, width_of
 from daemon.wire.v1 import V1
@@ -65,15 +66,17 @@ class HttpServer:
         state_dir: Path | None = None,
         watches: Watches | None = None,
         requests: Requests | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`chain_of` makes a chain from names, and `matcher_of` the matcher, both in a thread during start().
 
         `status` is what /status shows, `metrics` answers /metrics; `why_unready`, in words, what keeps /readyz from
         saying that all is ready. Sessions outlive a restart where there is a `state_dir`. `watches` has the figures of
-        those who watch, `requests` those of the services.
+        those who watch, `requests` those of the services. `tracer`: begins the traces of requests; None: none are kept.
         """
         self._settings = settings
         self._requests = requests or Requests()
+        self._tracing = Tracing(tracer)
         self._services = services
         self._chain_of = chain_of
         self._status = status
@@ -152,7 +155,7 @@ class HttpServer:
         return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
     def _app(self) -> web.Application:
-        around = [traces, self._requests.timed, refuses, self._guard.middleware, answers_options]
+        around = [self._tracing.middleware, self._requests.timed, refuses, self._guard.middleware, answers_options]
         app = web.Application(middlewares=around)
         app.on_response_prepare.extend([bear_trace, self._cors.on_prepare, _keep_private])
         return app
@@ -242,10 +245,11 @@ class HttpServer:
         self._expect_capacity()
         try:
             async with asyncio.timeout(self._settings.deadline):
-                body = await receive(request, held(request).enter_context(self._bodies.one()))
+                with step("receive"):
+                    body = await receive(request, held(request).enter_context(self._bodies.one()))
                 self._expect_capacity()
                 async with self._free:
-                    return await self.lane.submit(answer, body, deadline=deadline)
+                    return await self.lane.submit(_in_worker, answer, body, time.monotonic(), deadline=deadline)
         except TimeoutError as err:
             raise DeadlineExceeded("the deadline passed before the answer was there") from err
 
@@ -253,6 +257,14 @@ class HttpServer:
         """Before a body is read, which would be for nothing, and when it has been."""
         if self._free.locked():
             raise Overloaded(NO_CAPACITY)
+
+
+def _in_worker(answer: Answer, body: bytes, since: float) -> bytes:
+    """Has waited for the worker `since` then (time.monotonic())."""
+    if (span := SPAN.get()) is not None:
+        span.step("queue", began=since).end()
+    with step("answer"):
+        return answer(body)
 
 
 def _tls_context(settings: HttpSettings) -> ssl.SSLContext | None:

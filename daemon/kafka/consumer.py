@@ -19,6 +19,7 @@ from daemon.errors import SourceError
 from daemon.flow.engine import Lane
 from daemon.flow.pipeline import Work
 from daemon.flow.receipts import Counts
+from daemon.flow.spans import Tracer
 from daemon.flow.timing import Timing
 from daemon.kafka.brokers import WATCH_S, BrokerWatch
 from daemon.kafka.partition import Commits, Partition, Session, words_of
@@ -71,6 +72,7 @@ class Consumer:
         lane: Lane,
         window: int,
         timing: Timing | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.name = name
         self.timing = timing or Timing()
@@ -86,6 +88,7 @@ class Consumer:
         self._guarantee: Guarantee | None = None
         self._lane = lane
         self._window = window
+        self._tracer = tracer
         self._brokers = BrokerWatch(name, settings, cluster)  # of a run
         self._new_topics: set[str] = set()  # which were gone once, or made by us: none of their records is old
         self._stopping = asyncio.Event()
@@ -255,6 +258,7 @@ class Consumer:
                 answer_timeout=self._cluster.request_timeout,
                 on_room=self._room.set,
                 is_new=tp.topic in self._new_topics,
+                tracer=self._tracer,
             )
 
     async def revoked(self, tps: Sequence[TopicPartition]) -> None:

@@ -30,11 +30,13 @@ from daemon.errors import AlwaysHangs, SourceError, VisagedError
 from daemon.flow.engine import MOST_ABANDONED, Lane
 from daemon.flow.pipeline import STOPPED, Outgoing, Pipeline, Work
 from daemon.flow.receipts import Counts, Ending, Ledger, Receipt
+from daemon.flow.spans import Span, Tracer, messaging
 from daemon.flow.timing import Timing
 from daemon.kafka.positions import beginning
 from daemon.kafka.progress import Progress
 from daemon.kafka.records import READ_AGAIN, RecordFrame, RecordWork, id_of, stream_of
 from daemon.kafka.settings import ConsumerSettings
+from daemon.wire.trace import TraceContext
 from sinks.base import Record, SinkError
 from sinks.kafka_client import words
 
@@ -206,7 +208,9 @@ class Session:
         settings, refusal = self.partition.settings, self.partition.refusal(record.offset)
         frame = RecordFrame(record, stream, settings.headers, refusal, settings.masks)
         receipt = self.partition.counts.open(
-            lambda ending, reason: self._ended(entry, ending, reason), captured_at=frame.captured_at
+            lambda ending, reason: self._ended(entry, ending, reason),
+            captured_at=frame.captured_at,
+            span=self.partition.span(frame, record),
         )
         entry = Entry(record, stream, frame, receipt)
         self._entries[receipt] = entry
@@ -367,10 +371,13 @@ class Partition:
         answer_timeout: float,
         on_room: Callable[[], None],
         is_new: bool = False,
+        tracer: Tracer | None = None,
     ) -> None:
         """`counts`: of records, `letters`: of those of them that become dead letters.
 
-        `is_new`: the topic was not there when the consumer looked before, so that none of its records is old."""
+        `is_new`: the topic was not there when the consumer looked before, so that none of its records is old.
+        `tracer`: begins its records' traces; None: there are none.
+        """
         self.tp = tp
         self.consumer = consumer
         self.settings = settings
@@ -401,6 +408,7 @@ class Partition:
         self._lane = lane
         self._window = window
         self._timing = timing
+        self._tracer = tracer
         self._closing = False
         self._task = asyncio.create_task(self._carry(), name=f"{tp.topic}-{tp.partition}")
 
@@ -471,6 +479,19 @@ class Partition:
         in_doubt, self.in_doubt = self.in_doubt, ()
         for entry in in_doubt:
             entry.settle(committed=entry.record.offset < position)
+
+    def span(self, frame: RecordFrame, record: ConsumerRecord) -> Span | None:
+        """Of the work on a record, in the trace that it came with."""
+        if self._tracer is None:
+            return None
+        about = messaging("kafka", "process", record.topic) | {
+            "messaging.consumer.group.name": self.settings.group,
+            "messaging.destination.partition.id": str(record.partition),
+            "messaging.kafka.offset": record.offset,
+            "visaged.stream": frame.source,
+        }
+        came = None if frame.trace is None else TraceContext.read(*frame.trace)
+        return self._tracer.begin(f"process {record.topic}", kind="CONSUMER", came=came, attributes=about)
 
     def pipeline(self, stream: str, run: str, outgoing: Sequence[Outgoing]) -> Pipeline:
         work = RecordWork(self._make_work(stream, run, f"{self.tp.topic}-{self.tp.partition}"), self._timing)

@@ -15,6 +15,7 @@ from aiokafka import errors as kafka_errors
 
 from daemon.flow.pipeline import STOPPED, Outgoing
 from daemon.flow.receipts import NOT_TAKEN, Counts, Receipt
+from daemon.flow.spans import messaging
 from daemon.kafka.dead_letters import DeadLetter, dead_letter
 from daemon.kafka.partition import Commits, Entry, Message, Session
 from daemon.kafka.settings import ConsumerSettings
@@ -261,7 +262,11 @@ class _Topic:
     def offer(self, record: Record, receipt: Receipt) -> None:
         if self._form is not None:
             record = self._form(record)
-        self._transactions.collect(self._settings.topic, record, receipt, self._counts.open())
+        span, topic = None, self._settings.topic
+        if receipt.span is not None:
+            about = messaging("kafka", "send", record.topic or topic)
+            span = receipt.span.step(f"send {record.topic or topic}", kind="PRODUCER", attributes=about)
+        self._transactions.collect(topic, record, receipt, self._counts.open(span=span))
 
     async def put(self, record: Record, receipt: Receipt) -> None:
         self.offer(record, receipt)

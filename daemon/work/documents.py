@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import cv2
 
+from daemon.flow.spans import SPAN
 from daemon.pictures.hide import may_leave, public, public_crop
 from daemon.wire.attributes import attributes_of
 from daemon.wire.cloudevents import cloud_event
@@ -182,7 +183,11 @@ def form_of(selection: Selection) -> Callable[[Record], Record] | None:
 def headers(
     stream: str, schema: Schema, event_id: str, at: float, trace: tuple[str, str] | None = None
 ) -> tuple[Header, ...]:
-    """`at` in Unix seconds; `trace`: the traceparent and tracestate of what the record is made from."""
+    """`at` in Unix seconds; `trace`: the traceparent and tracestate of what the record is made from.
+
+    Where a trace is kept of the frame the record is a part of that.
+    """
+    span = SPAN.get()
     about: CloudEvent = {
         "content-type": "application/json",
         "schema_id": schema.id,
@@ -194,7 +199,7 @@ def headers(
         "ce_time": rfc3339(at),
         "ce_dataschema": schema.urn,
     }
-    return (*encoded(about), *trace_headers(trace))
+    return (*encoded(about), *(trace_headers(trace) if span is None else span.root.context.headers))
 
 
 def jpeg(image: Image) -> bytes:

@@ -1,5 +1,6 @@
 import os
 import pickle
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -688,6 +689,33 @@ class TestMistakes:
     )
     def test_a_history(self, load_text: Load, others: str, expected: str) -> None:
         assert any(expected in mistake for mistake in mistakes(load_text, others))
+
+    @pytest.mark.parametrize(
+        ("others", "expected"),
+        [
+            ("traces: {}", ": traces.endpoint: expected a value, got nothing"),
+            (
+                "traces: {endpoint: 'http://a:secret@b'}",
+                ": traces.endpoint: expected a URL without a login (put it into `headers`, as Authorization), got one "
+                "with",
+            ),
+            (
+                "traces: {endpoint: 'http://a', headers: {Content-Type: b}}",
+                ": traces.headers: expected other headers, got content-type, which are set by the protocol",
+            ),
+            (
+                "traces: {endpoint: 'http://a'}\nsinks: {traces: {type: stdout}}",
+                ": sinks.traces: expected another name, as `traces` is shown among the sinks, got traces",
+            ),
+        ],
+    )
+    def test_traces(self, load_text: Load, others: str, expected: str) -> None:
+        assert [line[line.index(":", 8) :] for line in mistakes(load_text, others)] == [expected]
+
+    def test_traces_without_the_extra(self, load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "opentelemetry.proto", None)
+        (line,) = mistakes(load_text, "traces: {endpoint: 'http://a'}")
+        assert line.endswith("traces: expected the extra `otel`, which pip install 'visaged[otel]' installs, got none")
 
     @pytest.mark.parametrize("history", ["", "history: {shots: null}\nstate_dir: s\n"])
     def test_where_no_picture_is_kept_none_has_a_url(self, load_text: Load, history: str) -> None:

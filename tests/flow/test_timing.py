@@ -22,7 +22,7 @@ def test_a_histogram_counts_into_the_first_bucket_that_holds_it() -> None:
 
 
 def test_a_histogram_loses_nothing_to_threads() -> None:
-    histogram, stopwatch = Histogram(), Stopwatch()
+    histogram, stopwatch = Histogram(), Stopwatch("work")
 
     def observe() -> None:
         for _ in range(2000):
@@ -66,7 +66,7 @@ def busy(seconds: float) -> None:
 
 
 def test_a_stopwatch_leaves_out_what_has_one_of_its_own() -> None:
-    outer, inner = Stopwatch(), Stopwatch()
+    outer, inner = Stopwatch("work"), Stopwatch("work")
     began, cpu_began = time.perf_counter(), time.thread_time()
     with outer.running():
         busy(0.02)
@@ -84,7 +84,7 @@ def test_a_stopwatch_leaves_out_what_has_one_of_its_own() -> None:
 
 
 def test_what_breaks_is_counted_too() -> None:
-    stopwatch, histogram = Stopwatch(), Histogram()
+    stopwatch, histogram = Stopwatch("work"), Histogram()
     with pytest.raises(ZeroDivisionError), stopwatch.running(), histogram.timing():
         raise ZeroDivisionError
     assert (stopwatch.spent.calls, sum(histogram.read()[0])) == (1, 1)

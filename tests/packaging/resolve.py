@@ -13,9 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 WAYS = (
-    ("x86_64-manylinux_2_28", ("demo", "openvino")),
-    ("aarch64-manylinux_2_28", ("demo",)),
-    ("aarch64-manylinux_2_35", ("demo", "openvino")),  # OpenVINO's wheel for Arm needs a later glibc
+    ("x86_64-manylinux_2_28", ("demo", "onvif", "openvino", "otel")),
+    ("aarch64-manylinux_2_28", ("demo", "onvif", "otel")),
+    ("aarch64-manylinux_2_35", ("demo", "onvif", "openvino", "otel")),  # OpenVINO's wheel for Arm needs a later glibc
 )
 """Platforms, by their oldest glibc, and the extras that are there."""
 

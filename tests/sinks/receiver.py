@@ -12,6 +12,7 @@ from aiohttp import web
 class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str] = {}
+    body: bytes = b""
 
 
 class Request(NamedTuple):
@@ -68,4 +69,4 @@ class Receiver:
             answer = Answer(422)
         if answer.status < 300:
             self.taken.append(body)
-        return web.Response(status=answer.status, headers=answer.headers)
+        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
