@@ -71,17 +71,29 @@ class HttpClient:
         """The answer, of any status but a redirect that is followed. Raises SinkError where none came: retriable."""
         url = self._url
         for _ in range(1 + MOST_REDIRECTS):
-            if self._session is None:
-                raise SinkError(f"{self.shown}: closed", retriable=True)
-            try:
-                async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                    answer, location = await _answer(response), response.headers.get("Location", "")
-            except (aiohttp.ClientError, OSError) as err:  # TimeoutError is an OSError
-                raise SinkError(f"{self.shown}: {_words(err)}", retriable=True) from err
+            answer, location = await self._asked("POST", url, body, headers)
             if answer.status not in SAME_REQUEST:
                 return answer
             url = self._redirected(url, location)
         raise SinkError(f"{self.shown}: more than {MOST_REDIRECTS} redirects", retriable=True)
+
+    async def check(self) -> None:
+        """Asks whether a server answers, by OPTIONS and without a login. Raises SinkError."""
+        await self._asked("OPTIONS", self._url)
+
+    async def _asked(
+        self, method: str, url: URL, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[Answer, str]:
+        """The answer, and where it leads to."""
+        if self._session is None:
+            raise SinkError(f"{self.shown}: closed", retriable=True)
+        try:
+            async with self._session.request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                return await _answer(response), response.headers.get("Location", "")
+        except (aiohttp.ClientError, OSError) as err:  # TimeoutError is an OSError
+            raise SinkError(f"{self.shown}: {_words(err)}", retriable=True) from err
 
     def _redirected(self, url: URL, location: str) -> URL:
         try:

@@ -58,11 +58,7 @@ class WebhookSink:
         """Asks whether an HTTP server answers, by OPTIONS, without `headers`. Raises SinkError."""
         await self.open()
         try:
-            if self._session is not None:
-                async with self._session.options(self._url, allow_redirects=False):
-                    pass
-        except (aiohttp.ClientError, OSError) as err:
-            raise SinkError(f"{self._shown}: {_words(err)}", retriable=True) from err
+            await self._client.check()
         finally:
             await self.close()
 
