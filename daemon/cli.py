@@ -39,13 +39,13 @@ SCHEMAS = {
 """Of `visaged schema`."""
 
 FILTERS = {
-    "stream": "of this stream",
-    "type": "track, place, or one kind of them: track.left, place.crossed",
-    "class": "face or body",
-    "zone": "of this zone or line",
+    "stream": ("streams", "of this stream"),
+    "type": ("types", "track, place, or one kind of them: track.left, place.crossed"),
+    "class": ("classes", "face or body"),
+    "zone": ("zones", "of this zone or line"),
 }
-MOMENTS = {"from": "since then: 2026-11-25T08:00:00Z", "to": "before then"}
-"""Of `visaged history`, as /history calls them."""
+MOMENTS = {"from": ("since", "since then: 2026-11-25T08:00:00Z"), "to": ("until", "before then")}
+"""Of `visaged history`, as /history calls them and as the client does."""
 
 STATUSES = {
     "0": "it came to its end, or was told to stop",
@@ -333,9 +333,9 @@ def _add_history(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     deleting = actions.add_parser("delete", help="delete events for good, with their pictures")
     deleting.add_argument("--all", action="store_true", help="everything that the key is for, without a filter")
     for action in (listing, deleting):
-        for name, example in FILTERS.items():
+        for name, (_, example) in FILTERS.items():
             action.add_argument(f"--{name}", action="append", default=[], metavar="NAME", help=f"{example}; may repeat")
-        for name, meaning in MOMENTS.items():
+        for name, (_, meaning) in MOMENTS.items():
             action.add_argument(f"--{name}", metavar="TIME", help=meaning)
     history.set_defaults(run=_history)
 
@@ -512,38 +512,37 @@ def _find(arguments: argparse.Namespace) -> int:
 def _streams(arguments: argparse.Namespace) -> int:
     from daemon.commands import streams
 
-    daemon = streams.Daemon(arguments.url, arguments.key_file)
+    client = streams.client_of(arguments.url, arguments.key_file)
     match arguments.action:
         case "list":
-            return streams.list_(daemon, arguments.state, arguments.label, json=arguments.json)
+            return streams.list_(client, arguments.state, arguments.label, json=arguments.json)
         case "set":
-            return streams.set_(daemon, arguments.stream, arguments.assignments)
+            return streams.set_(client, arguments.stream, arguments.assignments)
         case "watch":
-            return streams.watch(daemon, arguments.stream, arguments.types)
+            return streams.watch(client, arguments.stream, arguments.types)
         case "apply":
-            return streams.apply(daemon, arguments.file, prune=arguments.prune)
+            return streams.apply(client, arguments.file, prune=arguments.prune)
         case "export":
-            return streams.export(daemon)
+            return streams.export(client)
         case "show":
-            return streams.show(daemon, arguments.stream)
+            return streams.show(client, arguments.stream)
         case "remove":
-            return streams.remove(daemon, arguments.stream)
+            return streams.remove(client, arguments.stream)
         case "check":
-            return streams.check(daemon, arguments.stream)
+            return streams.check(client, arguments.stream)
         case action:
-            return streams.act(daemon, arguments.stream, action)
+            return streams.act(client, arguments.stream, action)
 
 
 def _history(arguments: argparse.Namespace) -> int:
     from daemon.commands import history
-    from daemon.commands.streams import Daemon
+    from daemon.commands.streams import client_of
 
-    daemon = Daemon(arguments.url, arguments.key_file)
-    given = vars(arguments)
-    wanted = {name: given[name] for name in (*FILTERS, *MOMENTS) if given[name]}
+    client, given = client_of(arguments.url, arguments.key_file), vars(arguments)
+    wanted = {theirs: given[name] for name, (theirs, _) in {**FILTERS, **MOMENTS}.items() if given[name]}
     if arguments.action == "list":
-        return history.list_(daemon, wanted, arguments.limit)
-    return history.delete(daemon, wanted, everything=arguments.all)
+        return history.list_(client, wanted, arguments.limit)
+    return history.delete(client, wanted, everything=arguments.all)
 
 
 def _sbom(arguments: argparse.Namespace) -> int:

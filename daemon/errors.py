@@ -12,7 +12,11 @@ VisagedError
 ├── UnknownStream          no stream has this id
 ├── Conflict               what was asked for does not go together with what is
 ├── PreconditionFailed     it is not as the one who asked believes: nothing was changed
-├── RequestRefused         a daemon that was asked over HTTP refuses, or does not answer
+├── RequestFailed          what was asked over HTTP, of a daemon or a registry of schemas, is not done
+│   ├── RequestRefused     it says no (`status`, `detail`, `problems`, `retry_after`)
+│   │   └── NotFound       it has no such thing (404)
+│   ├── NoAnswer           nobody answers there, or not in time
+│   └── UnexpectedAnswer   what answers there is something else
 ├── SourceError            a source ended or could not be opened; the supervisor tries again
 │   ├── SourceSpent        a file has been read up to what cannot be: read again, it would bring the same again
 │   ├── SourceEnded        a live source said it was over, which for a live source is a disconnect
@@ -98,8 +102,42 @@ class PreconditionFailed(VisagedError):
     """Another has been there first."""
 
 
-class RequestRefused(VisagedError):
-    """A daemon does not do what it was asked."""
+class RequestFailed(VisagedError):
+    """What was asked over HTTP is not done."""
+
+
+class RequestRefused(RequestFailed):
+    """What was asked says no.
+
+    `status` is HTTP's and `detail` says why. `problems` are the mistakes of a document (422), each with its place.
+    `retry_after`: seconds after which to ask again, where that may help.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        status: int,
+        detail: str,
+        problems: "Sequence[Problem]" = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{url}: {status}: {detail}")
+        self.status = status
+        self.detail = detail
+        self.problems = tuple(problems)
+        self.retry_after = retry_after
+
+
+class NotFound(RequestRefused):
+    """There is no such thing, or no longer."""
+
+
+class NoAnswer(RequestFailed):
+    """Nobody is there, or too slow, or the connection was cut."""
+
+
+class UnexpectedAnswer(RequestFailed):
+    """Not as visaged answers."""
 
 
 class SourceError(VisagedError):

@@ -1,16 +1,17 @@
 """`visaged schema register`: gives the schemas to a registry (Confluent's API, which Apicurio speaks too)."""
 
-import http.client
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
 
-from daemon.errors import ConfigError, InvalidDocument, RequestRefused
-from daemon.wire.codec import encode, parse
+from daemon.client.blocking import Transport
+from daemon.client.calls import path
+from daemon.client.server import Answer, Call, Server
+from daemon.commands.streams import content
+from daemon.errors import ConfigError
+from daemon.wire.codec import encode
 from daemon.wire.schemas.documents import DEAD_LETTER_SCHEMA, TYPES, schema_of
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -22,46 +23,30 @@ class Registry:
 
     def __init__(self, url: str, user: str | None = None, password_file: Path | None = None) -> None:
         """Raises ConfigError."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-            raise ConfigError("--registry: expected http://HOST:PORT or https://HOST:PORT, without a password in it")
         if (user is None) != (password_file is None):
             raise ConfigError("expected --user and --password-file together, got one of them")
-        self._url = url.rstrip("/")
-        self._headers = {"Content-Type": MEDIA_TYPE, "Accept": f"{MEDIA_TYPE}, application/json"}
+        headers = {"Content-Type": MEDIA_TYPE, "Accept": f"{MEDIA_TYPE}, application/json"}
         if user is not None and password_file is not None:
-            login = f"{user}:{_content(password_file)}".encode()
-            self._headers["Authorization"] = f"Basic {b64encode(login).decode()}"
+            login = f"{user}:{content(password_file, '--password-file')}".encode()
+            headers["Authorization"] = f"Basic {b64encode(login).decode()}"
+        try:
+            self._transport = Transport(Server(url, headers, "a registry"), TIMEOUT_S)
+        except ValueError as err:
+            raise ConfigError(f"--registry: {err}") from None
 
     def set_compatibility(self, subject: str, level: str) -> None:
-        """Raises RequestRefused."""
-        self._ask("PUT", f"/config/{quote(subject, safe='')}", {"compatibility": level})
+        """Raises RequestFailed."""
+        body = partial(encode, {"compatibility": level})
+        self._transport.send(Call("PUT", path("config", subject), _members, body))
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> int:
-        """Its id; the same again for a schema that is there. Raises RequestRefused."""
-        text = encode(schema).decode()
-        path = f"/subjects/{quote(subject, safe='')}/versions"
-        answer = self._ask("POST", path, {"schemaType": "JSON", "schema": text})
-        if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
-            raise RequestRefused(f"{self._url}{path}: expected the schema's id as an answer: is it a registry?")
-        return int(answer["id"])
-
-    def _ask(self, method: str, path: str, body: object) -> Any:
-        request = Request(f"{self._url}{path}", encode(body), self._headers, method=method)  # noqa: S310  # http(s)
-        try:
-            with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
-                return parse(response.read())
-        except HTTPError as err:
-            raise RequestRefused(f"{self._url}{path}: {err.code}: {_told(err.read())}") from None
-        except (OSError, http.client.HTTPException) as err:
-            reason = err.reason if isinstance(err, URLError) else err
-            raise RequestRefused(f"{self._url}: no answer: {reason}: does a registry listen there?") from err
-        except InvalidDocument as err:
-            raise RequestRefused(f"{self._url}{path}: expected JSON as an answer: is it a registry?") from err
+        """Its id; the same again for a schema that is there. Raises RequestFailed."""
+        body = partial(encode, {"schemaType": "JSON", "schema": encode(schema).decode()})
+        return self._transport.send(Call("POST", path("subjects", subject, "versions"), _id, body))
 
 
 def register(registry: Registry, compatibility: str) -> Mapping[str, int]:
-    """The schemas of values, each under its schema_id, and their ids there. Raises RequestRefused.
+    """The schemas of values, each under its schema_id, and their ids there. Raises RequestFailed.
 
     `compatibility`: the level that the registry then holds later versions to.
     """
@@ -73,20 +58,12 @@ def register(registry: Registry, compatibility: str) -> Mapping[str, int]:
     return ids
 
 
-def _content(path: Path) -> str:
-    """Raises ConfigError."""
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeError) as err:
-        why = err.strerror if isinstance(err, OSError) else "no text in UTF-8"
-        raise ConfigError(f"--password-file: cannot read {path}: {why}") from err
+def _members(answer: Answer) -> Mapping[str, Any]:
+    return answer.members
 
 
-def _told(body: bytes) -> str:
-    """What a registry says is wrong; of something else the beginning."""
-    try:
-        answer = parse(body)
-    except InvalidDocument:
-        answer = None
-    message = answer.get("message") if isinstance(answer, dict) else None
-    return str(message or body[:200].decode("utf-8", "replace"))[:1000]
+def _id(answer: Answer) -> int:
+    number = answer.members["id"]
+    if not isinstance(number, int):
+        raise TypeError(f"expected the schema's id, got {type(number).__name__}")
+    return number

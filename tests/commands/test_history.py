@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from daemon.commands import history as module
+from daemon.client import history as module
 from tests.controlled import Serve, Visaged, beside, serve
 from tests.http.test_history import KEPT, MANY, keep
 
@@ -43,4 +43,4 @@ async def test_without_a_history_it_is_said_how_to_begin_one(serve: Serve, visag
     async with serve() as client:
         status, out, err = await visaged(client, "list")
         assert (status, out) == (1, "")
-        assert err.startswith("visaged: No history is kept: `history` and `state_dir` of the configuration")
+        assert "404: No history is kept: `history` and `state_dir` of the configuration" in err

@@ -1,5 +1,6 @@
 """`visaged schema register` against a server that keeps to the API of Confluent's registry."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ class Registry(ThreadingTCPServer):
         self.asked: list[Asked] = []
         self.schemas: list[str] = []
         self.refuses: tuple[int, bytes] | None = None
+        self.moved_to: str | None = None
 
     @property
     def url(self) -> str:
@@ -61,21 +63,35 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(Asked(self.command, unquote(self.path), body, self.headers["Authorization"]))
         return body
 
+    def do_GET(self) -> None:
+        self.server.asked.append(Asked(self.command, self.path, None, self.headers["Authorization"]))
+        self._answer(200, b"{}")
+
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
+        if self.server.moved_to is not None:
+            self.send_header("Location", self.server.moved_to)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
 
-@pytest.fixture
-def registry() -> Iterator[Registry]:
+@contextlib.contextmanager
+def running() -> Iterator[Registry]:
     with Registry() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with running() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_the_schemas_of_values_are_registered_by_their_names(
@@ -110,13 +126,27 @@ def test_a_password_comes_from_a_file_and_the_level_can_be_chosen(registry: Regi
     assert registry.asked[0].body == {"compatibility": "NONE"}
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_login_is_not_taken_to_where_a_redirect_leads(
+    registry: Registry, capsys: pytest.CaptureFixture[str], tmp_path: Path, status: int
+) -> None:
+    (tmp_path / "password").write_text("hunter2")
+    login = ["--user", "me", "--password-file", str(tmp_path / "password")]
+    with running() as elsewhere:
+        registry.refuses, registry.moved_to = (status, b""), f"{elsewhere.url}/subjects"
+        assert main(["schema", "register", "--registry", registry.url, *login]) == 1
+        assert elsewhere.asked == []
+        assert f"{status}: it leads to '{elsewhere.url}/subjects'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("status", "body", "told"),
     [
         (409, b'{"error_code": 409, "message": "Schema being registered is incompatible"}', "409: Schema being"),
         (500, b"<html>", "500: <html>"),
-        (200, b"<html>", "expected JSON as an answer: is it a registry?"),
-        (200, b"{}", "expected the schema's id as an answer"),
+        (200, b"<html>", "is it a registry?"),
+        (200, b"{}", "KeyError: 'id'): is it a registry?"),
+        (200, b'{"id": "1"}', "expected the schema's id, got str): is it a registry?"),
     ],
 )
 def test_what_it_refuses_is_told(
@@ -132,7 +162,7 @@ def test_what_it_refuses_is_told(
     [
         (["http://127.0.0.1:1"], 1, "no answer"),
         (["127.0.0.1:8081"], 2, "--registry: expected http://"),
-        (["http://me:secret@127.0.0.1:8081"], 2, "without a password in it"),
+        (["http://me:secret@127.0.0.1:8081"], 2, "without a key or password in it"),
         (["http://127.0.0.1:1", "--user", "me"], 2, "--user and --password-file together"),
         (["http://127.0.0.1:1", "--user", "me", "--password-file", "/nowhere"], 2, "cannot read /nowhere"),
     ],

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import queue
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 import pytest
 
 from daemon.cli import main
-from daemon.commands import streams as module
-from daemon.errors import RequestRefused
 from daemon.flow.receipts import Counts
+from daemon.http.streams import events
 from daemon.simulator.camera import Camera
 from sinks.base import About, Record
 from tests.controlled import CHAIN, Serve, Visaged, beside, camera, clip, door, serve
@@ -114,36 +112,24 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: Any = server.getsockname()[1]
     assert main(["streams", "--url", f"http://127.0.0.1:{port}", "list"]) == 1
-    assert "does a daemon listen there?" in capsys.readouterr().err
+    assert "does visaged listen there?" in capsys.readouterr().err
 
 
-async def test_what_a_stream_sees_is_printed_and_goes_on_where_it_was(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+async def test_what_a_stream_sees_is_printed_a_line_each_until_it_is_removed(
+    serve: Serve, visaged: Visaged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RETRY_S", 0.1)
+    monkeypatch.setattr(events, "RETRY_MS", 20)
     async with serve() as client:
-        assert client.app.http is not None
-        watches, long_answers = client.app._watches, client.app.http.long_answers
-        out: queue.Queue[str] = queue.Queue()
-
-        def print_(daemon: module.Daemon) -> None:
-            with pytest.raises(RequestRefused, match="404: No stream has the id filed"):
-                for event in daemon.events("/streams/filed/events?types=track"):
-                    out.put(f"{event.type} {event.data}")
-
-        printing = asyncio.create_task(asyncio.to_thread(print_, module.Daemon(client.app.http.url, None)))
-        for number in range(4):
-            await until(lambda: watches.watching["events"] == 1)
-            long_answers.close()
-            await until(lambda: watches.watching["events"] == 0)
-            watched = watches.watched("filed")
-            record = Record("filed", b"%d" % number, about=About("visaged.track"))
-            watched.offer(record, Counts().open())
-            long_answers._closed = False
-            assert await asyncio.to_thread(out.get, timeout=10) == f"track {number}"
+        watched = client.app._watches.watched("filed")
+        printing = asyncio.ensure_future(visaged(client, "watch", "filed", "--types", "track"))
+        await until(lambda: client.app._watches.watching["events"] == 1)
+        for number in range(2):
+            watched.offer(Record("filed", b'{"number": %d}' % number, about=About("visaged.track")), Counts().open())
         client.app._wanted._of_file.clear()
         watched.leave()
-        await printing
+        status, out, err = await printing
+        assert (status, out) == (1, '{"number": 0}\n{"number": 1}\n')
+        assert "404: No stream has the id filed" in err
 
 
 async def test_a_watch_that_never_begins_says_why(serve: Serve, visaged: Visaged) -> None:
