@@ -26,7 +26,8 @@ export class Video {
     this.form = form;
     /** @type {Map<string, Place>} */
     this.places = new Map();
-    this.asked = "";
+    /** For which width the pictures that come are made, in CSS pixels. */
+    this.display = 0;
     /** @type {AbortController | null} */
     this.connection = null;
     /** @type {number | undefined} */
@@ -58,7 +59,7 @@ export class Video {
 
   /** Asks anew where a place has become so much wider or narrower that other pictures are to be made. */
   resized() {
-    if (this.connection && this.path() !== this.asked) this.connectSoon(RESIZED_MS);
+    if (this.connection && Math.abs(this.widest() - this.display) > DISPLAY_STEP) this.connectSoon(RESIZED_MS);
   }
 
   /** @param {number} [ms] */
@@ -72,9 +73,9 @@ export class Video {
     this.connection = null;
     if (!this.places.size || document.hidden) return;
     const connection = (this.connection = new AbortController());
-    this.asked = this.path();
+    this.display = this.widest();
     try {
-      const answer = await ask("GET", this.asked, undefined, {}, connection.signal);
+      const answer = await ask("GET", this.path(), undefined, {}, connection.signal);
       if (answer.body) for await (const part of parts(answer.body)) await this.take(part);
     } catch (error) {
       if (connection.signal.aborted || (error instanceof Refused && error.status === 401)) return;
@@ -82,10 +83,13 @@ export class Video {
     if (this.connection === connection) this.connectSoon(AGAIN_MS);
   }
 
+  widest() {
+    return Math.max(...[...this.places.values()].map(({ canvas }) => displayWidth(canvas)));
+  }
+
   path() {
     const streams = [...this.places.keys()].map(encodeURIComponent).join(",");
-    const widest = Math.max(...[...this.places.values()].map(({ canvas }) => displayWidth(canvas)));
-    const display = Math.max(Math.round(widest / DISPLAY_STEP), 1) * DISPLAY_STEP;
+    const display = Math.max(Math.round(this.display / DISPLAY_STEP), 1) * DISPLAY_STEP;
     const width = Math.min(Math.ceil((display * devicePixelRatio) / WIDTH_STEP) * WIDTH_STEP, this.form.width);
     return `/video?streams=${streams}&width=${width}&fps=${this.form.fps}${this.form.draw ? `&draw=1&display_width=${display}` : ""}`;
   }
