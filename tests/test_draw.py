@@ -145,11 +145,11 @@ def test_words_stay_within_the_picture_and_off_boxes_that_they_would_hide() -> N
     assert not (picture_of(tiny) > 200).all(axis=2).any()
 
 
-@pytest.mark.parametrize(("width", "display_width", "height"), [(1280, 360, 46), (480, 360, 17), (300, 900, 12)])
+@pytest.mark.parametrize(("width", "display_width", "height"), [(1280, 360, 46), (480, 360, 17), (300, 900, 13)])
 def test_words_are_as_large_as_is_legible_where_the_picture_is_displayed(
     width: int, display_width: int, height: int
 ) -> None:
-    """13 of the display's pixels; where the picture is not made smaller for it, 12 of its own."""
+    """13 of the display's pixels."""
     sample = Sample(
         Frame.of(np.zeros((width // 2, width, 3), np.uint8)), [Object("face", np.array([0, 0, width, 9.0]))]
     )
@@ -165,6 +165,14 @@ def test_words_of_neighbours_do_not_cover_each_other() -> None:
         obj.put(Confidence(0.9))
     alone, other, both = ((picture_of(*shown) > 150).all(axis=2).sum() for shown in (faces[:1], faces[1:], faces))
     assert both == alone + other > 0
+
+
+def test_a_box_that_is_too_small_for_words_is_so_on_the_display() -> None:
+    sample = Sample(Frame.of(np.zeros((200, 400, 3), np.uint8)), [Object("face", np.array([10.0, 10, 50, 50]))])
+    sample.objects[0].put(Confidence(0.9))
+    wide, narrow = (drawn(sample, sample.frame.image, width) > 150 for width in (300, 200))
+    assert wide.all(axis=2).any()
+    assert not narrow.all(axis=2).any()
 
 
 def test_words_have_a_largest_size() -> None:

@@ -44,8 +44,8 @@ SIZES: Final = range(12, 145)
 """Of the words, in pixels: larger ones would take much memory."""
 DISPLAYED_SIZE: Final = 13
 """Of the words, in pixels of the display, where its width is known."""
-LEAST_SIDE, LEAST_FACE = 1.5, 3.5
-"""Of a box, in heights of the words, that has words, and points and axes: on a smaller one they would hide it."""
+LEAST_SIDE, LEAST_FACE = 24, 56
+"""Of a box, in pixels of the display, that has words, and points and axes: on a smaller one they would hide it."""
 
 Line = tuple[str, Colour]
 Say = Callable[[Object], Line | None]
@@ -57,13 +57,16 @@ class Scale(NamedTuple):
     factors: tuple[float, float]
     words: int
     """Size of the font, in pixels."""
+    density: float
+    """The picture's pixels to one of the display; 1 where its width is not known."""
 
     @classmethod
     def of(cls, sample: Sample, image: Image, display_width: int | None) -> "Scale":
         height, width = image.shape[:2]
         factors = width / sample.frame.width, height / sample.frame.height
-        size = DISPLAYED_SIZE * width / display_width if display_width else max(height, width) / 58
-        return cls(factors, min(max(SIZES.start, round(size)), SIZES.stop - 1))
+        density = max(width / display_width, 1.0) if display_width else 1.0
+        size = DISPLAYED_SIZE * density if display_width else max(height, width) / 58
+        return cls(factors, min(max(SIZES.start, round(size)), SIZES.stop - 1), density)
 
     @property
     def thickness(self) -> int:
@@ -106,7 +109,7 @@ def _draw_figure(image: Image, obj: Object, scale: Scale) -> None:
     first, last = (_pixel(corner) for corner in scale(obj.box_xyxy))
     thickness = 1 if Predicted in obj else scale.thickness
     cv2.rectangle(image, first, last, BOXES.get(obj.label, TEXT), thickness, cv2.LINE_AA)
-    if Landmarks in obj and last[0] - first[0] >= LEAST_FACE * scale.words:
+    if Landmarks in obj and last[0] - first[0] >= LEAST_FACE * scale.density:
         points = scale(obj[Landmarks].points_xy)
         for point in points:
             cv2.circle(image, _pixel(point), scale.thickness, POINT, cv2.FILLED, cv2.LINE_AA)
@@ -125,7 +128,7 @@ def _draw_words(image: Image, obj: Object, scale: Scale, papers: list[Box]) -> N
     height, width = image.shape[:2]
     is_seen = right >= 0 and bottom >= 0 and left < width and top < height
     lines = list(words_of(obj))
-    if lines and is_seen and right - left >= LEAST_SIDE * scale.words:
+    if lines and is_seen and right - left >= LEAST_SIDE * scale.density:
         put_lines(image, lines, (left, bottom + scale.thickness), scale.words, papers)
 
 
