@@ -58,7 +58,8 @@ async def _demo(config: Config, *, own_broker: bool, seconds: float | None) -> N
         await stack.enter_async_context(_camera(source.path.strip("/"), clip, source.port or 554))
         url = f"http://{config.http.host}:{config.http.port}"
         service = f"{url}/face-detector-face-fitter/v2/process/image"
-        _say(f"page      {url}/  (open it in a browser)")
+        opens_page = _has_screen()
+        _say(f"page      {url}/  ({'your browser opens it' if opens_page else 'open it in a browser'})")
         _say(f"camera    {source.geturl()}  (any player shows it, or: ffplay -rtsp_transport tcp URL)")
         _say(f"broker    {cluster.bootstrap_servers}, topic {kafka.topic}")
         _say(f"status    {url}/status")
@@ -69,7 +70,7 @@ async def _demo(config: Config, *, own_broker: bool, seconds: float | None) -> N
         try:
             async with asyncio.TaskGroup() as group:
                 beside = [group.create_task(_print_documents(kafka.topic, cluster.bootstrap_servers))]
-                if _has_screen():
+                if opens_page:
                     beside.append(group.create_task(_open_page(config.http.host, config.http.port, url)))
                 await App(config).run(stop)
                 for task in beside:
