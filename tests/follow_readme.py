@@ -48,6 +48,8 @@ class Step:
     """A regular expression for its output."""
     answers: Mapping[str, str] = field(default_factory=dict)
     """URLs, and a regular expression for what each answers soon after."""
+    makes: tuple[str, ...] = ()
+    """Files that are not empty then."""
     within: float = 120
     """Seconds."""
     terminal: str = "first"
@@ -127,6 +129,7 @@ SCENES: Mapping[str, Sequence[Step]] = {
         Step(
             "visaged process photo.jpg",
             shows=r'(?s)"bbox".*cores.*yunet_2023mar_dyn.*',
+            makes=("out/photo.jpg", "out/clip.mp4"),
             terminal="second",
             without=(
                 "visaged find",  # it asks all of the network
@@ -147,7 +150,7 @@ SCENES: Mapping[str, Sequence[Step]] = {
             terminal="second",
             goes_on=True,
         ),
-        Step("curl -s http", shows='"entrance"', terminal="third"),
+        Step("curl -s http", shows='"entrance"', makes=("now.jpg", "found.json"), terminal="third"),
         Step("curl -sN", shows='"event": ?"(updated|appeared)"', terminal="third", goes_on=True),
         Step("clusters:", file="mine.yaml"),
         Step("visaged run mine.yaml", shows="entrance: frames are coming", terminal="second", goes_on=True),
@@ -193,6 +196,12 @@ class Terminal:
 
     def status(self) -> int | None:
         return self._process.poll() if self._process else None
+
+    def expect_files(self, names: Sequence[str]) -> None:
+        """Raises StepFailed."""
+        for name in names:
+            if not (self._folder / name).is_file() or not (self._folder / name).stat().st_size:
+                raise StepFailed(f"expected something in the file {name}, got nothing:\n{self.text()}")
 
     def press_ctrl_c(self) -> None:
         """Raises StepFailed where it does not end by that, or not well."""
@@ -280,7 +289,7 @@ def run(terminal: Terminal, script: str, step: Step) -> None:
         if status is not None and (status or step.goes_on or not shown):
             break
         if shown and (step.goes_on or status == 0) and all(answered(*one) for one in step.answers.items()):
-            return
+            return terminal.expect_files(step.makes)
         time.sleep(0.5)
     raise StepFailed(
         f"{step.begins}: expected /{step.shows}/ and {dict(step.answers)} within {step.within} s, got status "
