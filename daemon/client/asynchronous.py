@@ -13,11 +13,11 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL as ParsedUrl
 
-from daemon.client.blocking import TIMEOUT_S, URL, bearer
+from daemon.client.blocking import TIMEOUT_S, URL
 from daemon.client.calls import Asynchronous
 from daemon.client.events import SILENT_S, Event, Subscription
 from daemon.client.history import History
-from daemon.client.server import Answer, Call, Server
+from daemon.client.server import Answer, Call, Server, bearer
 from daemon.client.services import V1, V2, Services
 from daemon.client.streams import Streams
 from daemon.errors import RequestFailed

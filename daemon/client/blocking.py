@@ -12,7 +12,7 @@ from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandl
 from daemon.client.calls import Blocking
 from daemon.client.events import SILENT_S, Event, Subscription
 from daemon.client.history import History
-from daemon.client.server import Answer, Call, Server
+from daemon.client.server import Answer, Call, Server, bearer
 from daemon.client.services import V1, V2, Services
 from daemon.client.streams import Streams
 from daemon.errors import RequestFailed
@@ -22,10 +22,6 @@ T = TypeVar("T")
 URL: Final = "http://127.0.0.1:8080"
 TIMEOUT_S: Final = 60.0
 CHUNK: Final = 65_536
-
-
-def bearer(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
 class Transport(Blocking):
@@ -69,7 +65,7 @@ class Client:
     """Of a daemon at `url`, with a `key` of the roles that the operations take.
 
     `timeout`: seconds, for a connection and for each part of an answer. `tls`: whom to trust, if not the system's
-    authorities. Nothing is sent before the first operation. Raises ValueError for a URL that is none.
+    authorities. Nothing is sent before the first operation. Raises ValueError for a URL or a key that is none.
     """
 
     def __init__(

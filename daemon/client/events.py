@@ -56,9 +56,11 @@ class Parser:
 
     def __init__(self, last_id: str | None = None) -> None:
         self.last_id = last_id
+        """Of what has come whole: where to go on."""
         self.retry_s: float | None = None
         """Seconds to wait before going on, once they are told."""
         self._rest = b""
+        self._id = last_id
         self._type = ""
         self._data: list[str] = []
 
@@ -72,7 +74,7 @@ class Parser:
         value = value.removeprefix(" ")
         match name:
             case "id":
-                self.last_id = value
+                self._id = value
             case "event":
                 self._type = value
             case "data":
@@ -84,6 +86,7 @@ class Parser:
 
     def _dispatch(self) -> Iterator[Event]:
         """An id without data is no event, and is kept all the same."""
+        self.last_id = self._id
         if self._data:
             yield Event(self.last_id, self._type or "message", "\n".join(self._data))
         self._type, self._data = "", []

@@ -17,6 +17,15 @@ EVENT_STREAM: Final = "text/event-stream"
 MOST_QUOTED: Final = 200  # characters of what came
 
 
+def bearer(key: str | None) -> Mapping[str, str]:
+    """The header with a key. Raises ValueError, which does not show it, for what no header can hold."""
+    if key is None:
+        return {}
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ValueError("expected a key as `visaged keys new` prints it, got other characters: is it another file's?")
+    return {"Authorization": f"Bearer {key}"}
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """All of it; names of headers are in lower case."""

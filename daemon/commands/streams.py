@@ -21,7 +21,7 @@ def client_of(url: str, key_file: Path | None) -> Client:
     try:
         return Client(url, key)
     except ValueError as err:
-        raise ConfigError(f"--url: {err}") from None
+        raise ConfigError(f"--url, --key-file: {err}") from None
 
 
 def list_(client: Client, states: Sequence[str], labels: Sequence[str], *, json: bool) -> int:

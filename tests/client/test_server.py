@@ -63,7 +63,11 @@ def test_a_url_that_is_none_is_refused_without_what_is_secret_in_it(url: str) ->
 
 
 def test_a_key_is_not_shown() -> None:
+    """Nor is what was read as one, and which http.client would quote."""
     assert KEY not in repr(Client(URL, KEY)._transport._server)
+    for wrong in (f"{KEY}\n", f"{KEY} # of the wall", "vis_ä", ""):
+        with pytest.raises(ValueError, match=r"^expected a key as `visaged keys new` prints it, got other"):
+            Client(URL, wrong)
 
 
 @contextlib.asynccontextmanager
