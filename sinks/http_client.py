@@ -78,8 +78,12 @@ class HttpClient:
         raise SinkError(f"{self.shown}: more than {MOST_REDIRECTS} redirects", retriable=True)
 
     async def check(self) -> None:
-        """Asks whether a server answers, by OPTIONS and without a login. Raises SinkError."""
-        await self._asked("OPTIONS", self._url)
+        """Asks whether an HTTP server answers, by OPTIONS and without a login; it is closed then. Raises SinkError."""
+        await self.open()
+        try:
+            await self._asked("OPTIONS", self._url)
+        finally:
+            await self.close()
 
     async def _asked(
         self, method: str, url: URL, body: bytes | None = None, headers: Mapping[str, str] | None = None

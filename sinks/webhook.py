@@ -56,11 +56,7 @@ class WebhookSink:
 
     async def check(self) -> None:
         """Asks whether an HTTP server answers, by OPTIONS, without `headers`. Raises SinkError."""
-        await self.open()
-        try:
-            await self._client.check()
-        finally:
-            await self.close()
+        await self._client.check()
 
     async def write(self, records: Sequence[Record]) -> None:
         refused = [(record, "no value") for record in records if record.tombstone]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from daemon.config.explain import Key, Mistake
 from daemon.config.model import Config
@@ -35,7 +35,10 @@ class Need(NamedTuple):
 
 
 async def refusals(config: Config) -> list[Mistake]:
-    """What does not answer, or does not let us: brokers, their rights, webhooks and cameras, all at the same time."""
+    """What does not answer, or does not let us: brokers, their rights, webhooks, cameras, all at the same time.
+
+    Also what takes traces.
+    """
     cameras = [
         _camera(("streams", name, "source"), stream)
         for name, stream in config.streams.items()
@@ -47,6 +50,10 @@ async def refusals(config: Config) -> list[Mistake]:
         for name, settings in config.sinks.items()
         if isinstance(settings, WebhookSettings | MqttSettings)
     ]
+    if config.traces is not None:
+        from daemon.traces.otlp import OtlpSink  # with opentelemetry, which only those load who use it
+
+        sinks.append(_sink(("traces", "endpoint"), OtlpSink(config.traces)))
     return [mistake for found in await asyncio.gather(*clusters, *sinks, *cameras) for mistake in found]
 
 
@@ -67,7 +74,12 @@ async def _cluster(config: Config, name: str) -> list[Mistake]:
     return found
 
 
-async def _sink(key: Key, sink: WebhookSink | MqttSink) -> list[Mistake]:
+class _Checked(Protocol):
+    async def check(self) -> None:
+        """Raises SinkError."""
+
+
+async def _sink(key: Key, sink: _Checked) -> list[Mistake]:
     try:
         await sink.check()
     except SinkError as err:

@@ -58,6 +58,10 @@ class OtlpSink:
     async def open(self) -> None:
         await self._client.open()
 
+    async def check(self) -> None:
+        """Asks whether an HTTP server answers, by OPTIONS, without `headers`. Raises SinkError."""
+        await self._client.check()
+
     async def write(self, records: Sequence[Record]) -> None:
         answer = await self._client.post(b"".join(record.value for record in records), self._headers)
         if answer.status in RETRIABLE:

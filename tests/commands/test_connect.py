@@ -80,7 +80,8 @@ async def test_webhooks_and_mqtt_brokers_that_answer_and_that_do_not(tmp_path: P
                 "no-hook": {"type": "webhook", "url": f"http://127.0.0.1:{closed_port}/secret"},
                 "mqtt": {"type": "mqtt", "host": "127.0.0.1", "port": broker.port},
                 "no-mqtt": {"type": "mqtt", "host": "127.0.0.1", "port": closed_port},
-            }
+            },
+            traces={"endpoint": f"http://127.0.0.1:{closed_port}"},
         )
         found = dict(await refusals(config))
         assert not running.lost.is_set()  # as a second client of the same client_id would have it
@@ -89,6 +90,7 @@ async def test_webhooks_and_mqtt_brokers_that_answer_and_that_do_not(tmp_path: P
     assert found == {
         ("sinks", "no-hook"): f"http://127.0.0.1:{closed_port}: connection refused",
         ("sinks", "no-mqtt"): f"127.0.0.1:{closed_port}: connection refused",
+        ("traces", "endpoint"): f"http://127.0.0.1:{closed_port}: connection refused",
     }
     assert receiver.requests == []
 

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from daemon.flow.engine import Engine
+from daemon.flow.spans import Tracer
 from daemon.http.server import HttpServer
 from daemon.http.services.catalogue import Detection, Service, services
 from daemon.http.settings import HttpSettings
@@ -31,6 +32,7 @@ class Served(Protocol):
         workers: int = 2,
         also: Callable[[HttpServer], None] = lambda _: None,
         state_dir: Path | None = None,
+        tracer: Tracer | None = None,
         connector: Callable[[], aiohttp.BaseConnector | None] = lambda: None,
         **settings: Any,
     ) -> contextlib.AbstractAsyncContextManager[tuple[HttpServer, aiohttp.ClientSession]]: ...
@@ -53,6 +55,7 @@ def serve(store: ModelStore) -> Served:
         workers: int = 2,
         also: Callable[[HttpServer], None] = lambda _: None,
         state_dir: Path | None = None,
+        tracer: Tracer | None = None,
         connector: Callable[[], aiohttp.BaseConnector | None] = lambda: None,
         **settings: Any,
     ) -> AsyncIterator[tuple[HttpServer, aiohttp.ClientSession]]:
@@ -73,6 +76,7 @@ def serve(store: ModelStore) -> Served:
             status=lambda: {"streams": {}},
             metrics=no_metrics,
             state_dir=state_dir,
+            tracer=tracer,
         )
         also(server)
         try:

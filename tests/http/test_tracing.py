@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import aiohttp
 import pytest
 
+from daemon.flow.spans import Span, Trace, Tracer
 from daemon.logs import AboutFilter, JsonFormatter
 from processors.types import Label, Sample
 from tests.http.calls import document
@@ -135,3 +136,32 @@ async def test_no_image_template_or_key_is_logged(client: aiohttp.ClientSession,
     assert len(records(log, "daemon.http.tracing")) == 5
     written = [log.text, *map(JsonFormatter().format, log.records)]
     assert not [line for line in written if BLOB in line or KEY in line]
+
+
+async def test_a_request_is_a_span_and_a_fault_of_ours_its_error(serve: Served, log: pytest.LogCaptureFixture) -> None:
+    kept: list[Trace] = []
+
+    def roots() -> dict[str, Span]:
+        return {span.name: span for trace in kept for span in trace.spans[:1]}
+
+    async with serve(chain_of=lambda _: Broken(), tracer=Tracer(1.0, kept.append)) as (_, client):
+        async with client.post(PATH, json=document("v1", file_of("astronaut"))) as response:
+            assert response.status == 500
+        answered = response.headers["traceparent"]
+        async with client.get("/nowhere?token=secret", headers={"traceparent": TRACE}):
+            pass
+        async with client.request("PURGE", "/nowhere"):
+            pass
+        async with client.get("/healthz"):
+            pass
+    assert roots().keys() == {f"POST {PATH}", "GET", "HTTP"}
+    broken, nowhere, strange = (roots()[name] for name in (f"POST {PATH}", "GET", "HTTP"))
+    assert answered == broken.context.traceparent
+    assert [span.error for span in broken.trace.spans] == ["500", None, None, "RuntimeError"]
+    assert broken.attributes["http.response.status_code"] == 500
+    assert (nowhere.parent_id, nowhere.error) == (TRACE.split("-")[2], None)
+    assert nowhere.attributes["url.path"] == "/nowhere"
+    assert strange.attributes["http.request.method"] == "_OTHER"
+    assert "secret" not in repr([span.attributes for trace in kept for span in trace.spans])
+    lines = {record.getMessage().split()[1]: about(record) for record in records(log, "daemon.http.tracing")}
+    assert dict(lines[PATH]).items() >= {("trace_id", broken.context.trace_id)}  # type: ignore[call-overload]
