@@ -21,11 +21,9 @@ from models.store import ModelStore
 from processors.face_detector import FaceDetector, FaceDetectorSettings
 from processors.face_fitter import FaceFitter
 from processors.types import Frame, Image, Pyramid, Sample
-from tests.worked import ROOT
+from tests.zoo import YUNET
 
 HEAP_KEPT = " (heap kept)"
-ZOO = ROOT / "tests" / "data" / "yunet_2023mar_zoo.onnx"
-"""YuNet as the OpenCV Zoo has it, for any size of picture: what a user would take by hand."""
 SIDE = 640
 THRESHOLD, OVERLAP = 0.6, 0.3
 
@@ -80,7 +78,7 @@ def onnxruntime_network() -> Network:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(ZOO), options)
+    session = onnxruntime.InferenceSession(str(YUNET), options)
     return lambda blob: session.run(None, {"input": blob})
 
 
@@ -89,7 +87,7 @@ def openvino_network() -> Network:
     import openvino
 
     core = openvino.Core()
-    model = core.read_model(ZOO)
+    model = core.read_model(YUNET)
     names = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox") for stride in (8, 16, 32)]
     hints = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 0, "INFERENCE_PRECISION_HINT": "bf16"}
     request = core.compile_model(model, "CPU", hints).create_infer_request()
@@ -143,7 +141,7 @@ def opencv(detect: Callable[[Image], int], clip: Path) -> tuple[int, int]:
 
 
 def face_detector_yn() -> Callable[[Image], int]:
-    yunet = cv2.FaceDetectorYN.create(str(ZOO), "", (SIDE, SIDE), THRESHOLD, OVERLAP)
+    yunet = cv2.FaceDetectorYN.create(str(YUNET), "", (SIDE, SIDE), THRESHOLD, OVERLAP)
 
     def detect(image: Image) -> int:
         scale = SIDE / max(image.shape)

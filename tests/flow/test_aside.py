@@ -66,8 +66,8 @@ async def test_so_many_at_once_and_each_in_turn(lane: Lane) -> None:
     assert three.begun == 0
     for job in (one, two, three):
         job.gate.set()
-    await until(lambda: three.ended == "done")
-    assert (one.ended, two.ended, one.begun) == ("done", "done", 2)
+    await until(lambda: one.ended == two.ended == three.ended == "done")
+    assert one.begun == two.begun == three.begun == 2
 
 
 async def test_one_that_fails_fails_alone_and_is_told(lane: Lane) -> None:

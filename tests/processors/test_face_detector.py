@@ -6,10 +6,7 @@ from models.store import ModelStore
 from processors.face_detector import CLOSE_UP_SIDE, FOUND_HEIGHT, INPUT_SIDE, LONGEST_SIDE, FaceDetector, input_side
 from processors.types import Confidence, FivePoints, Floats, Frame, Image, Object, Pyramid, Sample
 from tests.processors.pictures import PORTRAITS, mirrored, moved, portrait, scaled
-from tests.worked import ROOT
-
-ZOO = ROOT / "tests" / "data" / "yunet_2023mar_zoo.onnx"
-"""With its own heads: ours are joined."""
+from tests.zoo import YUNET
 
 every_portrait = pytest.mark.parametrize("name", PORTRAITS)
 
@@ -146,7 +143,9 @@ def test_score_threshold(store: ModelStore) -> None:
 @pytest.mark.parametrize("height", [320, 301], ids=["whole cells", "padded"])
 def test_the_same_faces_as_opencv_s_own_decoder(store: ModelStore, height: int) -> None:
     picture = np.ascontiguousarray(side_by_side()[:height])
-    opencv = cv2.FaceDetectorYN.create(str(ZOO), "", (picture.shape[1], height), score_threshold=0.3, nms_threshold=0.3)
+    opencv = cv2.FaceDetectorYN.create(
+        str(YUNET), "", (picture.shape[1], height), score_threshold=0.3, nms_threshold=0.3
+    )
     expected = opencv.detect(picture)[1]  # x, y, w, h, five points, score
     faces = detector(store, score_threshold=0.3, close_ups=False).detect(Pyramid(picture))
     assert len(faces) == len(expected) >= 2

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-import models
 from daemon.simulator.clip import Box, Scene, make_clip
+from tests.zoo import YUNET
 
 SCENE = Scene()
 SMALL = Scene(width=320, height=180, seconds=2)
@@ -48,8 +48,7 @@ def test_faces_move_smoothly_also_from_the_last_frame_to_the_first() -> None:
 
 
 def test_a_detector_finds_the_faces_where_they_are() -> None:
-    model = Path(models.__path__[0]) / "files" / "yunet_2023mar_dyn.onnx"
-    detector = cv2.FaceDetectorYN.create(str(model), "", (SCENE.width, SCENE.height), score_threshold=0.7)
+    detector = cv2.FaceDetectorYN.create(str(YUNET), "", (SCENE.width, SCENE.height), score_threshold=0.7)
     found = missed = wrong = 0
     for index in range(0, SCENE.frames, 10):
         faces = detector.detect(SCENE.draw(index))[1]

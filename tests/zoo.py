@@ -1,0 +1,5 @@
+"""YuNet as the OpenCV Zoo has it, for pictures of any size: what OpenCV reads, and a user would take. Ours has one head."""
+
+from pathlib import Path
+
+YUNET = Path(__file__).parent / "data" / "yunet_2023mar_zoo.onnx"
