@@ -1,4 +1,4 @@
-"""YuNet as the OpenCV Zoo has it, for pictures of any size: what OpenCV reads, and a user would take. Ours has one head."""
+"""YuNet as the OpenCV Zoo has it, for pictures of any size: what a user would take. Ours has its heads joined."""
 
 from pathlib import Path
 
