@@ -81,6 +81,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FLUSH_SHARE = 0.5  # of stop_timeout, at least, is the sinks' and the requests'
+TRACES_S = 2.0  # that the last traces may take: a receiver that hangs is no reason to stop late
 ENGINE_SHARE = 0.1  # of it is for the last work of the workers
 LAST_S = 5.0  # after stop_timeout the process ends, whatever is left
 ONE_SIGNAL_S = 1.0  # in which a second signal is the first again, as of a supervisor that tells the group as well
@@ -483,7 +484,8 @@ class App:
                     task.cancel()
             await asyncio.gather(self._stop_http(), self._close_sinks(writing))
             if self._traces is not None:
-                await self._traces.delivery.close(self._left())  # last: what the sinks have answered ends traces
+                # Last: what the sinks have answered ends traces.
+                await self._traces.delivery.close(min(self._left(), TRACES_S))
             for task in watching:
                 task.cancel()
 

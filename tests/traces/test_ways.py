@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -153,6 +154,23 @@ async def test_a_kafka_record_in_the_trace_that_it_came_with(
     (record,) = await records_of(frames.servers, frames.out)
     assert dict(record.headers)["traceparent"] == f"00-{TRACE_ID}-{root.span_id}-01".encode()
     assert dict(record.headers)["tracestate"] == b"a=1"
+
+
+async def test_a_receiver_that_hangs_delays_no_stop(
+    collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.commands.run.TRACES_S", 0.2)
+    (tmp_path / "one.jpg").write_bytes(file_of("astronaut"))
+    collector.reads.clear()
+    streams = {"door": {"source": str(tmp_path), "chain": ["face-detector"]}}
+    sinks = {"out": {"type": "file", "path": tmp_path / "out.jsonl"}}
+    async with running(collector, http=None, streams=streams, sinks=sinks) as app:
+        traces = app.overview.sinks["traces"].counts
+        await until(lambda: traces.received == 1)
+        stopping = time.monotonic()
+    collector.reads.set()
+    assert time.monotonic() - stopping < 5
+    assert traces.dropped == {"traces: stopped": 1}
 
 
 def test_without_them_nothing_of_opentelemetry_is_loaded() -> None:
