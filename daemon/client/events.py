@@ -97,7 +97,7 @@ class Subscription:
 
     def __init__(self, stream: str | None, types: Sequence[str], after: str | None) -> None:
         """`stream` None: all that the key is for. `types` empty: all. `after`: the last id that is known."""
-        kinds = ",".join(types) or None
+        kinds = (types if isinstance(types, str) else ",".join(types)) or None
         self._path = path("events", types=kinds) if stream is None else path("streams", stream, "events", types=kinds)
         self._parser = Parser(after)
         self._begun = False

@@ -11,6 +11,8 @@ from daemon.client.server import Answer, Call
 PAGE: Final = 1000
 SHOTS: Final = "/shots/"
 
+Names = Sequence[str] | None
+"""One of these; None: any."""
 Moment = datetime | str
 """With its zone; text as RFC 3339 has it."""
 
@@ -34,19 +36,19 @@ class Kept(View):
 class History(Group[W]):
     """Takes a key of the role `watch`, to delete one of the role `control`.
 
-    A filter of several values takes events that have one of them. `types` are `track`, `place`, or one kind of them
-    (`track.left`), `classes` `face` and `body`, `zones` the names of zones and lines; `since` is the first moment,
-    `until` the first one after.
+    A filter takes events that have one of its values; an empty one is a ValueError. `types` are `track`, `place`, or
+    one kind of them (`track.left`), `classes` `face` and `body`, `zones` the names of zones and lines. `since` is the
+    first moment, `until` the first one after.
     """
 
     @paged
     def list(
         self,
         *,
-        streams: Sequence[str] = (),
-        types: Sequence[str] = (),
-        classes: Sequence[str] = (),
-        zones: Sequence[str] = (),
+        streams: Names = None,
+        types: Names = None,
+        classes: Names = None,
+        zones: Names = None,
         since: Moment | None = None,
         until: Moment | None = None,
         limit: int | None = None,
@@ -58,10 +60,10 @@ class History(Group[W]):
     def delete(
         self,
         *,
-        streams: Sequence[str] = (),
-        types: Sequence[str] = (),
-        classes: Sequence[str] = (),
-        zones: Sequence[str] = (),
+        streams: Names = None,
+        types: Names = None,
+        classes: Names = None,
+        zones: Names = None,
         since: Moment | None = None,
         until: Moment | None = None,
         everything: bool = False,
@@ -84,15 +86,18 @@ class History(Group[W]):
 
 
 def _filter(
-    streams: Sequence[str],
-    types: Sequence[str],
-    classes: Sequence[str],
-    zones: Sequence[str],
+    streams: Names,
+    types: Names,
+    classes: Names,
+    zones: Names,
     since: Moment | None,
     until: Moment | None,
 ) -> dict[str, Any]:
-    """As /history calls them."""
+    """As /history calls them. Raises ValueError: without a name it would find, or delete, everybody's."""
     named = {"stream": streams, "type": types, "class": classes, "zone": zones}
+    for name, values in named.items():
+        if values is not None and not values:
+            raise ValueError(f"{name}: expected one at least, got none: leave the filter out for all")
     return named | {"from": _said(since), "to": _said(until)}
 
 

@@ -95,6 +95,8 @@ async def test_streams_and_what_is_kept_come_by_pages(serve: Serve, monkeypatch:
         assert [one.id for one in await of.all_of(history.list, zones=["till"], since=since)] == ["c"]
         with pytest.raises(RequestRefused, match="all=1"):
             await of.ask(history.delete)
+        with pytest.raises(ValueError, match="stream: expected one at least, got none"):  # not everybody's until then
+            await of.ask(history.delete, streams=[], until=since)
         assert await of.ask(history.delete, until="2025-11-24T17:00:01+01:00") == 1
         assert await of.ask(history.delete, everything=True) == 2
 

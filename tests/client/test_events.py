@@ -60,6 +60,7 @@ def test_it_goes_on_behind_the_last_whole_event() -> None:
     assert last_id(subscription) == "r-2"
     assert list(subscription.feed(b"\n")) == []  # what was under way in the connection before is gone with it
     assert last_id(Subscription(None, (), "r-7")) == "r-7"
+    assert Subscription(None, "track", None).connect().path == "/events?types=track"
 
 
 def refused(status: int, retry_after: float | None = None) -> RequestRefused:
