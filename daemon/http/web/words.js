@@ -125,5 +125,6 @@ function strongest({ emotions }) {
 
 /** @param {number} angle */
 function signed(angle) {
-  return `${angle < 0 ? "−" : "+"}${Math.abs(Math.round(angle))}°`;
+  const degrees = Math.round(angle);
+  return `${degrees < 0 ? "−" : "+"}${Math.abs(degrees)}°`;
 }
