@@ -12,7 +12,7 @@ from daemon.client import history as history_module
 from daemon.flow.receipts import Counts
 from daemon.http.streams import events as served_events
 from daemon.simulator.camera import Camera
-from tests.client.asking import Asking, asking, both_ways
+from tests.client.asking import BLOCKING, Asking, asking, both_ways
 from tests.controlled import FILED, Client, Serve, camera, clip, door, serve
 from tests.history.events import event
 from tests.http.access.calls import KEYS, settings_of
@@ -169,7 +169,7 @@ async def test_a_subscription_goes_on_through_cuts_and_a_restart(
 
 
 @both_ways
-async def test_a_camera_s_documents_are_told_as_frames(serve: Serve, camera: Camera, way: str) -> None:
+async def test_frames_of_a_camera_are_told_until_they_are_left(serve: Serve, camera: Camera, way: str) -> None:
     async with serve() as daemon, asking(way, url_of(daemon)) as of:
         told = of.client.events(types=["frame"])
         coming = asyncio.ensure_future(of.next_of(told))
@@ -180,6 +180,8 @@ async def test_a_camera_s_documents_are_told_as_frames(serve: Serve, camera: Cam
         assert (frame.stream.id, frame.stream.width, frame.stream.height) == ("door", 320, 180)
         assert all(face.bbox is not None for face in frame.faces)
         assert (datetime.now(UTC) - frame.stream.captured_at).total_seconds() < 30
+        await of.ask(told.close if way == BLOCKING else told.aclose)
+        await watching(daemon, 0)
         await of.ask(of.client.streams.remove, "door")
 
 
