@@ -152,6 +152,7 @@ SCENES: Mapping[str, Sequence[Step]] = {
         ),
         Step("curl -s http", shows='"entrance"', makes=("now.jpg", "found.json"), terminal="third"),
         Step("curl -sN", shows='"event": ?"(updated|appeared)"', terminal="third", goes_on=True),
+        Step("python -c", shows=r"ages: \[\d", terminal="third"),
         Step("clusters:", file="mine.yaml"),
         Step("visaged run mine.yaml", shows="entrance: frames are coming", terminal="second", goes_on=True),
         Step("pip install", shows='"event": "appeared"', terminal="third", goes_on=True),
