@@ -1,6 +1,7 @@
 """Makes what runs equal to what is wanted. Nothing else starts, stops, changes or pauses a stream."""
 
 import asyncio
+import contextvars
 import logging
 
 from daemon.control.build import Builder, Built
@@ -66,10 +67,11 @@ class Reconciler:
 
     def _start(self, kept: "Kept") -> None:
         if self._group is not None and not self._stopping.is_set():
-            self._group.create_task(self._keep(kept, self._group))
+            # A context of its own: the request that added the stream, and its trace, are not what the stream is about.
+            self._group.create_task(self._keep(kept, self._group), context=contextvars.Context())
 
     async def _keep(self, kept: "Kept", group: asyncio.TaskGroup) -> None:
-        ABOUT.set({"stream": kept.name})  # and no more: the request that added it is over
+        ABOUT.set({"stream": kept.name})
         try:
             await kept.run(group, self._changed)
         finally:

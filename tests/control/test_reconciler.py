@@ -14,8 +14,10 @@ from daemon.control.settings import StreamSettings
 from daemon.errors import SourceError
 from daemon.flow.delivery import Delivery
 from daemon.flow.engine import Engine
+from daemon.flow.spans import SPAN, Tracer, within
 from daemon.flow.stream import Figures
 from daemon.flow.watched import Watched, Watches
+from daemon.logs import ABOUT, about
 from daemon.sources import make_source
 from daemon.sources.base import Feed
 from daemon.work.emission import Emission
@@ -126,6 +128,18 @@ async def test_what_is_wanted_runs_until_it_is_not(bench: Bench, caplog: pytest.
     (told,) = (record.message for record in caplog.records if "removed" in record.message)
     assert told.startswith("door: removed: ")
     assert f"{len(bench.sink.values)} acknowledged" in told
+
+
+async def test_a_stream_has_no_part_in_the_request_that_added_it(bench: Bench) -> None:
+    found: list[object] = []
+
+    async def look_about(_: Feed) -> None:
+        found.append((dict(ABOUT.get()), SPAN.get()))
+
+    with about(request_id="abc"), within(Tracer(1.0, print).begin("POST /streams")):
+        bench.reconciler.want("door", bench.built(ScriptedSource(look_about)))
+    await until(lambda: bench.state() == "ended")
+    assert found == [({"stream": "door"}, None)]
 
 
 async def test_a_paused_stream_leaves_its_source_alone_and_keeps_its_counts(bench: Bench) -> None:
