@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from daemon.errors import InvalidDocument, NoAnswer, NotFound, Problem, RequestRefused, UnexpectedAnswer
+from daemon.errors import InvalidDocument, NoAnswer, NotFound, Problem, RequestFailed, RequestRefused, UnexpectedAnswer
 from daemon.wire.codec import Members, parse
 
 T = TypeVar("T")
@@ -15,6 +15,8 @@ T = TypeVar("T")
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 MOST_QUOTED: Final = 200  # characters of what came
+NO_SUCH: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
+"""By what any server says that it has nothing there. One of ours says it as JSON."""
 
 
 def bearer(key: str | None) -> Mapping[str, str]:
@@ -84,8 +86,7 @@ class Server:
         try:
             return call.read(answer)
         except (InvalidDocument, LookupError, TypeError, ValueError) as err:
-            came = f"{type(err).__name__}: {err}"[:MOST_QUOTED]
-            raise UnexpectedAnswer(f"{self.url}: no answer as of {self.name} ({came}): is it {self.name}?") from err
+            raise self._not_as_expected(f"{type(err).__name__}: {err}") from err
 
     def expect_events(self, answer: Answer) -> None:
         """Before they are read. Raises RequestRefused and UnexpectedAnswer."""
@@ -107,11 +108,16 @@ class Server:
                 f"{self.url}: {answer.status}: it leads to {place!r}, where a key does not go: is that the address?"
             )
 
-    def _refusal(self, answer: Answer) -> RequestRefused:
+    def _refusal(self, answer: Answer) -> RequestFailed:
+        if answer.status in NO_SUCH and not _said(answer):
+            return self._not_as_expected(f"{answer.status}: {_beginning(answer)}")
         problems = _problems(answer)
         detail = "; ".join(f"{'.'.join(map(str, one.loc[1:]))}: {one.msg}" for one in problems) or _detail(answer)
         kind = NotFound if answer.status == HTTPStatus.NOT_FOUND else RequestRefused
         return kind(self.url, answer.status, detail, problems, _retry_after(answer))
+
+    def _not_as_expected(self, came: str) -> UnexpectedAnswer:
+        return UnexpectedAnswer(f"{self.url}: no answer as of {self.name} ({came[:MOST_QUOTED]}): is it {self.name}?")
 
 
 def _problems(answer: Answer) -> Sequence[Problem]:
@@ -124,10 +130,17 @@ def _problems(answer: Answer) -> Sequence[Problem]:
 
 
 def _detail(answer: Answer) -> str:
-    """What is said of it: `detail` by visaged, `message` by registries; of something else the beginning."""
+    return str(_said(answer) or _beginning(answer))[:1000] or "it does not say why"
+
+
+def _said(answer: Answer) -> object:
+    """What is said of it: `detail` by visaged, `message` by registries; None by something else."""
     members = _members(answer)
-    said = members.get("detail") or members.get("message") or answer.body[:MOST_QUOTED].decode("utf-8", "replace")
-    return str(said)[:1000] or "it does not say why"
+    return members.get("detail") or members.get("message")
+
+
+def _beginning(answer: Answer) -> str:
+    return answer.body[:MOST_QUOTED].decode("utf-8", "replace")
 
 
 def _members(answer: Answer) -> Members:

@@ -25,6 +25,12 @@ def result(status: int, body: bytes, headers: Mapping[str, str] | None = None) -
     ("status", "body", "kind", "words"),
     [
         (404, b'{"detail": "No stream has the id x"}', NotFound, "404: No stream has the id x"),
+        (404, b"<html>No such file", UnexpectedAnswer, "404: <html>No such file.*: is it visaged?"),
+        (404, b"", UnexpectedAnswer, "404: .*: is it visaged?"),
+        (404, b'{"error": "nothing here"}', UnexpectedAnswer, "404: .*: is it visaged?"),
+        (405, b"<html>Not Allowed", UnexpectedAnswer, "405: <html>Not Allowed.*: is it visaged?"),
+        (501, b"<html>Unsupported method", UnexpectedAnswer, "501: .*: is it visaged?"),
+        (405, b'{"detail": "Method Not Allowed"}', RequestRefused, "405: Method Not Allowed"),
         (502, b"<html>Bad Gateway", RequestRefused, "502: <html>Bad Gateway"),
         (409, b'{"error_code": 409, "message": "incompatible"}', RequestRefused, "409: incompatible"),
         (500, b"", RequestRefused, "500: it does not say why"),
