@@ -99,7 +99,12 @@ class Supervisor(Generic[R]):
         return self.stream.counts.received > self._received_before
 
     def watch(self, busy: float | None) -> None:
-        """Once a second, when all has been sampled: whether it starves. `busy`: the workers' share, 0..1."""
+        """Once a second, when all has been sampled: whether it starves. `busy`: the workers' share, 0..1.
+
+        From stop() on nothing is told: what it starved of is not over, and what is dropped then is the stop's.
+        """
+        if self._stopping.is_set():
+            return
         now = time.monotonic()
         if self.state not in ("running", "starving"):
             self._running_since = None
@@ -149,6 +154,8 @@ class Supervisor(Generic[R]):
         """run() may be called once more, if it has been; not while it runs."""
         self._paused = self._ended = False
         self._error = None
+        self._starvation = Starvation(self.stream.name)
+        self._running_since = None
         self._stopping.clear()
 
     async def _run_once(self) -> Exception | None:

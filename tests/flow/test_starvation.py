@@ -313,6 +313,19 @@ async def test_work_that_always_breaks_is_told() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+async def test_a_stop_is_no_end_of_what_it_starved_of(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        async with Rig(ScriptedSource(Faucet(200)), work=lambda _: time.sleep(0.1)).running() as door:
+            await until(lambda: door.state == "starving")
+            door.stop()
+            await until(lambda: door.state == "stopped")
+            await asyncio.sleep(SHORT_S / 2)
+            assert [level for level, _ in lines(caplog)] == ["WARNING"]
+            door.resume()
+            assert door.error is None
+
+
+@pytest.mark.usefixtures("quick")
 async def test_a_camera_that_goes_away_starves_no_more() -> None:
     """It waits, which is another trouble with another reason."""
     faucet, gone = Faucet(200), asyncio.Event()
