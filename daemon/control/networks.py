@@ -68,9 +68,10 @@ class Networks:
         except (OSError, UnicodeError):
             raise SourceError(f"no such host as {host}: check its name, and that this machine can resolve it") from None
         if judged.allowed is None:
+            called = host if host == judged.refused else f"{host} ({judged.refused})"
             raise AddressRefused(
-                f"{host} is {judged.refused}, which streams that are added at run time may not call "
-                "(http.run_time.networks)"
+                f"streams that are added at run time may not call {called}: expected an address in "
+                "`http.run_time.networks`"
             )
         return judged.allowed
 

@@ -47,6 +47,14 @@ async def test_others_are_not_unless_they_are_configured(private: Networks, ever
 
 
 @pytest.mark.parametrize(
+    ("host", "called"), [("127.0.0.1", "127.0.0.1"), ("2130706433", r"2130706433 \(127\.0\.0\.1\)")]
+)
+async def test_a_number_is_said_once_and_a_name_with_its_number(private: Networks, host: str, called: str) -> None:
+    with pytest.raises(AddressRefused, match=rf"may not call {called}: expected an address in"):
+        await private.address(host, 5)
+
+
+@pytest.mark.parametrize(
     "host",
     [
         "169.254.169.254",
@@ -93,7 +101,7 @@ async def test_of_a_name_s_addresses_one_that_may_be_called_is(
 ) -> None:
     resolving(monkeypatch, ["169.254.169.254", "10.0.0.5"], ["8.8.8.8"])
     assert await private.address("camera.example", 5) == "10.0.0.5"
-    with pytest.raises(AddressRefused, match=r"camera\.example is 8\.8\.8\.8"):
+    with pytest.raises(AddressRefused, match=r"camera\.example \(8\.8\.8\.8\)"):
         await private.address("camera.example", 5)
 
 
