@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import webbrowser
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from daemon.commands.demo.broker import embedded_broker
 from daemon.commands.run import App
 from daemon.config.load import load
 from daemon.config.model import Config
+from daemon.control.settings import PRIVATE
 from daemon.errors import ConfigError, VisagedError
 from daemon.logs import log_to_stderr
 from daemon.prepare import prepare
@@ -30,15 +32,17 @@ from sinks.kafka_settings import KafkaSettings
 CONFIG = Path(configs.__file__).parent / "demo.yaml"
 PHOTO = Path(daemon.simulator.__file__).parent / "pictures" / "obama.jpg"
 HOST = "127.0.0.1"
+THIS_MACHINE = "127.0.0.0/8"
 PAGE_WAIT_S = 0.2
 
 
 def main(*, broker: str | None, seconds: float | None) -> int:
     """Until Ctrl-C, SIGTERM or the given time."""
-    config = _with_free_ports(broker).model_copy(update={"state_dir": None})  # VISAGED_STATE_DIR may be a daemon's
-    prepare()
-    log_to_stderr(config.log.level, config.log.format)
-    asyncio.run(_demo(config, own_broker=broker is None, seconds=seconds))
+    with tempfile.TemporaryDirectory(prefix="visaged-demo-") as folder:
+        config = _config(broker, Path(folder))
+        prepare()
+        log_to_stderr(config.log.level, config.log.format)
+        asyncio.run(_demo(config, own_broker=broker is None, seconds=seconds))
     return 0
 
 
@@ -146,19 +150,25 @@ def _face(obj: Members) -> str:
     )
 
 
-def _with_free_ports(broker: str | None) -> Config:
-    """The shipped configuration; where another program has one of its ports, with a free one."""
+def _config(broker: str | None, state_dir: Path) -> Config:
+    """The shipped one, in which cameras of this machine can be added on the page, and events are kept in `state_dir`.
+
+    A port that another program has is replaced by a free one. Only warnings are logged: more would hide the addresses.
+    """
     config = load(CONFIG)
     cluster, source = config.clusters["demo"], urlsplit(config.streams["camera"].source)
     assert config.http and source.port  # noqa: S101  # the shipped file has them
     camera_port = _free_port(source.port)
     broker_port = _free_port(int(cluster.bootstrap_servers.rpartition(":")[2]))
     overrides: dict[str, Any] = {
-        "http": {"port": _free_port(config.http.port)},
+        "state_dir": str(state_dir),
+        "history": {},
+        "log": {"level": "warning"},
+        "http": {"port": _free_port(config.http.port), "run_time": {"networks": [*PRIVATE, THIS_MACHINE]}},
         "streams": {"camera": {"source": source._replace(netloc=f"{HOST}:{camera_port}").geturl()}},
         "clusters": {"demo": {"bootstrap_servers": broker or f"{HOST}:{broker_port}"}},
     }
-    return load(CONFIG, overrides)
+    return load(CONFIG, overrides).model_copy(update={"state_dir": state_dir})  # VISAGED_STATE_DIR may be a daemon's
 
 
 def _free_port(wanted: int) -> int:

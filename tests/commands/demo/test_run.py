@@ -30,14 +30,14 @@ PORTRAIT = Path(__file__).parents[3] / "daemon" / "simulator" / "pictures" / "bi
 
 
 @pytest.fixture
-def demo(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
+def demo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     arguments: list[str] = getattr(request, "param", [])
     with subprocess.Popen(
         [*COMMAND, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"VISAGED_STATE_DIR": "/proc/no/daemon/of/ours"},  # it keeps nothing
+        env=os.environ | {"VISAGED_STATE_DIR": "/proc/no/daemon/of/ours", "TMPDIR": str(tmp_path)},
     ) as process:
         yield process
         process.kill()
@@ -82,7 +82,9 @@ async def test_a_port_of_http_that_is_taken_at_the_last_moment_is_told(
             await run._demo(config, own_broker=False, seconds=20)
 
 
-async def test_documents_come_a_photo_is_answered_and_ctrl_c_ends_all(demo: "subprocess.Popen[str]") -> None:
+async def test_documents_come_a_photo_is_answered_a_camera_is_added_and_ctrl_c_ends_all(
+    demo: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
     lines = lines_until(demo, DOCUMENT)
     broker, status, page = said(lines, "broker"), said(lines, "status"), said(lines, "page")
     children = psutil.Process(demo.pid).children(recursive=True)
@@ -97,13 +99,20 @@ async def test_documents_come_a_photo_is_answered_and_ctrl_c_ends_all(demo: "sub
             assert "visaged" in await answer.text()
         async with session.get(status) as answer:
             assert (await answer.json())["streams"]["camera"]["state"] == "running"
+        added = {"source": said(lines, "camera"), "fps": 1}
+        async with session.put(status.replace("/status", "/streams/second"), json=added) as answer:
+            assert answer.status == 201
+        async with session.get(status.replace("/status", "/history")) as answer:
+            assert answer.status == 200
     records = await records_of(broker, "visaged")
     assert json.loads(records[0].value)["stream"]["id"] == "camera"
     demo.send_signal(signal.SIGINT)
     assert demo.wait(timeout=15) == 0
     assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert await asyncio.to_thread(os.listdir, tmp_path) == []
     assert demo.stderr is not None
-    assert "Traceback" not in demo.stderr.read()
+    errors = demo.stderr.read()
+    assert ("Traceback" in errors, " INFO " in errors) == (False, False), errors  # nothing hides the addresses
 
 
 def test_a_broker_of_one_s_own(embedded: str) -> None:
