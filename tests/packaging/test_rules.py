@@ -58,6 +58,19 @@ def test_each_alert_names_its_remedy() -> None:
     assert links == [f"docs/operations.md#{name.lower()}" for name in headings]
 
 
+def test_promtool_takes_the_configuration_that_the_docs_show(tmp_path: Path) -> None:
+    """With a key too: its line is a comment."""
+    (shown,) = re.findall(
+        r"^```yml\n(.*?)^```$", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"), re.M | re.S
+    )
+    key = tmp_path / "visaged.key"
+    key.touch()
+    shown = shown.replace("/opt/visaged-clone", str(ROOT)).replace("/etc/prometheus/visaged.key", str(key))
+    for text in (shown, shown.replace("# authorization", "authorization")):
+        (tmp_path / "prometheus.yml").write_text(text, encoding="utf-8")
+        assert "2 rule files found" in promtool("check", "config", "prometheus.yml", folder=tmp_path)
+
+
 def test_the_dashboard_asks_for_what_the_rules_record_and_for_nothing_else() -> None:
     panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
     expressions = [target["expr"] for panel in panels for target in panel.get("targets", ())]

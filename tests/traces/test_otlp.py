@@ -1,6 +1,8 @@
 """What is sent of traces, and what is made of each answer."""
 
 import asyncio
+import re
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,9 +18,11 @@ from daemon.traces.otlp import SPANS_REFUSED, Encoder, OtlpSink
 from daemon.traces.settings import TracesSettings
 from daemon.traces.traces import Traces
 from sinks.base import Record, SinkError
+from tests.brokers import free_port
 from tests.sinks.receiver import Answer
 from tests.traces.collector import Collector, spans_of
 from tests.waiting import until
+from tests.worked import ROOT
 
 ENCODE = Encoder({"service.name": "visaged"}, "1.2.3")
 
@@ -104,6 +108,35 @@ async def test_what_is_refused_for_good_is_not_sent_again(
     assert (error.retriable, error.retry_after) == (retriable, retry_after)
     assert [refused for refused, _ in error.refused] == ([] if retriable else records)
     assert f"{collector.endpoint}: {answer.status} " in str(error)
+
+
+async def test_the_receiver_of_the_docs_prints_the_steps() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert program.count("4318") == 1
+    port = free_port()
+    shown = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program.replace("4318", str(port))),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert shown.stdout is not None
+    traces = Traces(TracesSettings(endpoint=f"http://127.0.0.1:{port}", sampling_ratio=1.0), "1.2.3")
+    running = asyncio.create_task(traces.delivery.run())
+    try:
+        root = traces.tracer.begin("frame")
+        assert root is not None
+        root.step("face-detector").end()
+        root.end()
+        lines = [(await asyncio.wait_for(shown.stdout.readline(), 10)).decode() for _ in range(2)]
+        assert [re.sub(r"\d+\.\d", "1.0", line) for line in lines] == [
+            f"{root.context.trace_id} {name} 1.0 ms\n" for name in ("frame", "face-detector")
+        ]
+    finally:
+        shown.terminate()
+        await shown.wait()
+        await traces.delivery.close(1)
+        await running
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xff", b"{}"])
