@@ -140,7 +140,8 @@ def _said(answer: Answer) -> object:
 
 
 def _beginning(answer: Answer) -> str:
-    return answer.body[:MOST_QUOTED].decode("utf-8", "replace")
+    """In one line."""
+    return " ".join(answer.body[:MOST_QUOTED].decode("utf-8", "replace").split())
 
 
 def _members(answer: Answer) -> Members:

@@ -25,7 +25,7 @@ def result(status: int, body: bytes, headers: Mapping[str, str] | None = None) -
     ("status", "body", "kind", "words"),
     [
         (404, b'{"detail": "No stream has the id x"}', NotFound, "404: No stream has the id x"),
-        (404, b"<html>No such file", UnexpectedAnswer, "404: <html>No such file.*: is it visaged?"),
+        (404, b"<html>\n  No such file\n", UnexpectedAnswer, r"\(404: <html> No such file\): is it visaged\?$"),
         (404, b"", UnexpectedAnswer, "404: .*: is it visaged?"),
         (404, b'{"error": "nothing here"}', UnexpectedAnswer, "404: .*: is it visaged?"),
         (405, b"<html>Not Allowed", UnexpectedAnswer, "405: <html>Not Allowed.*: is it visaged?"),
