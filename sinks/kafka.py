@@ -26,6 +26,8 @@ from sinks.kafka_client import (
     end_producer,
     is_missing,
     keep_batches,
+    missing_topics,
+    partitions_of,
     start,
     words,
 )
@@ -216,7 +218,7 @@ class KafkaSink:
         if topic not in self._topics and new is not None:
             await create_topic(topic, new, cluster, await client_arguments(cluster))
         try:
-            partitions: set[int] = await producer.partitions_for(topic)
+            partitions = await partitions_of(producer, topic)
         except kafka_errors.UnknownTopicOrPartitionError as err:
             if await is_missing(producer, topic, cluster.request_timeout):
                 raise SinkError(_missing(topic), retriable=True) from err
@@ -252,11 +254,34 @@ class KafkaSink:
             else:
                 trouble = error if isinstance(error, KafkaError) else KafkaError(repr(error))
         if self._under_way:
-            message = f"{self._cluster.bootstrap_servers}: not acknowledged within {self._cluster.request_timeout:g} s"
-            raise SinkError(message, retriable=True)
+            raise SinkError(await self._why_not_acknowledged(), retriable=True)
         if trouble is not None:
             raise trouble
         return again
+
+    async def _why_not_acknowledged(self) -> str:
+        """The brokers are asked, but not for long, as they have been silent; a topic that has gone is made again."""
+        timeout = self._cluster.request_timeout
+        try:
+            async with asyncio.timeout(timeout / 2):
+                reason = await self._see_to_topics_again()
+        except SinkError as err:
+            reason = str(err)
+        except TimeoutError:
+            reason = None
+        return reason or f"{self._cluster.bootstrap_servers}: not acknowledged within {timeout:g} s"
+
+    async def _see_to_topics_again(self) -> str | None:
+        """What was wrong with those of what is under way; None: they are there."""
+        cluster, new = self._cluster, self._settings.create_topic
+        arguments = await client_arguments(cluster)
+        topics = {part.record.topic or self._settings.topic for batch in self._under_way for part in batch.parts}
+        missing = await missing_topics(sorted(topics), cluster, arguments)
+        for topic in missing:
+            if new is None:
+                return _missing(topic)
+            await create_topic(topic, new, cluster, arguments)
+        return f"topic {', '.join(missing)} had gone and is made again" if missing else None
 
     def _apart(self, batch: _Batch, error: BaseException, outcome: _Outcome) -> list[_Part]:
         """Finds the record that a batch was refused for: each is sent alone, and what is then refused is the one."""
@@ -306,7 +331,7 @@ async def _start_producer(
         keep_batches(producer)
     try:
         await start(producer, cluster.request_timeout)
-        await producer.partitions_for(settings.topic)
+        await partitions_of(producer, settings.topic)
     except BaseException as err:
         brokers = ", ".join(f"{broker.host}:{broker.port}" for broker in producer.client.cluster.brokers())
         unknown = isinstance(err, kafka_errors.UnknownTopicOrPartitionError)

@@ -194,6 +194,16 @@ async def missing_topics(topics: Sequence[str], cluster: KafkaCluster, arguments
     return [topic for topic in topics if errors.get(topic) is kafka_errors.UnknownTopicOrPartitionError]
 
 
+async def partitions_of(producer: AIOKafkaProducer, topic: str) -> set[int]:
+    """From now on it is asked for by its name: brokers that make topics make it again, should it go.
+
+    aiokafka asks for all topics until it is told of one, and nothing is made for that.
+    """
+    producer.client.add_topic(topic)
+    partitions: set[int] = await producer.partitions_for(topic)
+    return partitions
+
+
 async def committed_offsets(
     consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]
 ) -> Mapping[TopicPartition, OffsetAndMetadata]:

@@ -13,13 +13,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import UnknownError
 
+from daemon.commands.demo.broker import embedded_broker
 from daemon.flow.delivery import Delivery
 from daemon.flow.receipts import Counts
 from sinks.base import WITHOUT_PICTURES, Record, SinkError
 from sinks.kafka import KafkaSink
 from sinks.kafka_settings import KafkaCluster, KafkaSettings
 from sinks.kafka_times import ORIGINAL_TIMESTAMP
-from tests.brokers import EMBEDDED_HOST, ApacheKafka, Proxy, new_topic, proxy, records_of
+from tests.brokers import EMBEDDED_HOST, ApacheKafka, Proxy, free_port, new_topic, proxy, records_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("accounts")
@@ -353,6 +354,38 @@ async def test_a_topic_that_cannot_be_created(apache_kafka: ApacheKafka) -> None
     assert "cannot be created" in str(error)
 
 
+@pytest.mark.parametrize("create_topic", [None, {}])
+async def test_a_broker_that_comes_back_empty_is_written_to_and_meanwhile_it_is_said_why_not(
+    create_topic: dict[str, int] | None,
+) -> None:
+    port, records = free_port(), [record(number) for number in range(1, 600)]
+    settings = kafka_settings(f"{EMBEDDED_HOST}:{port}", request_timeout=1.0, create_topic=create_topic)
+    async with contextlib.AsyncExitStack() as stack:
+        async with embedded_broker(port, EMBEDDED_HOST):
+            async with opened(settings):
+                pass  # the topic is then there when the next one begins
+            sink = await stack.enter_async_context(opened(settings))
+            await sink.write([record(0)])
+        with pytest.raises(SinkError, match=f"^{EMBEDDED_HOST}:{port}: connection refused$"):
+            await sink.write(records)
+        async with embedded_broker(port, EMBEDDED_HOST) as servers:
+            async with asyncio.timeout(20):
+                await write_until_written(sink, records)
+            assert await numbers(servers, settings.topic) == {"door": list(range(1, 600))}
+
+
+async def test_a_topic_that_was_deleted_is_made_again(apache_kafka: ApacheKafka) -> None:
+    servers, records = apache_kafka.address(), [record(number) for number in range(1, 6)]
+    settings = kafka_settings(servers, request_timeout=1.0)
+    async with opened(settings) as sink, administration(servers) as admin:
+        await sink.write([record(0)])
+        await admin.delete_topics([settings.topic])
+        with pytest.raises(SinkError, match=f"topic {settings.topic} had gone and is made again"):
+            await sink.write(records)
+        await write_until_written(sink, records)
+    assert await numbers(servers, settings.topic) == {"door": list(range(1, 6))}
+
+
 async def test_a_topic_that_is_there_is_taken_as_it_is(reach: Reach) -> None:
     settings = kafka_settings(reach.servers, create_topic={"partitions": 2})
     for number in range(2):
@@ -634,7 +667,9 @@ async def test_apache_kafka_itself_goes_away_and_comes_back(apache_kafka: Apache
 async def test_a_batch_is_never_given_up_while_it_may_have_been_written(apache_kafka: ApacheKafka) -> None:
     """Also while its partition has no leader, here as its topic is gone, for longer than aiokafka would wait."""
     async with apache_kafka.proxy() as between:
-        settings = kafka_settings(between.address, request_timeout=1.0)
+        settings = kafka_settings(between.address, request_timeout=1.0, create_topic=None)
+        async with administration(apache_kafka.address()) as admin:
+            await admin.create_topics([NewTopic(settings.topic, 1, 1)])
         async with opened(settings) as sink, administration(apache_kafka.address()) as admin:
             between.mute()
             records = [record(number) for number in range(5)]
@@ -644,7 +679,7 @@ async def test_a_batch_is_never_given_up_while_it_may_have_been_written(apache_k
             between.cut()
             await between.restore()
             for _ in range(3):
-                with pytest.raises(SinkError, match="not acknowledged"):
+                with pytest.raises(SinkError, match=f"topic {settings.topic} is missing .* `create_topic`"):
                     await sink.write(records)
             await admin.create_topics([NewTopic(settings.topic, 1, 1)])
             await write_until_written(sink, records)
