@@ -53,7 +53,7 @@ def main(config: Config, path: Path, *, connect: bool = False) -> int:
 def _refusals(config: Config) -> list[Mistake]:
     from daemon.commands.connect import refusals  # with aiokafka, which only those load who use it
 
-    return asyncio.run(refusals(config))
+    return asyncio.run(refusals(config, lambda note: sys.stdout.write(f"{note}\n")))
 
 
 def _count(number: int, noun: str) -> str:

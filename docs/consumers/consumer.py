@@ -13,7 +13,10 @@ validators = {schema["$id"]: Draft202012Validator(schema) for schema in schemas}
 
 
 async def main(servers: str, topic: str) -> None:
-    async with AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest") as consumer:
+    async with AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest") as consumer:
+        if topic not in await consumer.topics():
+            print(f"there is no topic {topic} yet: waiting for its records", file=sys.stderr)
+        consumer.subscribe([topic])
         async for record in consumer:
             document = json.loads(record.value)
             validators[dict(record.headers)["ce_dataschema"].decode()].validate(document)  # raises ValidationError

@@ -7,15 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from daemon.cli import main
-from daemon.commands.connect import refusals
+from daemon.commands.connect import _needs, refusals
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.simulator.camera import Camera
 from daemon.simulator.clip import Scene, make_clip
 from daemon.simulator.rtp import Clip
-from sinks.kafka_rights import Refusal, Right, _refused
+from sinks.kafka_rights import (
+    UNTOLD,
+    Refusal,
+    Right,
+    _MetadataRequestStruct,
+    _refused,
+    makes_topics,
+    refused_topics,
+)
+from sinks.kafka_settings import KafkaCluster
 from sinks.mqtt_client import Connection
 from tests.brokers import ApacheKafka, new_topic
 from tests.kafka_frames import Frames
@@ -47,7 +57,7 @@ async def test_cameras_that_answer_and_that_do_not(tmp_path: Path, closed_port: 
                 "file": {"source": "nowhere.mp4"},
             }
         )
-        ((key, said),) = await refusals(config)
+        ((key, said),) = await refusals(config, pytest.fail)
     assert key == ("streams", "away", "source")
     assert said.startswith(f"rtsp://***@127.0.0.1:{closed_port}/1: nobody listens at 127.0.0.1:{closed_port}: ")
 
@@ -83,7 +93,7 @@ async def test_webhooks_and_mqtt_brokers_that_answer_and_that_do_not(tmp_path: P
             },
             traces={"endpoint": f"http://127.0.0.1:{closed_port}"},
         )
-        found = dict(await refusals(config))
+        found = dict(await refusals(config, pytest.fail))
         assert not running.lost.is_set()  # as a second client of the same client_id would have it
         await running.close()
     await receiver.stop()
@@ -109,7 +119,58 @@ async def test_topics_that_are_missing_are_named_and_not_made(apache_kafka: Apac
         ),
     )
     for _ in range(2):
-        assert await refusals(config) == [(("sinks", "k", "topic"), f"topic {missing} is missing")]
+        assert await refusals(config, pytest.fail) == [(("sinks", "k", "topic"), f"topic {missing} is missing")]
+
+
+async def test_what_init_writes_for_a_broker_that_makes_topics_and_tells_no_rights_is_ok(
+    embedded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clip.mp4").touch()
+    path, topic = tmp_path / "mine.yaml", new_topic()
+    source = ["--offline", "--source", str(tmp_path / "clip.mp4")]
+    assert await asyncio.to_thread(main, ["init", str(path), *source, "--broker", embedded, "--topic", topic]) == 0
+    capsys.readouterr()
+    for said in ([f"topic {topic} does not exist yet: run asks the brokers to make it"], []):
+        assert await asyncio.to_thread(main, ["check", "--connect", str(path)]) == 0
+        *notes, ok = capsys.readouterr().out.splitlines()
+        assert notes == said
+        assert ok.startswith(f"{path}: ok, ")
+        async with AIOKafkaProducer(bootstrap_servers=embedded) as producer:
+            await producer.send_and_wait(topic, b"{}")
+
+
+async def test_whether_brokers_make_topics_is_asked_of_them(
+    embedded: str, apache_kafka: ApacheKafka, tansu: str
+) -> None:
+    said = [
+        await makes_topics(KafkaCluster(bootstrap_servers=each)) for each in (embedded, apache_kafka.address(), tansu)
+    ]
+    assert said == [True, False, None]
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+def test_who_makes_topics_that_are_missing(delivery: str) -> None:
+    consumer = {"topics": ["in"], "topic": "own", "dead_letters": {"topic": "dead"}, "delivery": delivery}
+    config = Config(
+        clusters={"own": {"bootstrap_servers": "127.0.0.1:1"}},
+        sinks={"k": {"type": "kafka", "topic": "out"}},
+        consumers={"c": consumer},
+    )
+    of_consumer = None if delivery == "exactly_once" else "brokers"
+    makers = {need.topic: need.made_by for need in _needs(config)}
+    assert makers == {"out": "brokers", "own": of_consumer, "in": None, "dead": None}
+
+
+async def test_a_broker_too_old_to_tell_rights_tells_what_is_missing(
+    embedded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = {new_topic(): Right.WRITE for _ in range(2)}
+    there, gone = topics
+    async with AIOKafkaProducer(bootstrap_servers=embedded) as producer:
+        await producer.send_and_wait(there, b"{}")
+    monkeypatch.setattr(_MetadataRequestStruct, "API_VERSION", 99)
+    found = await refused_topics(KafkaCluster(bootstrap_servers=embedded), topics)
+    assert found == {gone: Refusal(f"topic {gone} is missing", is_missing=True)}
 
 
 async def test_rights_that_a_broker_does_not_give_are_named(apache_kafka: ApacheKafka) -> None:
@@ -132,7 +193,7 @@ async def test_rights_that_a_broker_does_not_give_are_named(apache_kafka: Apache
     for topic in names.values():
         await kafka.allow("topic", topic)
     await kafka.allow("group", frames.group)
-    assert dict(await refusals(config)) == {
+    assert dict(await refusals(config, pytest.fail)) == {
         ("consumers", "c", "topics"): f"we may not see topic {frames.source}: give this user READ on it",
         ("sinks", "k", "topic"): f"we may not see topic {frames.out}: give this user WRITE on it",
         of_letters: f"we may not see topic {frames.dead}: give this user WRITE on it",
@@ -140,7 +201,7 @@ async def test_rights_that_a_broker_does_not_give_are_named(apache_kafka: Apache
     }
     for topic in names.values():
         await kafka.allow("topic", topic, "describe")
-    assert dict(await refusals(config)) == {
+    assert dict(await refusals(config, pytest.fail)) == {
         ("consumers", "c", "topics"): f"we may not read topic {frames.source}: give this user READ on it",
         ("sinks", "k", "topic"): f"we may not write topic {frames.out}: give this user WRITE on it",
         of_letters: f"we may not write topic {frames.dead}: give this user WRITE on it",
@@ -149,11 +210,11 @@ async def test_rights_that_a_broker_does_not_give_are_named(apache_kafka: Apache
     await kafka.allow("topic", frames.source, "read")
     await kafka.allow("topic", frames.out, "write")
     await kafka.allow("group", frames.group, "read")
-    assert dict(await refusals(config)) == {
+    assert dict(await refusals(config, pytest.fail)) == {
         of_letters: f"we may not write topic {frames.dead}: give this user WRITE on it"
     }
     await kafka.allow("topic", frames.dead, "write")
-    assert await refusals(config) == []
+    assert await refusals(config, pytest.fail) == []
 
 
 def test_rights_are_told_by_the_operations_that_a_broker_allows() -> None:
@@ -161,6 +222,8 @@ def test_rights_are_told_by_the_operations_that_a_broker_allows() -> None:
     topics: list[tuple[Any, ...]] = [
         (0, "both", False, [], read | write),
         (0, "read only", False, [], read),
+        (0, "untold", False, [], UNTOLD),
+        (0, "without rights", False, [], 0),
         (29, "hidden", False, [], 0),
         (3, "missing", False, [], 0),
     ]

@@ -42,6 +42,22 @@ def java(folder: Path) -> list[str | Path]:
     return [tool("java"), *options, CONSUMERS / "Consumer.java"]
 
 
+async def test_a_topic_that_does_not_exist_yet_is_waited_for_and_it_is_said(embedded: str, tmp_path: Path) -> None:
+    topic, record = new_topic(), document(0)
+    consumer = await asyncio.create_subprocess_exec(
+        *(*python(tmp_path), embedded, topic, FOLDER), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert consumer.stderr is not None
+    assert consumer.stdout is not None
+    async with asyncio.timeout(30):
+        assert (await consumer.stderr.readline()).startswith(b"there is no topic %s yet" % topic.encode())
+        async with AIOKafkaProducer(bootstrap_servers=embedded) as producer:
+            await producer.send_and_wait(topic, record.value, headers=list(record.headers))
+        assert json.loads(await consumer.stdout.readline()) == json.loads(record.value)
+    consumer.terminate()
+    await consumer.communicate()
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [(python, b'On instance["objects"][0]'), (node, b"not valid: data/objects/0"), (java, b"not valid: [/objects/0")],
