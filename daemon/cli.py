@@ -29,6 +29,12 @@ ACTIONS = {
 }
 """Of `visaged streams`, on one stream."""
 
+SETTING = {
+    "add": "add a stream, where there is none of this id: source=rtsp://... fps=5",
+    "set": "change settings of a stream, or add it",
+}
+"""The same, with settings."""
+
 SCHEMAS = {
     "config": "every key of the configuration, with its default and meaning (without WHAT this is printed)",
     "markdown": "the same as a page: docs/configuration.md",
@@ -309,14 +315,16 @@ def _add_streams(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     watching = actions.add_parser("watch", help="what is seen, a line of JSON each; with a key of the role watch")
     watching.add_argument("stream", metavar="ID", nargs="?", help="(default: all that the key is for)")
     watching.add_argument("--types", metavar="TYPE,...", help="these alone: frame, track, place")
-    setting = actions.add_parser("set", help="change settings of a stream, or add it: source=rtsp://... fps=5")
-    setting.add_argument("stream", metavar="ID")
-    setting.add_argument(
-        "assignments",
-        nargs="+",
-        metavar="KEY=VALUE",
-        help="JSON or text; @FILE is a file's content, null takes a key away, labels.site=depot is a key below another",
-    )
+    for action, meaning in SETTING.items():
+        setting = actions.add_parser(action, help=meaning)
+        setting.add_argument("stream", metavar="ID")
+        setting.add_argument(
+            "assignments",
+            nargs="+",
+            metavar="KEY=VALUE",
+            help="JSON or text; @FILE is a file's content, null takes a key away, labels.site=depot is a key below "
+            "another",
+        )
     applying = actions.add_parser("apply", help="make the streams that were added at run time equal to a file's")
     applying.add_argument("file", type=Path, help="YAML with `streams`, as `export` writes it")
     applying.add_argument("--prune", action="store_true", help="also remove those that are not in it")
@@ -516,6 +524,8 @@ def _streams(arguments: argparse.Namespace) -> int:
     match arguments.action:
         case "list":
             return streams.list_(client, arguments.state, arguments.label, json=arguments.json)
+        case "add":
+            return streams.add(client, arguments.stream, arguments.assignments)
         case "set":
             return streams.set_(client, arguments.stream, arguments.assignments)
         case "watch":

@@ -40,6 +40,12 @@ def show(client: Client, stream: str) -> int:
     return 0
 
 
+def add(client: Client, stream: str, assignments: Sequence[str]) -> int:
+    """Raises RequestRefused (412) where there is such a stream."""
+    print_json(client.streams.set(stream, _without_nulls(_patch(assignments)), new=True).settings)
+    return 0
+
+
 def set_(client: Client, stream: str, assignments: Sequence[str]) -> int:
     """Changes what is named alone; adds the stream where there is none."""
     patch = _patch(assignments)

@@ -27,8 +27,10 @@ def visaged(capsys: pytest.CaptureFixture[str]) -> Visaged:
 async def test_a_stream_is_added_shown_changed_and_removed(serve: Serve, camera: Camera, visaged: Visaged) -> None:
     async with serve() as client:
         sent = [f"source={camera.url('door')}", f"chain={json.dumps(CHAIN)}", "labels.site=depot", "fps=5"]
-        status, out, _ = await visaged(client, "set", "door", *sent)
+        status, out, _ = await visaged(client, "add", "door", *sent)
         assert (status, json.loads(out)["labels"]) == (0, {"site": "depot"})
+        status, out, err = await visaged(client, "add", "door", *sent)
+        assert (status, out, "Expected no such stream" in err) == (1, "", True)
         await until(lambda: client.state() == "running")
         assert (await visaged(client, "list", "--label", "site=depot"))[1] == "door\trunning\trun-time\t\t\n"
         assert len(json.loads((await visaged(client, "list", "--json"))[1])) == 2
