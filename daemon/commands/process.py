@@ -104,8 +104,7 @@ class _Output:
 
     def fail(self, error: Exception) -> None:
         self.failed += 1
-        expected = isinstance(error, VisagedError | OSError)
-        text, name = str(error) if expected else repr(error), redacted(self._name)
+        text, name = _words(error), redacted(self._name)
         sys.stderr.write(f"{text}\n" if name in text else f"{name}: {text}\n")
 
     def skip(self, reason: str) -> None:
@@ -127,3 +126,9 @@ class _Output:
         if self._video is None:
             self._video = DrawnVideo(path.with_suffix(".mp4"))
         self._video.write(image, pts)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:  # its own text has a number and the path in quotes
+        return error.strerror
+    return str(error) if isinstance(error, VisagedError | OSError) else repr(error)

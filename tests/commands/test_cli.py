@@ -246,12 +246,13 @@ def test_process_hides_whom_the_configuration_hides(tmp_path: Path, called: Call
 def test_process_goes_on_after_what_it_cannot_read(tmp_path: Path, called: Called) -> None:
     (tmp_path / "a.jpg").write_bytes(PORTRAIT.read_bytes()[:2000])
     (tmp_path / "b.jpg").write_bytes(PORTRAIT.read_bytes())
-    processed = called("process", tmp_path, tmp_path / "none.mp4")
+    processed = called("process", tmp_path, tmp_path / "none.mp4", "none.jpg")
     assert processed.returncode == 1
     assert len(processed.stdout.splitlines()) == 1
-    damaged, missing = processed.stderr.splitlines()
+    damaged, missing, *others = processed.stderr.splitlines()
     assert damaged.startswith(f"{tmp_path / 'a.jpg'}: The image is damaged")
     assert missing == f"{tmp_path / 'none.mp4'}: No such file or directory"
+    assert others == ["none.jpg: No such file or directory"]
 
 
 def test_process_draws_videos(tmp_path: Path, called: Called) -> None:

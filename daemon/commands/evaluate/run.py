@@ -225,7 +225,8 @@ def _decoded(picture: Picture) -> Image:
     try:
         return decode(picture.path.read_bytes(), MAX_PIXELS)
     except (OSError, BadImage) as err:
-        raise ConfigError(f"{picture.labels[0].place}: {picture.path}: {err}") from err
+        why = getattr(err, "strerror", None) or err
+        raise ConfigError(f"{picture.labels[0].place}: {picture.path}: {why}") from err
 
 
 def _seen(threads: ThreadPoolExecutor, look: Callable[[Picture], T], labelled: LabelledSet, task: str) -> list[T]:
