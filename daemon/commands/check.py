@@ -17,7 +17,7 @@ from daemon.http.services.catalogue import services
 from daemon.http.services.endpoints import answers
 from daemon.sources.folder import pictures_in
 from daemon.sources.open import expect_device
-from daemon.sources.url import redacted, scheme_of
+from daemon.sources.url import misread, redacted, scheme_of
 from daemon.work.plan import Plan
 from models.store import ModelStore
 from processors.chain import Chain
@@ -99,7 +99,8 @@ def _absent(config: Config) -> Iterator[Mistake]:
         elif not path.exists():
             yield (
                 ("streams", name, "source"),
-                f"expected a video, a picture or a folder, found none at {redacted(stream.source)}",
+                misread(stream.source)
+                or f"expected a video, a picture or a folder, found none at {redacted(stream.source)}",
             )
     for name, sink in config.sinks.items():
         if isinstance(sink, FileSettings) and (wrong := _unwritable_file(sink.path)):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.commands import check
-from daemon.commands.probe import Found, advice, look, password_of, video, with_camera
+from daemon.commands.probe import Found, advice, expect_address, look, password_of, video, with_camera
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.control.settings import StreamSettings
@@ -73,9 +73,20 @@ def _expect_new(path: Path) -> None:
 def _asked(wishes: Wishes) -> Wishes:
     if not sys.stdin.isatty():
         raise ConfigError("--source: expected the address of a camera, as there is no terminal to ask at")
-    source = _ask("Address of the camera (rtsp://HOST/PATH), or a video file: ")
+    source = _asked_source()
     broker = wishes.broker or _ask("Kafka broker for the documents, HOST:PORT (nothing: print them): ") or None
     return replace(wishes, source=source, broker=broker)
+
+
+def _asked_source() -> str:
+    while True:
+        source = _ask("Address of the camera (rtsp://HOST/PATH), or a video file: ")
+        try:
+            expect_address(source)
+        except ConfigError as err:
+            sys.stderr.write(f"{err}\n")
+        else:
+            return source
 
 
 def _asked_fps(found: Found) -> float | None:
@@ -121,7 +132,7 @@ def _looked_at(config: Config, wishes: Wishes, *, asks: bool) -> tuple[StreamSet
             config = with_camera(settings.source, username, password, wishes.stream)
         except SourceError as err:
             if not asks:
-                raise
+                raise SourceError(f"{err}; with --offline the configuration is written without asking it") from None
             sys.stderr.write(f"{err}\n")
             if _ask("Write the configuration all the same (y/n)? ").lower() not in ("y", "yes"):
                 raise

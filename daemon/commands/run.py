@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from daemon.commands.store import model_store
 from daemon.commands.systemd import Systemd
 from daemon.config.contradictions import contradictions_of, keeps_shots
+from daemon.config.explain import explained
 from daemon.config.load import changed_keys
 from daemon.config.model import Config
 from daemon.control.build import Builder
@@ -221,6 +222,7 @@ class App:
         self._run_time = RunTime(
             at_run_time,
             config.defaults,
+            explained,
             partial(contradictions_of, sinks=config.sinks, shots=keeps_shots(config)),
             self._networks,
         )

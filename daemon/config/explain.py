@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator, Sequence
 from types import NoneType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.config.model import Config
-from daemon.errors import nearest
+from daemon.errors import Problem, nearest
 from daemon.sources.url import is_secret_key, redacted
 
 Key = tuple[str, ...]
@@ -32,6 +32,7 @@ EXPECTED = {
 }
 """By pydantic's error type. Its own messages use Python's words: dictionary, tuple."""
 
+MOST_SHOWN = 100  # characters
 
 PUT_IN = "expected another value than the one that was put in here, which is not shown"
 
@@ -76,13 +77,22 @@ def explain(error: ErrorDetails, filled: Collection[Key] = ()) -> Iterator[Mista
             yield key, error["msg"][0].lower() + error["msg"][1:] + _got(value, place)
 
 
+def explained(err: ValidationError) -> Iterator[Problem]:
+    """The mistakes in the settings of a stream that does not come from the file."""
+    for error in err.errors():
+        parts = {str(part): part for part in error["loc"]}  # an index is a number there, and text in a key
+        for key, message in explain({**error, "loc": ("streams", "", *error["loc"])}):
+            loc = tuple(parts.get(part, part) for part in key[2:])
+            yield Problem(loc, message[0].upper() + message[1:], error["type"])
+
+
 def _got(value: Any, place: "Place") -> str:
-    """The end of a message that shows the value; empty if the value is long or may be a secret."""
+    """The end of a message that shows the value; empty if it has values below it or may be a secret."""
     if place.is_secret or isinstance(value, dict | list | tuple):
         return ""
     if value is None or isinstance(value, bool):
         return f", got {kind_of(value)}"
-    return f", got {redacted(value)!r}" if isinstance(value, str) else f", got {value}"
+    return f", got {redacted(value)[:MOST_SHOWN]!r}" if isinstance(value, str) else f", got {value}"
 
 
 def kind_of(value: Any) -> str:

@@ -1,7 +1,7 @@
 """What a stream that is added at run time may be: whoever adds one is not whoever runs the daemon."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -12,11 +12,12 @@ from daemon.control.settings import RunTimeSettings, StreamSettings, with_defaul
 from daemon.errors import AddressRefused, InvalidDocument, Problem, SourceError
 from daemon.sources import make_source
 from daemon.sources.base import Feed, Source
-from daemon.sources.url import Url, parsed
+from daemon.sources.url import Url, as_address, meant_scheme, parsed
 from daemon.wire.codec import Members
 from daemon.work.privacy import StreamPrivacySettings
 
 Contradictions = Callable[[str, StreamSettings], Iterable[Problem]]
+Explained = Callable[[ValidationError], Iterable[Problem]]
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 ID_EXPECTED = (
@@ -66,11 +67,17 @@ class RunTime:
     """Reads such settings, and makes the sources of them."""
 
     def __init__(
-        self, settings: RunTimeSettings, defaults: BaseModel, contradictions: Contradictions, networks: Networks
+        self,
+        settings: RunTimeSettings,
+        defaults: BaseModel,
+        explained: Explained,
+        contradictions: Contradictions,
+        networks: Networks,
     ) -> None:
-        """`contradictions`: of settings that are right by themselves."""
+        """`explained`: mistakes in the file's words; `contradictions`: of settings that are right by themselves."""
         self.defaults = defaults
         self._settings = settings
+        self._explained = explained
         self._contradictions = contradictions
         self._networks = networks
 
@@ -82,8 +89,7 @@ class RunTime:
         try:
             settings = StreamSettings.model_validate(with_defaults(defaults, self._with_secrets(members)))
         except ValidationError as err:
-            told = err.errors(include_input=False, include_url=False)
-            raise InvalidDocument([Problem(one["loc"], one["msg"], one["type"]) for one in told]) from None
+            raise InvalidDocument(list(self._explained(err))) from None
         if problems := [
             *_too_much(settings),
             *_weaker(settings, self.defaults),
@@ -139,9 +145,7 @@ class RunTime:
             return
         url, schemes = parsed(source), self._settings.schemes
         if url is None or url.scheme not in schemes:
-            known = ", ".join(f"{scheme}://" for scheme in schemes)
-            came = "a path" if url is None else f"{url.scheme}://"
-            yield Problem(("source",), f"Expected {known}, got {came}", "scheme_refused")
+            yield Problem(("source",), _other_scheme(source, schemes), "scheme_refused")
         elif CONTROL.search(source):  # they would begin a line of their own in the request
             yield Problem(("source",), "Expected no blanks and control characters: write them as %XX", "source_refused")
 
@@ -188,6 +192,15 @@ class _Judged:
     async def run(self, feed: Feed) -> None:
         settings = await self._run_time.called(self._settings, self._settings.open_timeout)
         await make_source(settings, self._name).run(feed)
+
+
+def _other_scheme(source: str, schemes: Sequence[str]) -> str:
+    url, known = parsed(source), ", ".join(f"{scheme}://" for scheme in schemes)
+    if url is not None:
+        return f"Expected {known}, got {url.scheme}://{meant_scheme(url.scheme, schemes)}"
+    if "rtsp" in schemes and (meant := as_address(source)) is not None:
+        return f"{meant.removeprefix('rtsp://')} is no address: did you mean {meant}?"
+    return f"Expected {known}, got a path"
 
 
 def _refused_options(options: object) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create
 from configs.section import Section
 from daemon.sources import SOURCES
 from daemon.sources.settings import SourceSettings
-from daemon.sources.url import REMEDY, parsed
+from daemon.sources.url import REMEDY, meant_scheme, parsed
 from daemon.work.places.settings import Lines, Zones
 from daemon.work.privacy import StreamPrivacySettings
 from daemon.work.settings import WorkSettings
@@ -18,6 +18,21 @@ from sinks.kafka_settings import TopicName
 
 LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(max_length=128)]
+
+
+def expect_source(source: str) -> None:
+    """Raises ValueError for an address that no source has; a path is looked at when it is read."""
+    url = parsed(source)
+    if url is None:
+        return
+    if url.scheme not in SOURCES:
+        known = ", ".join(f"{known}://" for known in SOURCES if known)
+        meant = meant_scheme(url.scheme, SOURCES)
+        raise ValueError(f"expected {known} or a path, got {url.scheme}://{meant}")
+    if not url.authority:
+        raise ValueError(f"expected a host after {url.scheme}://")
+    if not url.is_right:
+        raise ValueError(f"expected a host, or a host and a port of 1 to 65535, after {url.scheme}://; {REMEDY}")
 
 
 class StreamSettings(SourceSettings, WorkSettings):
@@ -54,16 +69,7 @@ class StreamSettings(SourceSettings, WorkSettings):
     @field_validator("source")
     @classmethod
     def _can_be_called(cls, source: str) -> str:
-        url = parsed(source)
-        if url is None:
-            return source
-        if url.scheme not in SOURCES:
-            known = ", ".join(f"{known}://" for known in SOURCES if known)
-            raise ValueError(f"expected {known} or a path, got {url.scheme}://")
-        if not url.authority:
-            raise ValueError(f"expected a host after {url.scheme}://")
-        if not url.is_right:
-            raise ValueError(f"expected a host, or a host and a port of 1 to 65535, after {url.scheme}://; {REMEDY}")
+        expect_source(source)
         return source
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from daemon.sources.playlist import Playlist, variant
 from daemon.sources.reading import Video
 from daemon.sources.settings import SourceSettings
 from daemon.sources.site import UNSUPPORTED_DIGEST, Site, has_credentials
-from daemon.sources.url import redacted, scheme_of
+from daemon.sources.url import misread, redacted, scheme_of
 
 if TYPE_CHECKING:
     import av
@@ -39,7 +39,8 @@ PAGE = (b"<!doctype html", b"<html")
 
 
 def open_video(settings: SourceSettings, like: Video | None = None) -> Video:
-    """Raises SourceError in an installer's words, with FFmpeg's behind them, and without credentials.
+    """Raises SourceError in an installer's words, with FFmpeg's behind them where it was FFmpeg that found out, and
+    without credentials.
 
     `like`: what was found at the same URL before.
     """
@@ -118,7 +119,7 @@ def lost(err: "av.FFmpegError", video: Video, settings: SourceSettings) -> Sourc
     if not video.live:
         return SourceError(f"{shown}: {err.strerror}")
     if isinstance(err, av.ExitError | av.TimeoutError):
-        return SourceError(f"{shown}: no video for {settings.read_timeout:g} s (read_timeout); FFmpeg: {err.strerror}")
+        return SourceError(f"{shown}: no video for {settings.read_timeout:g} s (read_timeout)")
     return SourceEnded(f"{shown}: the connection was closed; FFmpeg: {err.strerror}")
 
 
@@ -272,7 +273,7 @@ def _explained(err: "av.FFmpegError", settings: SourceSettings, seconds: float) 
     shown, scheme = redacted(settings.source), scheme_of(settings.source)
     said = f"FFmpeg: {err.strerror}"
     if not scheme:
-        return SourceError(f"{shown}: {err.strerror}")
+        return SourceError(misread(settings.source) or f"{shown}: {err.strerror}")
     try:
         _expect_no_redirect(settings, HTTP)
     except AddressRefused as refused:
@@ -290,7 +291,7 @@ def _explained(err: "av.FFmpegError", settings: SourceSettings, seconds: float) 
     if isinstance(err, av.HTTPClientError) and scheme in RTSP:
         return SourceError(f"{shown}: the camera offers no video at this path, or refuses it; {said}")
     if reason := site.trouble(settings.open_timeout, waited_s=seconds):
-        return SourceError(f"{shown}: {reason}; {said}")
+        return SourceError(f"{shown}: {reason}")  # FFmpeg's words beside it lead elsewhere
     return SourceError(f"{shown}: {said}")
 
 

@@ -28,7 +28,19 @@ USUAL_OPTIONS = (
 """Of FFmpeg's demuxers and protocols, what cameras need; there are more."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Corners = Annotated[tuple[tuple[Share, Share], ...], Field(max_length=200)]
+
+
+def _not_in_pixels(corners: object) -> object:
+    """Once for all numbers, which are wrong for one reason."""
+    points = corners if isinstance(corners, list | tuple) else ()
+    numbers = (number for point in points if isinstance(point, list | tuple) for number in point)
+    for number in numbers:
+        if isinstance(number, int | float) and not 0 <= number <= 1:
+            raise ValueError(f"expected points in shares of the picture (0 to 1), not in pixels, got {number:g}")
+    return corners
+
+
+Corners = Annotated[tuple[tuple[Share, Share], ...], Field(max_length=200), BeforeValidator(_not_in_pixels)]
 """Each pair of sides of a polygon is looked at once, when it is read."""
 
 

@@ -4,7 +4,11 @@ One reading for all three, as lenient as FFmpeg's own (av_url_split), which take
 first of `/?#`. What is shown never depends on an address being right: what cannot be told apart is not shown.
 """
 
+import contextlib
+import difflib
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -17,6 +21,7 @@ SECRET = re.compile(
     re.IGNORECASE,
 )
 """A key whose value may be a secret; where the value ends is the camera's to know."""
+IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 REMEDY = "in a user name or password write %2F for /, %3F for ?, %23 for # and %40 for @"
 
 
@@ -46,6 +51,10 @@ class Url(NamedTuple):
         return int(port) if port else PORTS.get(self.scheme)
 
     @property
+    def has_port(self) -> bool:
+        return self._port_at < len(self.authority)
+
+    @property
     def _port_at(self) -> int:
         match = HOST.fullmatch(self.authority)
         return len(self.authority) if match is None or match["port"] is None else match.start("port") - 1
@@ -71,6 +80,30 @@ def scheme_of(url: str) -> str:
     """The scheme in lower case; empty for a plain path."""
     parts = parsed(url)
     return parts.scheme if parts else ""
+
+
+def as_address(path: str) -> str | None:
+    """The address, without secrets, for which a path lacks the scheme alone; None: it reads like a path."""
+    url = parsed(f"rtsp://{path}")
+    if url is None or not url.is_right:
+        return None
+    is_meant = url.has_port or ":" in url.login or IPV4.fullmatch(url.host)
+    return redacted(f"rtsp://{path}") if is_meant else None
+
+
+def misread(path: str) -> str | None:
+    """What is said of a path that reads like an address; None: it does not, or there is such a file."""
+    meant = as_address(path)
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        if Path(path).exists():
+            return None
+    return meant and f"{meant.removeprefix('rtsp://')} is no address and no file: did you mean {meant}?"
+
+
+def meant_scheme(scheme: str, known: Iterable[str]) -> str:
+    """The end of a message about a scheme that is not among the known ones."""
+    close = difflib.get_close_matches(scheme, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]}://?" if close else ""
 
 
 def with_login(url: str, username: str | None, password: str | None) -> str:

@@ -145,6 +145,7 @@ streams:
   camera: {{source: rtsp://192.0.2.10/stream1}}
   clip: {{source: {tmp_path}/none.mp4}}
   folder: {{source: {tmp_path}/empty}}
+  bare: {{source: "me:hunter2@192.0.2.10:554/1"}}
 sinks:
   a: {{type: file, path: {tmp_path}/a.jsonl}}
   b: {{type: file, path: {tmp_path}/none/b.jsonl}}
@@ -159,10 +160,12 @@ state_dir: /proc/nope
         f"{path}:5: streams.clip.source: expected a video, a picture or a folder, found none at {tmp_path}/none.mp4",
         f"{path}:6: streams.folder.source: {tmp_path}/empty: expected pictures (.jpg, .jpeg, .png, .bmp, .webp), "
         "found none",
-        f"{path}:9: sinks.b.path: expected a file in a folder that is there, got {tmp_path}/none/b.jsonl",
-        f"{path}:10: sinks.c.path: expected a folder to write to, got /proc: No such file or directory",
-        f"{path}:11: sinks.d.path: expected a file, got the folder {tmp_path}/empty",
-        f"{path}:12: state_dir: expected a folder to write to, got /proc/nope: No such file or directory",
+        f"{path}:7: streams.bare.source: ***@192.0.2.10:554/1 is no address and no file: did you mean "
+        "rtsp://***@192.0.2.10:554/1?",
+        f"{path}:10: sinks.b.path: expected a file in a folder that is there, got {tmp_path}/none/b.jsonl",
+        f"{path}:11: sinks.c.path: expected a folder to write to, got /proc: No such file or directory",
+        f"{path}:12: sinks.d.path: expected a file, got the folder {tmp_path}/empty",
+        f"{path}:13: state_dir: expected a folder to write to, got /proc/nope: No such file or directory",
     ]
     assert not (tmp_path / "a.jsonl").exists()
 

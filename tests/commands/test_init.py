@@ -79,8 +79,9 @@ def test_what_fits_is_measured(called: Called, tmp_path: Path, clip: Path) -> No
         ("my.yaml", [], 2, "--source: expected the address of a camera, as there is no terminal to ask at"),
         ("none/my.yaml", ["--source", "x.mp4"], 2, "my.yaml: expected a file in a folder that is there"),
         ("my.yaml", ["--source", "x", "--stream", "../x"], 2, "--stream: expected letters, digits, "),
-        ("my.yaml", ["--source", "ftp://x"], 2, "streams.camera.source: expected rtsp://, "),
-        ("my.yaml", ["--source", "rtsp://127.0.0.1:1/x"], 1, "nobody listens at 127.0.0.1:1"),
+        ("my.yaml", ["--source", "ftp://x"], 2, "ftp://x: expected rtsp://, "),
+        ("my.yaml", ["--source", "192.0.2.10/x", "--offline"], 2, "no address and no file: did you mean rtsp://192.0"),
+        ("my.yaml", ["--source", "rtsp://127.0.0.1:1/x"], 1, "and its port; with --offline the configuration is"),
         (
             "my.yaml",
             ["--source", "rtsp://u:p@h/x", "--chain", "no", "--offline"],
@@ -128,7 +129,10 @@ async def test_at_a_terminal_it_asks(clip: Path, tmp_path: Path) -> None:
     terminal, theirs = pty.openpty()
     async with Camera({"door": read}, credentials=Credentials("admin", "p@ss/word")) as camera:
         answers = {
-            "or a video file: ": camera.url("door"),
+            "or a video file: ": camera.url("door").removeprefix("rtsp://"),
+            f"did you mean {camera.url('door')}?\nAddress of the camera (rtsp://HOST/PATH), or a video file: ": (
+                camera.url("door")
+            ),
             "print them): ": "",
             "User name at the camera: ": "admin",
             "Password: ": "p@ss/word",

@@ -472,6 +472,10 @@ class TestMistakes:
         ("stream", "expected"),
         [
             ("source: ftp://door/1", "source: expected rtsp://, rtsps://, http://, https:// or a path, got ftp://"),
+            (
+                "source: rstp://door/1",
+                "source: expected rtsp://, rtsps://, http://, https:// or a path, got rstp://; did you mean rtsp://?",
+            ),
             ("source: ''", "source: string should have at least 1 character"),
             ("source: a.mp4, chain: []", "chain: expected a processor at least, got none"),
             ("source: a.mp4, chain: null", "chain: expected a list, got nothing"),
@@ -574,12 +578,17 @@ class TestMistakes:
             ("include: [[[0, 0], [1, 1]]]", ["include.0: expected 3 or more, got 2"]),
             (
                 "exclude: [[[0, 0], [1, 1], [2, 3]]]",
-                [
-                    "exclude.0.2.0: input should be less than or equal to 1, got 2",
-                    "exclude.0.2.1: input should be less than or equal to 1, got 3",
-                ],
+                ["exclude.0: expected points in shares of the picture (0 to 1), not in pixels, got 2"],
             ),
             ("include: [[[0, 0], [1, 0, 0], [0, 1]]]", ["include.0.1: expected 2 at most, got 3"]),
+            (
+                "include: [[[0, 0], [640, 0], [640, 480]]]",
+                ["include.0: expected points in shares of the picture (0 to 1), not in pixels, got 640"],
+            ),
+            (
+                "include: [[[0, 0], [1, -0.5], [0, .nan]]]",
+                ["include.0: expected points in shares of the picture (0 to 1), not in pixels, got -0.5"],
+            ),
             (
                 "include: [[[0, 0], [1, 1], [1, 0], [0, 1]]]",
                 ["include.0: expected corners in their order round the polygon, got sides that cross"],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from daemon.config.contradictions import contradictions_of
+from daemon.config.explain import explained
 from daemon.control.build import Builder
 from daemon.control.networks import Networks
 from daemon.control.reconciler import Reconciler
@@ -63,7 +64,11 @@ class Bench:
         self.builder = Builder(engine, engine.lane("shots"), store, ProcessorSettings(), sinks, None)
         self.reconciler = Reconciler(self.builder, stop_timeout=1.0)
         self.run_time = Rules(
-            RunTimeSettings(), StreamDefaults(), lambda name, stream: contradictions_of(name, stream, sinks), NETWORKS
+            RunTimeSettings(),
+            StreamDefaults(),
+            explained,
+            lambda name, stream: contradictions_of(name, stream, sinks),
+            NETWORKS,
         )
         self.registry = FileRegistry(folder / "streams.json")
         self.wanted = Wanted(self.builder, self.reconciler, self.registry, self.run_time, MOST)

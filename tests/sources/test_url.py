@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from daemon.sources.url import parsed, redacted, scheme_of, with_login
+from daemon.sources.url import PORTS, as_address, meant_scheme, misread, parsed, redacted, scheme_of, with_login
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,32 @@ def test_a_path(path: str, shown: str) -> None:
 )
 def test_how_ffmpeg_gets_it(url: str, username: str | None, password: str | None, expected: str) -> None:
     assert with_login(url, username, password) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("127.0.0.1:8554/faces", "rtsp://127.0.0.1:8554/faces"),
+        ("10.0.0.5/1", "rtsp://10.0.0.5/1"),
+        ("door:554", "rtsp://door:554"),
+        ("[::1]:554/1", "rtsp://[::1]:554/1"),
+        ("me:hunter2@door/1", "rtsp://***@door/1"),
+        ("10.0.0.5/1?p=hunter2", "rtsp://10.0.0.5/1?***"),
+        *((path, None) for path in ("none.jpg", "a/b.mp4", "/a/b.mp4", "./a:1/b", "C:/a", "12:30.mp4", "a@2x.png")),
+    ],
+)
+def test_a_path_that_lacks_its_scheme(path: str, meant: str | None) -> None:
+    assert as_address(path) == meant
+
+
+def test_a_file_is_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert misread("door:1") == "door:1 is no address and no file: did you mean rtsp://door:1?"
+    Path("door:1").touch()
+    assert misread("door:1") is None
+    assert misread(f"10.0.0.5/{'x' * 5000}") is not None, "no file can have such a name"
+
+
+@pytest.mark.parametrize(("scheme", "meant"), [("rstp", "rtsp"), ("htps", "https"), ("ftp", None), ("file", None)])
+def test_the_scheme_that_was_meant(scheme: str, meant: str | None) -> None:
+    assert meant_scheme(scheme, PORTS) == (f"; did you mean {meant}://?" if meant else "")

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 
+from daemon.config.explain import explained
 from daemon.control.networks import Networks
 from daemon.control.run_time import RunTime
 from daemon.control.settings import RunTimeSettings, StreamDefaults
@@ -37,7 +38,7 @@ PROBES = {"/healthz", "/readyz"}
 
 def with_streams(server: HttpServer) -> None:
     """Those of the streams too, of which none are loaded yet."""
-    run_time = RunTime(RunTimeSettings(), StreamDefaults(), lambda *_: (), Networks(()))
+    run_time = RunTime(RunTimeSettings(), StreamDefaults(), explained, lambda *_: (), Networks(()))
     none: Any = None
     wanted, watches = Wanted(none, none, None, run_time, 0), Watches()
     Streams(wanted, run_time, none, none).add_to(server.routes)
