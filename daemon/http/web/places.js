@@ -22,14 +22,15 @@ const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDo
 export function Places({ stream }) {
   const { entry, error, again } = useEntry(stream.id);
   if (error) return html`<p class="notice bad" role="alert">${error}</p>`;
-  return entry && html`<${Editor} key=${entry.etag} stream=${stream} entry=${entry} onSaved=${again} />`;
+  return entry && html`<${Editor} stream=${stream} entry=${entry} onSaved=${again} />`;
 }
 
-/** @param {{stream: Stream, entry: import("./settings.js").Entry, onSaved: () => void}} props */
+/** @param {{stream: Stream, entry: import("./settings.js").Entry, onSaved: () => Promise<void>}} props */
 function Editor({ stream, entry, onSaved }) {
   const [shapes, setShapes] = useState(() => shapesOf(entry.settings));
   const [selected, setSelected] = useState(shapes[0]?.key ?? -1);
   const [refused, setRefused] = useState("");
+  const [saved, setSaved] = useState(/** @type {Shape[] | null} */ (null));
   const isOfFile = entry.origin === "file";
   const change = (/** @type {number} */ key, /** @type {Partial<Shape>} */ to) =>
     setShapes((before) => before.map((one) => (one.key === key ? { ...one, ...to } : one)));
@@ -41,10 +42,12 @@ function Editor({ stream, entry, onSaved }) {
   const remove = (/** @type {number} */ key) => setShapes(shapes.filter((one) => one.key !== key));
   const save = async () => {
     setRefused("");
+    setSaved(null);
     try {
       await call("PATCH", pathOf(stream.id), patchOf(shapes), { "If-Match": entry.etag });
       await refresh();
-      onSaved();
+      await onSaved();
+      setSaved(shapes);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       setRefused(error.message);
@@ -75,6 +78,7 @@ function Editor({ stream, entry, onSaved }) {
           <div class="choices">${ORDER.map((kind) => html`<button type="button" title=${KINDS[kind].hint} onClick=${() => add(kind)}>${KINDS[kind].label}</button>`)}</div>
         </fieldset>
         ${refused && html`<p class="notice bad" role="alert">${refused}</p>`}
+        ${saved === shapes && html`<p class="notice good" role="status">Saved. It holds from the next picture of ${stream.name ?? stream.id} on.</p>`}
         <div class="buttons">
           <button type="submit" class="primary">Save</button>
           <button type="button" onClick=${() => setShapes(shapesOf(entry.settings))}>Undo all</button>

@@ -30,7 +30,7 @@ export function StreamSettings({ stream }) {
 /**
  * A stream's settings and their revision.
  * @param {string} stream
- * @returns {{entry: Entry | null, error: string, again: () => void}}
+ * @returns {{entry: Entry | null, error: string, again: () => Promise<void>}}
  */
 export function useEntry(stream) {
   const [entry, setEntry] = useState(/** @type {Entry | null} */ (null));
@@ -81,6 +81,7 @@ function Fields({ entry, id, processors }) {
   const problem = (/** @type {string} */ key) => refused?.problems.find(({ loc }) => loc.includes(key))?.msg;
   const withErrors = async (/** @type {() => Promise<void>} */ action) => {
     setRefused(null);
+    setChecked(null);
     setSaid("");
     await action().catch((error) => {
       if (!(error instanceof Refused)) throw error;
@@ -102,12 +103,13 @@ function Fields({ entry, id, processors }) {
       location.hash = `#/streams/${encodeURIComponent(name)}`;
     });
   };
+  const tracking = settings["tracking"];
   const field = { settings, set, problem, disabled: isOfFile };
   return html`<form class="card fields settings" onSubmit=${save}>
     ${isOfFile && html`<p class="notice">This stream is in the configuration file: change it there, then send SIGHUP.</p>`}
     ${!id &&
     html`<${Field} label="Id" hint="Letters, digits, . _ and -. It stands in documents and addresses, and stays.">
-      <input id="id" value=${name} required pattern="[A-Za-z0-9_][A-Za-z0-9._\\-]{0,63}" onInput=${(/** @type {{target: HTMLInputElement}} */ event) => setName(event.target.value)} />
+      <input id="id" value=${name} required title="Letters, digits, . _ -; no spaces" pattern="[A-Za-z0-9_][A-Za-z0-9._\\-]{0,63}" onInput=${(/** @type {{target: HTMLInputElement}} */ event) => setName(event.target.value)} />
     <//>`}
     <${Text} ...${field} name="source" label="Address" hint="rtsp://, rtsps://, http:// or https://" required />
     <div class="row">
@@ -135,8 +137,12 @@ function Fields({ entry, id, processors }) {
       ${problem("chain") && html`<p class="lost" role="alert">${problem("chain")}</p>`}
     </fieldset>
     <label class="switch"
-      ><input type="checkbox" disabled=${isOfFile} checked=${Boolean(settings["tracking"])} onChange=${() => set("tracking", settings["tracking"] ? null : {})} /> Follow faces and bodies from frame
+      ><input type="checkbox" disabled=${isOfFile} checked=${Boolean(tracking)} onChange=${() => set("tracking", tracking ? null : { events: {} })} /> Follow faces and bodies from frame
       to frame</label
+    >
+    <label class="switch"
+      ><input type="checkbox" disabled=${isOfFile || !tracking} checked=${Boolean(tracking?.events)} onChange=${() => set("tracking", { ...tracking, events: tracking.events ? null : {} })} /> Tell
+      when they come and go (events)</label
     >
     <details>
       <summary>All settings as JSON</summary>

@@ -8,13 +8,14 @@ import { StreamSettings } from "./settings.js";
 import { State } from "./streams.js";
 import { Canvas, useVideo } from "./video.js";
 import { html, useEffect, useRef, useState } from "./view.js";
-import { clock, description, duration, foundWords, happening, losses, rate, title } from "./words.js";
+import { clock, description, duration, foundWords, happening, isAtWork, losses, moment, rate, title } from "./words.js";
 
 /** @typedef {import("./types.js").Stream} Stream */
 /** @typedef {import("./types.js").Found} Found */
 /** @typedef {import("./types.js").FrameDocument} FrameDocument */
 /** @typedef {import("./types.js").TrackEvent} TrackEvent */
 /** @typedef {{document: FrameDocument | null, raw: string, tracks: TrackEvent[], events: TrackEvent[]}} Seen */
+/** @typedef {{id: string, object: Found, when: string, isGone: boolean}} Track As it is listed. */
 
 const FORM = { width: 1280, fps: 10 };
 const DRAW_MS = 250;
@@ -75,9 +76,10 @@ function Seeing({ stream, isKept }) {
 /** @param {{stream: Stream, isKept: boolean}} props */
 function Watched({ stream, isKept }) {
   const [draw, setDraw] = useState(true);
-  const [behind, setBehind] = useState(/** @type {number | null} */ (null));
+  const [picture, setPicture] = useState(/** @type {{capturedAt: number, behind: number} | null} */ (null));
   const video = useVideo({ ...FORM, draw });
   const seen = useSeen(stream.id, isKept);
+  const isOld = !isAtWork(stream);
   return html`<div class="stream">
     <div class="column">
       <section class="look" aria-label="Picture">
@@ -87,7 +89,8 @@ function Watched({ stream, isKept }) {
           video=${video}
           stream=${stream.id}
           label=${`What ${stream.name ?? stream.id} sees`}
-          onPicture=${(/** @type {import("./video.js").Picture} */ picture) => setBehind(age(picture.capturedAt))}
+          isOld=${isOld}
+          onPicture=${(/** @type {import("./video.js").Picture} */ { capturedAt }) => setPicture({ capturedAt, behind: age(capturedAt) })}
         />`}
       </div>
       <div class="under">
@@ -95,7 +98,7 @@ function Watched({ stream, isKept }) {
           ><input type="checkbox" checked=${draw} onChange=${() => setDraw(!draw)} /> Show what was found</label
         >
         <span class="space" />
-        ${behind !== null && html`<span class="quiet">captured ${duration(behind)} ago</span>`}
+        ${picture && html`<span class="quiet">${isOld ? `last picture ${moment(picture.capturedAt)}` : `captured ${duration(picture.behind)} ago`}</span>`}
       </div>
     </section>
     <${Figures} stream=${stream} />
@@ -103,26 +106,27 @@ function Watched({ stream, isKept }) {
     <div class="column">
     <section class="card" aria-label="Found now">
       <h2>Now</h2>
-      <${Now} seen=${seen} />
+      <${Now} seen=${seen} isOld=${isOld} />
     </section>
     ${seen.document?.places && html`<${Counts} places=${seen.document.places} />`}
     <section class="card" aria-label="Tracks">
       <h2>Tracks</h2>
-      <${Tracks} tracks=${seen.tracks} />
+      <${Tracks} stream=${stream} tracks=${tracksOf(seen, isOld)} />
     </section>
     <section class="card" aria-label="Events">
       <h2>Events</h2>
-      <${Events} events=${seen.events} more=${seen.more} />
+      <${Events} stream=${stream} events=${seen.events} more=${seen.more} />
     </section>
     </div>
   </div>`;
 }
 
-/** @param {{seen: Seen}} props */
-function Now({ seen }) {
+/** @param {{seen: Seen, isOld: boolean}} props */
+function Now({ seen, isOld }) {
   const { document, raw } = seen;
   if (!document) return html`<p class="empty">No document has come yet.</p>`;
   return html`
+    ${isOld && html`<p class="empty">No picture comes now. This is of ${moment(document.stream.captured_at)}.</p>`}
     ${document.objects.length
       ? html`<ul class="objects">
           ${document.objects.map(
@@ -141,30 +145,73 @@ function Now({ seen }) {
   `;
 }
 
-/** @param {{tracks: TrackEvent[]}} props */
-function Tracks({ tracks }) {
-  if (!tracks.length) {
-    return html`<p class="empty">None yet. With <code>tracking: {events: …}</code> a stream tells of each face and body once.</p>`;
-  }
+/** @param {{stream: Stream, tracks: Track[]}} props */
+function Tracks({ stream, tracks }) {
+  if (!tracks.length) return html`<${None} stream=${stream} untold="None in view. Who has left is not listed." />`;
   return html`<ul class="tracks">
     ${tracks.map(
-      ({ track, object, event }) => html`<li key=${track.id} class=${event === "left" ? "gone" : ""}>
+      ({ id, object, when, isGone }) => html`<li key=${id} class=${isGone ? "gone" : ""}>
         ${object._image || object.image_url
-          ? html`<img src=${pictureOf(object)} loading="lazy" alt=${`Best shot of ${title({ ...object, track_id: track.id })}`} />`
+          ? html`<img src=${pictureOf(object)} loading="lazy" alt=${`Best shot of ${title({ ...object, track_id: id })}`} />`
           : html`<span class="shape" aria-hidden="true"><i class=${`dot ${object.class}`} /></span>`}
-        <b>${title({ ...object, track_id: track.id })}</b>
+        <b>${title({ ...object, track_id: id })}</b>
         <span class="quiet">${description({ ...object, pose: undefined }) || "–"}</span>
-        <span class="quiet">${clock(track.first_seen)}${event === "left" ? `–${clock(track.last_seen)}` : ", still here"}</span>
+        <span class="quiet">${when}</span>
       </li>`,
     )}
   </ul>`;
 }
 
 /**
- * @param {{events: TrackEvent[], more: (() => void) | null}} props `more`: asks for older ones; null: there are none
+ * Those in view of which no event has been heard, then those of events.
+ * @param {Seen} seen
+ * @param {boolean} isOld nobody is in view now
+ * @returns {Track[]}
  */
-function Events({ events, more }) {
-  if (!events.length) return html`<p class="empty">None yet.</p>`;
+function tracksOf({ document, tracks }, isOld) {
+  const told = new Set(tracks.map(({ track }) => track.id));
+  const inView = isOld || !document ? [] : document.objects.flatMap(inViewOf).filter(({ id }) => !told.has(id));
+  return [...inView, ...tracks.map(toldOf)];
+}
+
+/**
+ * A document's picture of it is another on each frame, and is left out.
+ * @param {Found} object
+ * @returns {Track[]} none, if it is not followed
+ */
+function inViewOf({ _image, image_url, ...object }) {
+  return object.track_id ? [{ id: object.track_id, object, when: "in view", isGone: false }] : [];
+}
+
+/**
+ * @param {TrackEvent} event
+ * @returns {Track}
+ */
+function toldOf({ track, object, event }) {
+  const isGone = event === "left";
+  const when = `${clock(track.first_seen)}${isGone ? `–${clock(track.last_seen)}` : ", still here"}`;
+  return { id: track.id, object, when, isGone };
+}
+
+/**
+ * Why nothing is listed, and for those who may change it where.
+ * @param {{stream: Stream, untold: string}} props `untold`: what is said where tracks have no events
+ */
+function None({ stream, untold }) {
+  if (stream.events) return html`<p class="empty">None yet.</p>`;
+  const [why, remedy] = stream.tracks ? [untold, "Tell when they come and go"] : ["Not followed.", "Follow faces and bodies"];
+  const settings = `#/streams/${encodeURIComponent(stream.id)}/settings`;
+  return html`<p class="empty">
+    ${why} ${stream.roles.includes("control") && html`Turn on “${remedy}” in <a href=${settings}>Settings</a>.`}
+  </p>`;
+}
+
+/**
+ * @param {{stream: Stream, events: TrackEvent[], more: (() => void) | null}} props `more`: asks for older ones; null:
+ *   there are none
+ */
+function Events({ stream, events, more }) {
+  if (!events.length) return html`<${None} stream=${stream} untold="No events are made." />`;
   return html`<ol class="events" tabindex="0" aria-label="Events, the newest first">
     ${events.map(
       (event) => html`<li key=${keyOf(event)}>
@@ -303,7 +350,7 @@ function withEvents(seen, events) {
 }
 
 /**
- * Of each track the latest event that is of itself.
+ * Of each track the latest event that is of itself; those that are still here first.
  * @param {TrackEvent[]} events
  */
 function latestOfEach(events) {
@@ -312,7 +359,8 @@ function latestOfEach(events) {
   for (const event of events.filter(({ zone, line }) => !zone && !line).sort(newestFirst)) {
     if (!tracks.has(event.track.id)) tracks.set(event.track.id, event);
   }
-  return [...tracks.values()].slice(0, MOST_TRACKS);
+  const isGone = (/** @type {TrackEvent} */ { event }) => Number(event === "left");
+  return [...tracks.values()].sort((one, other) => isGone(one) - isGone(other)).slice(0, MOST_TRACKS);
 }
 
 /**

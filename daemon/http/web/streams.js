@@ -1,7 +1,7 @@
 // All streams as tiles.
-import { foundWords, losses, mood, pace } from "./words.js";
+import { foundWords, isAtWork, losses, moment, mood, pace } from "./words.js";
 import { Canvas, useVideo } from "./video.js";
-import { html, useState } from "./view.js";
+import { html, useRef, useState } from "./view.js";
 
 /** @typedef {import("./types.js").Overview} Overview */
 /** @typedef {import("./types.js").Stream} Stream */
@@ -58,6 +58,7 @@ function None({ overview }) {
 /** @param {{stream: Stream, video: Video | null}} props */
 function Tile({ stream, video }) {
   const [found, setFound] = useState("");
+  const capturedAt = /** @type {{current: number}} */ (useRef(0));
   const watches = stream.roles.includes("watch");
   const lost = losses(stream);
   return html`<li class="tile">
@@ -68,10 +69,14 @@ function Tile({ stream, video }) {
               video=${video}
               stream=${stream.id}
               label=${`What ${stream.name ?? stream.id} sees`}
-              onPicture=${(/** @type {import("./video.js").Picture} */ picture) => setFound(foundWords(picture.found))}
+              isOld=${!isAtWork(stream)}
+              onPicture=${(/** @type {import("./video.js").Picture} */ picture) => {
+                capturedAt.current = picture.capturedAt;
+                setFound(foundWords(picture.found));
+              }}
             />`
           : html`<div class="picture waits" />`}
-        ${found && html`<span class="found">${found}</span>`}
+        ${found && html`<span class="found">${isAtWork(stream) ? found : `last picture ${moment(capturedAt.current)}`}</span>`}
       </div>
       <div class="words">
         <h2>${stream.name ?? stream.id}</h2>
@@ -88,9 +93,16 @@ export function State({ stream }) {
   return html`<span class=${`state ${mood(stream.state)}`}>${stream.state}</span>`;
 }
 
-/** @param {Stream[]} streams */
+/**
+ * How many there are in each state, those that run first.
+ * @param {Stream[]} streams
+ */
 function inShort(streams) {
-  const running = streams.filter(({ state }) => state === "running").length;
-  if (!streams.length) return "";
-  return running === streams.length ? `all ${running} running` : `${running} of ${streams.length} running`;
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  const isRunning = (/** @type {Stream} */ { state }) => Number(state === "running");
+  const ordered = [...streams].sort((one, other) => isRunning(other) - isRunning(one));
+  for (const { state } of ordered) counts.set(state, (counts.get(state) ?? 0) + 1);
+  const words = [...counts].map(([state, count]) => `${count} ${state}`);
+  return words.length === 1 && streams.length > 1 ? `all ${words[0]}` : words.join("; ");
 }

@@ -61,6 +61,7 @@ class Summary:
             return None
         supervisor, entry = self._overview.streams[stream], self._wanted.entries[stream]
         width, height = supervisor.stream.video.size or (None, None)
+        tracking = entry.built.settings.tracking if entry.built.settings is not None else None
         return {
             "id": stream,
             "name": supervisor.stream.title,
@@ -69,6 +70,8 @@ class Summary:
             "width": width,
             "height": height,
             "roles": roles,
+            "tracks": tracking is not None,
+            "events": tracking is not None and tracking.events is not None,
             "error": (entry.built.refusal or supervisor.error) if with_row else None,
             "status": self._row(stream) if with_row else None,
         }

@@ -31,6 +31,8 @@
  * @property {number | null} width
  * @property {number | null} height
  * @property {string[]} roles Of `watch` and `control`, those that the caller has for it.
+ * @property {boolean} tracks Whether it has `tracking`.
+ * @property {boolean} events Whether it has `tracking.events`.
  * @property {string | null} error
  * @property {Row | null} status null: the caller may not see it.
  */

@@ -125,9 +125,10 @@ function counts(text) {
 
 /**
  * The pictures of a stream while they are in view.
- * @param {{video: Video, stream: string, label: string, onPicture?: (picture: Picture) => void}} props
+ * @param {{video: Video, stream: string, label: string, isOld?: boolean, onPicture?: (picture: Picture) => void}} props
+ *   `isOld`: no other picture comes, so that the last one is shown in grey
  */
-export function Canvas({ video, stream, label, onPicture }) {
+export function Canvas({ video, stream, label, isOld = false, onPicture }) {
   const canvas = /** @type {{current: HTMLCanvasElement | null}} */ (useRef(null));
   const [has, setHas] = useState(false);
   useEffect(() => {
@@ -159,7 +160,7 @@ export function Canvas({ video, stream, label, onPicture }) {
       stop();
     };
   }, [video, stream]);
-  return html`<canvas ref=${canvas} class=${has ? "picture" : "picture waits"} role="img" aria-label=${label} width="480" height="270" />`;
+  return html`<canvas ref=${canvas} class=${has ? (isOld ? "picture old" : "picture") : "picture waits"} role="img" aria-label=${label} width="480" height="270" />`;
 }
 
 /**

@@ -16,6 +16,14 @@ export function mood(state) {
   return ["paused", "ended", "stopped"].includes(state) ? "quiet" : "changing";
 }
 
+/**
+ * Whether pictures come: else the last one is old.
+ * @param {Stream} stream
+ */
+export function isAtWork({ state }) {
+  return state === "running" || state === "starving";
+}
+
 /** @param {Record<string, number>} found */
 export function foundWords(found) {
   const words = Object.entries(found).map(([label, count]) => counted(count, label));
@@ -112,9 +120,19 @@ export function happening({ event, reason, zone, line, object }) {
   return `${event}${where}${dwell}${why}${known}`;
 }
 
-/** @param {string} time RFC 3339 */
+/** @param {string | number} time RFC 3339, or milliseconds since 1970 */
 export function clock(time) {
   return new Date(time).toLocaleTimeString(undefined, { hour12: false });
+}
+
+/**
+ * With the day, where it is another than today.
+ * @param {string | number} time RFC 3339, or milliseconds since 1970
+ */
+export function moment(time) {
+  const day = new Date(time).toLocaleDateString();
+  const ofDay = clock(time);
+  return day === new Date().toLocaleDateString() ? ofDay : `${day} ${ofDay}`;
 }
 
 /** @param {Found} obj */

@@ -59,11 +59,11 @@ class Served(NamedTuple):
     url: str
     camera: str
 
-    def ask(self, path: str, key: str = ALL, body: bytes | None = None) -> Any:
+    def ask(self, path: str, key: str = ALL, body: bytes | None = None, method: str | None = None) -> Any:
         headers = bearer(key) | {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}{path}", body, headers)
+        request = urllib.request.Request(f"{self.url}{path}", body, headers, method=method)
         with urllib.request.urlopen(request, timeout=20) as answer:
-            return json.load(answer)
+            return None if answer.status == 204 else json.load(answer)
 
     def waits_for(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + STARTING_S
@@ -287,9 +287,14 @@ def test_quality_is_shown_against_its_thresholds(opens: Opens) -> None:
 def test_a_stream_is_checked_added_paused_changed_and_removed(opens: Opens, served: Served) -> None:
     page = opens("#/add")
     page.get_by_label("Id", exact=True).fill("gate")
+    expect(page.get_by_label("Id", exact=True)).to_have_attribute("title", "Letters, digits, . _ -; no spaces")
+    page.get_by_label("Address").fill("rtsp://127.0.0.1:9/nobody")
+    page.get_by_role("button", name="Check the address").click()
+    expect(page.get_by_role("alert")).to_contain_text("127.0.0.1")
     page.get_by_label("Address").fill("ftp://127.0.0.1/faces")
     page.get_by_role("button", name="Add", exact=True).click()
-    expect(page.get_by_role("alert").first).to_be_visible()
+    expect(page.get_by_role("alert").first).to_contain_text("ftp")
+    expect(page.locator(".notice.bad")).to_have_count(1)  # the check's has gone
     page.get_by_label("Address").fill(served.camera)
     page.get_by_label("Frames a second").fill("2")
     page.get_by_label("face-fitter").uncheck()
@@ -301,7 +306,7 @@ def test_a_stream_is_checked_added_paused_changed_and_removed(opens: Opens, serv
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".state")).to_have_text("paused")
     page.get_by_role("button", name="Resume").click()
-    page.get_by_role("link", name="Settings").click()
+    page.locator(".controls").get_by_role("link", name="Settings").click()
     page.get_by_label("Name", exact=True).fill("Gate")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="Gate")).to_be_visible()
@@ -309,6 +314,43 @@ def test_a_stream_is_checked_added_paused_changed_and_removed(opens: Opens, serv
     page.get_by_role("button", name="Remove it").click()
     expect(page.get_by_role("heading", name="Streams")).to_be_visible()
     assert "gate" not in [row["id"] for row in served.ask("/streams")["streams"]]
+
+
+def test_tracks_are_listed_with_events_and_without_and_else_it_is_said_why_not(opens: Opens, served: Served) -> None:
+    page = opens("#/add")
+    page.get_by_label("Id", exact=True).fill("hall")
+    page.get_by_label("Address").fill(served.camera)
+    page.get_by_label("Frames a second").fill("2")
+    page.get_by_label("face-fitter").uncheck()
+    page.get_by_label("Follow faces and bodies").check()
+    expect(page.get_by_label("Tell when they come and go")).to_be_checked()
+    page.get_by_role("button", name="Add", exact=True).click()
+    tracks, events = (page.get_by_role("region", name=name) for name in ("Tracks", "Events"))
+    expect(events.get_by_text("appeared")).to_have_count(3)
+    assert served.ask("/streams/hall")["settings"]["tracking"] == {"events": {}}
+    page.reload()  # all has been told before
+    expect(tracks.get_by_text("in view")).to_have_count(3)
+    expect(events).to_contain_text("None yet.")
+    page.get_by_role("navigation").get_by_role("link", name="Streams").click()
+    tile = page.locator(".tile", has=page.get_by_role("heading", name="hall"))
+    expect(tile.locator(".found")).to_have_text("3 faces")
+    served.ask("/streams/hall/pause", method="POST")
+    expect(tile.locator(".found")).to_have_text(re.compile(r"^last picture \d\d:\d\d:\d\d$"))
+    expect(tile.locator(".picture.old")).to_be_visible()
+    expect(page.locator(".headline")).to_contain_text("; 1 paused")
+    served.ask("/streams/hall/resume", method="POST")
+    tile.get_by_role("link").click()
+    page.locator(".controls").get_by_role("link", name="Settings").click()
+    page.get_by_label("Tell when they come and go").uncheck()
+    page.get_by_role("button", name="Save").click()
+    expect(events).to_contain_text("No events are made. Turn on “Tell when they come and go” in Settings.")
+    expect(tracks.get_by_text("in view")).to_have_count(3)
+    events.get_by_role("link", name="Settings").click()
+    page.get_by_label("Follow faces and bodies").uncheck()
+    page.get_by_role("button", name="Save").click()
+    expect(tracks).to_contain_text("Not followed. Turn on “Follow faces and bodies” in Settings.")
+    assert "tracking" not in served.ask("/streams/hall")["settings"]
+    served.ask("/streams/hall", method="DELETE")
 
 
 def test_a_stream_of_the_file_is_shown_and_cannot_be_changed(opens: Opens) -> None:
@@ -320,10 +362,7 @@ def test_a_stream_of_the_file_is_shown_and_cannot_be_changed(opens: Opens) -> No
 
 def test_a_zone_is_drawn_with_the_mouse_and_with_the_keyboard_and_counts(opens: Opens, served: Served) -> None:
     body = json.dumps({"source": served.camera, "fps": 2, "chain": ["face-detector"], "tracking": {}}).encode()
-    request = urllib.request.Request(
-        f"{served.url}/streams/shop", body, bearer(ALL) | {"Content-Type": "application/json"}, method="PUT"
-    )
-    urllib.request.urlopen(request, timeout=20).close()
+    served.ask("/streams/shop", body=body, method="PUT")
     page = opens("#/streams/shop/places")
     shows_pictures(page)
     page.get_by_role("button", name="Zone", exact=True).click()
@@ -344,12 +383,14 @@ def test_a_zone_is_drawn_with_the_mouse_and_with_the_keyboard_and_counts(opens: 
     page.get_by_label("Name").fill("till")
     page.get_by_role("button", name="Line", exact=True).click()
     page.get_by_role("button", name="Save").click()
-    served.waits_for(lambda: "zones" in served.ask("/streams/shop")["settings"])
+    expect(page.get_by_role("status")).to_have_text("Saved. It holds from the next picture of shop on.")
     settings = served.ask("/streams/shop")["settings"]
     (zone,) = settings["zones"]
     assert zone["name"] == "till"
     assert zone["polygon"][0] == pytest.approx([0.1, 0.2], abs=0.01)
     assert zone["polygon"][3] == pytest.approx([0.15, 0.8], abs=0.001)
+    page.get_by_role("button", name="Undo all").click()
+    expect(page.get_by_role("status")).to_have_count(0)
     page.get_by_role("link", name="shop").click()
     counts = page.get_by_role("region", name="Zones and lines")
     expect(counts).to_contain_text("till1 face")  # of the three, who stands to the left

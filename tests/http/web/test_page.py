@@ -95,9 +95,10 @@ async def test_each_role_sees_of_the_streams_what_it_may(serve: Serve) -> None:
 
 async def test_what_is_shown_of_a_stream_that_runs(serve: Serve, camera) -> None:  # type: ignore[no-untyped-def]
     async with serve() as call:
-        assert (await call("PUT", "/streams/door", door(camera, name="Haustür"))).status == 201
+        assert (await call("PUT", "/streams/door", door(camera, name="Haustür", tracking={}))).status == 201
         await until(lambda: call.state() == "running")
         (shown,) = (row for row in (await call("GET", "/overview")).body["streams"] if row["id"] == "door")
     assert (shown["name"], shown["origin"], shown["state"]) == ("Haustür", "run-time", "running")
     assert (shown["width"], shown["height"]) == (320, 180)
+    assert (shown["tracks"], shown["events"]) == (True, False)
     assert shown["status"]["frames"]["received"] > 0
