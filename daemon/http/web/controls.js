@@ -5,8 +5,11 @@ import { html, useRef, useState } from "./view.js";
 
 /** @typedef {import("./types.js").Stream} Stream */
 
-/** @param {{stream: Stream}} props */
-export function Controls({ stream }) {
+/**
+ * @param {{stream: Stream, onGoing: (isGoing: boolean) => void}} props `onGoing`: told that the stream is being removed,
+ *   and that it stays after all: what watched it meanwhile would be told that there is none
+ */
+export function Controls({ stream, onGoing }) {
   const [error, setError] = useState("");
   const dialog = /** @type {{current: HTMLDialogElement | null}} */ (useRef(null));
   const path = pathOf(stream.id);
@@ -19,14 +22,16 @@ export function Controls({ stream }) {
   const remove = async () => {
     dialog.current?.close();
     setError("");
+    onGoing(true);
     try {
       await call("DELETE", path);
     } catch (refused) {
       setError(/** @type {Error} */ (refused).message);
+      onGoing(false);
       return;
     }
-    location.hash = "#/"; // at once: what still watched the stream would be told that there is none
     await refresh();
+    location.hash = "#/"; // behind it: the tile of what is gone would be watched
   };
   return html`
     <div class="controls">

@@ -57,7 +57,8 @@ function Part({ stream, shown }) {
 
 /** @param {{stream: Stream, isKept: boolean}} props */
 function Seeing({ stream, isKept }) {
-  const watches = stream.roles.includes("watch");
+  const [isGoing, setGoing] = useState(false);
+  const watches = stream.roles.includes("watch") && !isGoing;
   const lost = losses(stream);
   return html`
     <div class="headline">
@@ -65,7 +66,7 @@ function Seeing({ stream, isKept }) {
       <h1 tabindex="-1">${stream.name ?? stream.id}</h1>
       <${State} stream=${stream} />
       <span class="space" />
-      ${stream.roles.includes("control") && html`<${Controls} stream=${stream} />`}
+      ${stream.roles.includes("control") && html`<${Controls} stream=${stream} onGoing=${setGoing} />`}
     </div>
     ${stream.error && html`<p class="notice bad" role="status">${stream.error}</p>`}
     ${lost && !stream.error && html`<p class="notice warn" role="status">It ${lost}.</p>`}
