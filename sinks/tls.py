@@ -25,9 +25,19 @@ class Tls(Section):
         return self
 
     def context(self) -> ssl.SSLContext:
-        """Reads the files: raises OSError or ssl.SSLError."""
+        """Reads the files: raises OSError, whose text names the file that cannot be read, or ssl.SSLError."""
+        _expect_readable(self.ca, self.certificate, self.key)
         context = ssl.create_default_context(cafile=self.ca)
         context.check_hostname = self.verify_hostname
         if self.certificate:
             context.load_cert_chain(self.certificate, self.key)
         return context
+
+
+def _expect_readable(*paths: Path | None) -> None:
+    """OpenSSL does not say which file it is."""
+    for path in filter(None, paths):
+        try:
+            path.open("rb").close()
+        except OSError as err:
+            raise OSError(f"cannot read {path}: {err.strerror}") from err

@@ -144,7 +144,7 @@ async def test_tls_where_there_is_none(make: Make) -> None:
 
 
 async def test_certificates_that_are_not_there_end_it(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match=r"the certificates for .*No such file") as caught:
+    with pytest.raises(SinkError, match=r"the certificates for .*: cannot read /.*/none.pem: No such file") as caught:
         await make(tls={"ca": tmp_path / "none.pem"}).open()
     assert not caught.value.retriable
 
