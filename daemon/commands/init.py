@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.commands import check
-from daemon.commands.probe import Found, advice, expect_address, look, password_of, video, with_camera
+from daemon.commands.probe import Found, advice, expect_camera, look, password_of, video, with_camera
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.control.settings import StreamSettings
@@ -82,7 +82,7 @@ def _asked_source() -> str:
     while True:
         source = _ask("Address of the camera (rtsp://HOST/PATH), or a video file: ")
         try:
-            expect_address(source)
+            expect_camera({"source": source})
         except ConfigError as err:
             sys.stderr.write(f"{err}\n")
         else:

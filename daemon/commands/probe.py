@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from configs.password import text_of
 from daemon.commands.cost import SHARE, Cost, cores_for, measure
 from daemon.commands.output import print_json, print_table
+from daemon.config.explain import explained
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.control.credentials import apart
-from daemon.control.settings import StreamSettings, expect_source
+from daemon.control.settings import StreamSettings
 from daemon.errors import ConfigError
 from daemon.sources import make_source
 from daemon.sources.probe import Decoded, Probed, by_keyframes, decoded, of_all_frames, probe
 from daemon.sources.url import misread, redacted
+from daemon.wire.codec import Members
 from daemon.work.settings import mistakes_of_chain
 
 STREAM = "probed"
@@ -58,18 +62,20 @@ def main(settings: StreamSettings, *, chain: Sequence[str], config: Config, came
 
 def with_camera(source: str, username: str | None = None, password: str | None = None, stream: str = STREAM) -> Config:
     """A configuration of this stream, and of what the environment says. Raises ConfigError."""
-    expect_address(source)
     login = {"username": username, "password": password}
     given = {"source": source} | {key: value for key, value in login.items() if value is not None}
+    expect_camera(given)
     return load(None, {"streams": {stream: apart(given)}, "sinks": {"out": {"type": "stdout"}}})
 
 
-def expect_address(source: str) -> None:
-    """Raises ConfigError, without a key: whoever gave it wrote none."""
+def expect_camera(given: Members) -> None:
+    """`source` and maybe a login. Raises ConfigError without the name of a stream, which nobody has given."""
+    source = given["source"]
     try:
-        expect_source(source)
-    except ValueError as err:
-        raise ConfigError(f"{redacted(source)}: {err}") from None
+        StreamSettings.model_validate(apart(given))
+    except ValidationError as err:
+        told = (filter(None, (redacted(source), *map(str, one.loc), one.msg)) for one in explained(err))
+        raise ConfigError("\n".join(map(": ".join, told))) from None
     if (wrong := misread(source)) is not None:
         raise ConfigError(wrong)
 

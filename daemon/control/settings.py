@@ -20,21 +20,6 @@ LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._
 LabelValue = Annotated[str, StringConstraints(max_length=128)]
 
 
-def expect_source(source: str) -> None:
-    """Raises ValueError for an address that no source has; a path is looked at when it is read."""
-    url = parsed(source)
-    if url is None:
-        return
-    if url.scheme not in SOURCES:
-        known = ", ".join(f"{known}://" for known in SOURCES if known)
-        meant = meant_scheme(url.scheme, SOURCES)
-        raise ValueError(f"expected {known} or a path, got {url.scheme}://{meant}")
-    if not url.authority:
-        raise ValueError(f"expected a host after {url.scheme}://")
-    if not url.is_right:
-        raise ValueError(f"expected a host, or a host and a port of 1 to 65535, after {url.scheme}://; {REMEDY}")
-
-
 class StreamSettings(SourceSettings, WorkSettings):
     name: str | None = Field(
         None,
@@ -69,7 +54,17 @@ class StreamSettings(SourceSettings, WorkSettings):
     @field_validator("source")
     @classmethod
     def _can_be_called(cls, source: str) -> str:
-        expect_source(source)
+        url = parsed(source)
+        if url is None:
+            return source
+        if url.scheme not in SOURCES:
+            known = ", ".join(f"{known}://" for known in SOURCES if known)
+            meant = meant_scheme(url.scheme, SOURCES)
+            raise ValueError(f"expected {known} or a path, got {url.scheme}://{meant}")
+        if not url.authority:
+            raise ValueError(f"expected a host after {url.scheme}://")
+        if not url.is_right:
+            raise ValueError(f"expected a host, or a host and a port of 1 to 65535, after {url.scheme}://; {REMEDY}")
         return source
 
     @model_validator(mode="after")

@@ -79,7 +79,7 @@ def test_what_fits_is_measured(called: Called, tmp_path: Path, clip: Path) -> No
         ("my.yaml", [], 2, "--source: expected the address of a camera, as there is no terminal to ask at"),
         ("none/my.yaml", ["--source", "x.mp4"], 2, "my.yaml: expected a file in a folder that is there"),
         ("my.yaml", ["--source", "x", "--stream", "../x"], 2, "--stream: expected letters, digits, "),
-        ("my.yaml", ["--source", "ftp://x"], 2, "ftp://x: expected rtsp://, "),
+        ("my.yaml", ["--source", "ftp://x"], 2, "ftp://x: source: Expected rtsp://, "),
         ("my.yaml", ["--source", "192.0.2.10/x", "--offline"], 2, "no address and no file: did you mean rtsp://192.0"),
         ("my.yaml", ["--source", "rtsp://127.0.0.1:1/x"], 1, "and its port; with --offline the configuration is"),
         (

@@ -97,7 +97,12 @@ async def test_a_camera_with_a_login(clip: Path, tmp_path: Path, monkeypatch: py
     ("arguments", "status", "said"),
     [
         (["rtsp://u:hunter2@127.0.0.1:1/x"], 1, "visaged: rtsp://127.0.0.1:1/x: nobody listens at 127.0.0.1:1"),
-        (["ftp://127.0.0.1/x"], 2, "ftp://127.0.0.1/x: expected rtsp://, "),
+        (["ftp://127.0.0.1/x"], 2, "ftp://127.0.0.1/x: source: Expected rtsp://, "),
+        (
+            ["rtsp://a:hunter2@h/x", "--username", "b"],
+            2,
+            "rtsp://***@h/x: Expected the login in source or in username ",
+        ),
         (["127.0.0.1:1/x"], 2, "127.0.0.1:1/x is no address and no file: did you mean rtsp://127.0.0.1:1/x?"),
         (["x.mp4", "--chain", "face-fitter"], 2, "--chain: "),
         (["rtsp://127.0.0.1/x", "--password-file", "/none"], 2, "--password-file: cannot read /none: No such file"),
