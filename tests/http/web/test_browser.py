@@ -350,6 +350,7 @@ def test_tracks_are_listed_with_events_and_without_and_else_it_is_said_why_not(o
     page.get_by_role("button", name="Save").click()
     expect(tracks).to_contain_text("Not followed. Turn on “Follow faces and bodies” in Settings.")
     assert "tracking" not in served.ask("/streams/hall")["settings"]
+    page.close()  # it asks for the stream, until it hears that there is none
     served.ask("/streams/hall", method="DELETE")
 
 
