@@ -18,8 +18,9 @@ async def test_memory_threads_and_descriptors_stay_as_they_are(embedded: str, tm
     done = await soak(SECONDS, 0.5, tmp_path, embedded, SCENE, UNPLUGGED_EVERY_S)
     assert abs(done.growth("threads")) <= 2  # a camera that is away has none of its own
     assert abs(done.growth("descriptors")) <= 4
-    # Allocators fill up in the first 40 s, and all is flat after that; half an hour shows a leak.
-    assert done.growth("megabytes") < 100
+    # Allocators fill up in the first 40 s, by 80 to 105, and all is flat after that; a frame of eight that stays makes
+    # 100 more. Half an hour shows a smaller leak.
+    assert done.growth("megabytes") < 150
     assert done.unaccounted() == 0
     frames = [stream["frames"] for stream in done.status["streams"].values()]
     assert all(f["acknowledged"] > 0 and not f["failed"] for f in frames)
