@@ -263,6 +263,11 @@ class TooMuchWork(BadImage):
     """More passes over its pixels than allowed, told from its structure."""
 
 
+def words(error: Exception) -> str:
+    """What is wrong, without the number and the path that Python puts around what the system says."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name."""
     known = list(known)

@@ -112,7 +112,8 @@ class FaceDetector:
 def candidates(session: Session, picture: Image, threshold: float) -> Candidates:
     """Those above the threshold, in pixels of a picture whose sides are multiples of the largest stride."""
     outputs = session.run({"input": blob(picture)})
-    found = [_decode(outputs[f"cells_{stride}"][0], stride, threshold) for stride in STRIDES]
+    least = _logit(threshold**2)
+    found = [_decode(outputs[f"cells_{stride}"][0], stride, threshold, least) for stride in STRIDES]
     boxes, scores, points = (np.concatenate(part) for part in zip(*found, strict=True))
     return boxes, scores, points
 
@@ -132,15 +133,14 @@ def input_side(long_side: int, smallest_face: float | None) -> int:
     return int(np.clip(round(long_side * FOUND_HEIGHT / smallest_face), CLOSE_UP_SIDE, LONGEST_SIDE))
 
 
-def _decode(grid: npt.NDArray[np.float32], stride: int, threshold: float) -> Candidates:
+def _decode(grid: npt.NDArray[np.float32], stride: int, threshold: float, least: float) -> Candidates:
     """The candidates above the threshold of one stride's grid (rows, columns, 16), in pixels of the network's input.
 
     Each cell predicts the logits of class and objectness (the geometric mean of their probabilities is the score), a
     box as offset of its centre and logarithm of its size, and five points as offsets, all in units of the stride from
-    the cell's upper left corner.
+    the cell's upper left corner. Cells whose class has a logit above `least` are read: a few of thousands.
     """
-    # Of thousands of cells a few: objectness can only lower the score.
-    rows, columns = np.nonzero(grid[..., 0] > _logit(threshold**2))
+    rows, columns = np.nonzero(grid[..., 0] > least)  # objectness can only lower the score
     if not len(rows):
         return NO_CANDIDATES
     cells = grid[rows, columns].astype(np.float64)

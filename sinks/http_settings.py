@@ -1,9 +1,14 @@
 """What all who send to an HTTP server are told of it. Apart from the client: a configuration loads without aiohttp."""
 
+from collections.abc import Callable, Set
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, SecretStr
+
+from sinks.tls import Tls
+
+Headers = dict[str, SecretStr]
 
 
 def _url(value: str) -> str:
@@ -18,4 +23,29 @@ def _url(value: str) -> str:
     return value
 
 
+def headers_but(ours: Set[str], whose: str) -> Callable[[Headers], Headers]:
+    """Refuses headers that are set here; `whose`: what a user is told of who sets them."""
+
+    def checked(headers: Headers) -> Headers:
+        if taken := sorted(ours & {name.lower() for name in headers}):
+            raise ValueError(f"expected other headers, got {', '.join(taken)}, {whose}")
+        return headers
+
+    return checked
+
+
 HttpUrl = Annotated[str, AfterValidator(_url)]
+HttpHeaders = Annotated[
+    Headers,
+    Field(description="More headers of each request, for example {Authorization: 'Bearer ${TOKEN}'}. {}: none."),
+]
+HttpTls = Annotated[Tls, Field(description="How the receiver of an https:// URL is checked. {}: by the system's CAs.")]
+HttpTimeout = Annotated[
+    float,
+    Field(
+        gt=0,
+        description="Seconds in which a request must be answered. After that it is sent again, and the receiver may "
+        "get it twice.",
+    ),
+]
+TIMEOUT_S = 10.0

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, SecretStr
 
 from sinks.base import Linger
-from sinks.http_settings import HttpUrl
+from sinks.http_settings import TIMEOUT_S, HttpHeaders, HttpTimeout, HttpTls, HttpUrl, headers_but
 from sinks.selection import SparingSelection
 from sinks.tls import Tls
 
@@ -34,12 +34,6 @@ def key_of(secret: SecretStr) -> bytes:
     return key
 
 
-def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    if taken := sorted(OURS & {name.lower() for name in headers}):
-        raise ValueError(f"expected other headers, got {', '.join(taken)}, which the webhook sets itself")
-    return headers
-
-
 class WebhookSettings(SparingSelection):
     type: Literal["webhook"]
     linger: Linger = 0.05
@@ -62,16 +56,9 @@ class WebhookSettings(SparingSelection):
         "${file:PATH} or ${VAR}, or set it in the environment: VISAGED_SINKS__<NAME>__SECRET. null: nothing is signed, "
         "and the receiver cannot know who sends.",
     )
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_headers)] = Field(
-        {}, description="More headers of each request, for example {Authorization: 'Bearer ${TOKEN}'}. {}: none."
-    )
-    tls: Tls = Field(Tls(), description="How the receiver of an https:// URL is checked. {}: by the system's CAs.")
-    timeout: float = Field(
-        10.0,
-        gt=0,
-        description="Seconds in which a request must be answered. After that it is sent again, and the receiver may "
-        "get it twice.",
-    )
+    headers: Annotated[HttpHeaders, AfterValidator(headers_but(OURS, "which the webhook sets itself"))] = Field({})
+    tls: HttpTls = Tls()
+    timeout: HttpTimeout = TIMEOUT_S
 
     @property
     def as_cloud_events(self) -> bool:

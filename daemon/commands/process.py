@@ -10,7 +10,7 @@ from daemon.commands.drawn_video import DrawnVideo
 from daemon.commands.progress import progress
 from daemon.commands.store import model_store
 from daemon.config.model import Config
-from daemon.errors import ConfigError, SourceError, VisagedError
+from daemon.errors import ConfigError, SourceError, VisagedError, words
 from daemon.pictures.draw import drawn
 from daemon.pictures.hide import public
 from daemon.prepare import prepare
@@ -129,6 +129,4 @@ class _Output:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:  # its own text has a number and the path in quotes
-        return error.strerror
-    return str(error) if isinstance(error, VisagedError | OSError) else repr(error)
+    return words(error) if isinstance(error, VisagedError | OSError) else repr(error)

@@ -8,7 +8,7 @@ from typing import Any
 
 from daemon.client.blocking import Client
 from daemon.commands.output import print_json
-from daemon.errors import ConfigError, InvalidDocument, NotFound
+from daemon.errors import ConfigError, InvalidDocument, NotFound, words
 from daemon.wire.codec import Members, parse
 
 GAP = "gap"
@@ -120,7 +120,7 @@ def content(path: Path, key: str) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeError) as err:
-        raise ConfigError(f"{key}: cannot read {path}: {getattr(err, 'strerror', None) or err}") from None
+        raise ConfigError(f"{key}: cannot read {path}: {words(err)}") from None
 
 
 def _patch(assignments: Sequence[str]) -> Members:

@@ -4,10 +4,10 @@ from importlib.util import find_spec
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field
 
 from configs.section import Section
-from sinks.http_settings import HttpUrl
+from sinks.http_settings import TIMEOUT_S, HttpHeaders, HttpTimeout, HttpTls, HttpUrl, headers_but
 from sinks.tls import Tls
 
 NAME: Final = "traces"
@@ -29,12 +29,6 @@ def _with_path(url: str) -> str:
     return f"{url.rstrip('/')}{PATH}" if urlsplit(url).path in ("", "/") else url
 
 
-def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    if taken := sorted(OURS & {name.lower() for name in headers}):
-        raise ValueError(f"expected other headers, got {', '.join(taken)}, which are set by the protocol")
-    return headers
-
-
 class TracesSettings(Section):
     endpoint: Annotated[HttpUrl, AfterValidator(_with_path)] = Field(
         description="URL of the receiver of OTLP over HTTP: an OpenTelemetry Collector's, Jaeger's, Tempo's, for "
@@ -50,13 +44,6 @@ class TracesSettings(Section):
     service_name: str = Field(
         "visaged", min_length=1, description="The name by which the traces of this daemon are found (`service.name`)."
     )
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_headers)] = Field(
-        {}, description="More headers of each request, for example {Authorization: 'Bearer ${TOKEN}'}. {}: none."
-    )
-    tls: Tls = Field(Tls(), description="How the receiver of an https:// URL is checked. {}: by the system's CAs.")
-    timeout: float = Field(
-        10.0,
-        gt=0,
-        description="Seconds in which a request must be answered. After that it is sent again, and the receiver may "
-        "get it twice.",
-    )
+    headers: Annotated[HttpHeaders, AfterValidator(headers_but(OURS, "which are set by the protocol"))] = Field({})
+    tls: HttpTls = Tls()
+    timeout: HttpTimeout = TIMEOUT_S

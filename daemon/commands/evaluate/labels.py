@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, words
 from processors.types import Floats
 
 FILE = "labels.csv"
@@ -126,7 +126,7 @@ def read_set(path: Path, limit: int | None = None) -> LabelledSet:
                 Label(f"{path}:{reader.line_num}", said_by_name(values.get("path") or "") | values) for values in reader
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as err:
-        raise ConfigError(f"{path}: {getattr(err, 'strerror', None) or err}") from err
+        raise ConfigError(f"{path}: {words(err)}") from err
     if "path" not in columns:
         raise ConfigError(f"{path}:1: expected a column path, got {', '.join(sorted(columns)) or 'nothing'}")
     by_path: dict[str, list[Label]] = {}

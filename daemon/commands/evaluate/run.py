@@ -33,7 +33,7 @@ from daemon.commands.evaluate.turns import AS_THEY_ARE, Turns, turned_picture
 from daemon.commands.progress import progress
 from daemon.commands.store import model_store
 from daemon.config.model import Config
-from daemon.errors import BadImage, ConfigError
+from daemon.errors import BadImage, ConfigError, words
 from daemon.pictures import decode
 from daemon.prepare import prepare
 from models.store import ModelStore
@@ -225,8 +225,7 @@ def _decoded(picture: Picture) -> Image:
     try:
         return decode(picture.path.read_bytes(), MAX_PIXELS)
     except (OSError, BadImage) as err:
-        why = getattr(err, "strerror", None) or err
-        raise ConfigError(f"{picture.labels[0].place}: {picture.path}: {why}") from err
+        raise ConfigError(f"{picture.labels[0].place}: {picture.path}: {words(err)}") from err
 
 
 def _seen(threads: ThreadPoolExecutor, look: Callable[[Picture], T], labelled: LabelledSet, task: str) -> list[T]:
