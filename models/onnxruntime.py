@@ -17,14 +17,11 @@ from models.network import Device, Port, Precision, expect_ports
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg, RunOptions, SessionOptions
 
-# From 1.29 on the library sends Microsoft what it runs and on what, and keeps an identity and a queue in ~/.cache. It
-# reads this once, as it is imported; disable_telemetry_events() comes too late.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
 RUNTIME = "onnxruntime"
 
 # From 1.29 on its wheels tell Microsoft of each process and network, by a number that they keep in the home folder. It
-# looks once, when it is loaded, which is after this; whoever has set the variable has the last word.
+# looks once, when it is loaded, which is after this: disable_telemetry_events() comes too late. Whoever has set the
+# variable has the last word.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _DTYPES = {"float": "float32", "double": "float64"}  # the rest of ONNX's element types are called as in numpy

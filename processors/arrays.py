@@ -46,13 +46,24 @@ def padded(image: Image, multiple: int) -> Image:
 
 
 def blob(
-    image: Image, *, mean: Sequence[float] = (0.0, 0.0, 0.0), scale: float | Sequence[float] = 1.0, rgb: bool = False
+    image: Image,
+    *,
+    mean: Sequence[float] = (0.0, 0.0, 0.0),
+    scale: float | Sequence[float] = 1.0,
+    rgb: bool = False,
+    multiple: int = 1,
 ) -> npt.NDArray[np.float32]:
-    """(1, 3, h, w) float32 of a BGR picture: less `mean`, times `scale`; in RGB order, as both then are, if asked."""
-    planes = np.empty((3, *image.shape[:2]), np.float32)
+    """(1, 3, h, w) float32 of a BGR picture: less `mean`, times `scale`; in RGB order, as both then are, if asked.
+
+    As padded() to the next `multiple`.
+    """
+    height, width = image.shape[:2]
+    planes = np.empty((3, height + -height % multiple, width + -width % multiple), np.float32)
+    planes[:, height:] = 0
+    planes[:, :height, width:] = 0
     channels = cv2.split(image)  # by planes: half the time of cv2.dnn.blobFromImage
     for plane, channel in zip(planes, reversed(channels) if rgb else channels, strict=True):
-        plane[...] = channel
+        plane[:height, :width] = channel
     if any(mean):
         planes -= np.array(mean, np.float32)[:, None, None]
     if scale != 1.0:

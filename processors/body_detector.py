@@ -101,13 +101,13 @@ class BodyDetector:
 
 def nanodet(session: Session, pyramid: Pyramid) -> Scored:
     picture = fitted(pyramid, NANODET_SIDE)
-    net = padded(picture, NANODET_MULTIPLE)
-    outputs = session.run({"input_1:0": blob(net, mean=NANODET_MEAN, scale=NANODET_SCALE)})
+    net = blob(picture, mean=NANODET_MEAN, scale=NANODET_SCALE, multiple=NANODET_MULTIPLE)
+    outputs = session.run({"input_1:0": net})
     boxes, scores = (
         np.concatenate(part)
-        for part in zip(*(_decode(outputs, stride, net.shape[1] // stride) for stride in NANODET_OUTPUTS), strict=True)
+        for part in zip(*(_decode(outputs, stride, net.shape[3] // stride) for stride in NANODET_OUTPUTS), strict=True)
     )
-    return _best(boxes * _scale(picture, pyramid.image), scores, NANODET_NMS)
+    return _best(boxes * _scale(picture, pyramid), scores, NANODET_NMS)
 
 
 def movenet(session: Session, pyramid: Pyramid) -> Scored:
@@ -118,7 +118,7 @@ def movenet(session: Session, pyramid: Pyramid) -> Scored:
     scores = outputs["scores"][0].astype(np.float64) ** MOVENET_EXPONENT
     boxes = np.stack([left, top, right, bottom], axis=1) * np.tile(net.shape[1::-1], 2)
     seen = scores > LOWEST_SCORE
-    return _best(boxes[seen] * _scale(picture, pyramid.image), scores[seen], 1.0)
+    return _best(boxes[seen] * _scale(picture, pyramid), scores[seen], 1.0)
 
 
 def fused(*detectors: Scored) -> Scored:
@@ -163,9 +163,9 @@ def _decode(outputs: Mapping[str, npt.NDArray[np.float32]], stride: int, columns
     return np.concatenate([centre - sides[:, :2], centre + sides[:, 2:]], axis=1), scores[seen]
 
 
-def _scale(picture: Image, image: Image) -> Floats:
-    """(4,): what takes boxes in the picture that a network saw to the image that it was made of."""
-    return np.tile(np.divide(image.shape[1::-1], picture.shape[1::-1]), 2)
+def _scale(picture: Image, pyramid: Pyramid) -> Floats:
+    """(4,): what takes boxes in the picture that a network saw to what it was made of."""
+    return np.tile(np.divide(pyramid.size(), picture.shape[1::-1]), 2)
 
 
 def _best(boxes_xyxy: Floats, scores: Floats, overlap: float) -> Scored:

@@ -20,7 +20,7 @@ class Estimator(ABC):
     ...     makes = frozenset({Confidence})
     ...     def estimate(self, pyramid: Pyramid, obj: Object) -> Iterable[object]:
     ...         _, top, _, bottom = obj.box_xyxy
-    ...         return (Confidence(min(float(bottom - top) / pyramid.image.shape[0], 1.0)),)
+    ...         return (Confidence(min(float(bottom - top) / pyramid.size()[1], 1.0)),)
     >>> face = Object("face", np.array([10.0, 20.0, 50.0, 80.0]))
     >>> ByHeight()([Sample(Frame.of(np.zeros((240, 320, 3), np.uint8)), [face])])
     >>> face[Confidence]

@@ -1,5 +1,6 @@
 """Finds faces with YuNet (Wu, Peng and Yu 2023, as OpenCV Zoo's 2023mar)."""
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,11 +12,12 @@ from configs.section import Section
 from models.manifest import ModelName
 from models.session import Session
 from models.store import ModelStore
-from processors.arrays import blob, fitted, padded
+from processors.arrays import blob, fitted
 from processors.boxes import nms
 from processors.types import Box, Confidence, FivePoints, Floats, Image, Label, Object, Pyramid, Sample
 
 STRIDES = (8, 16, 32)
+OBJECTNESS = 1  # of a cell's numbers
 INPUT_SIDE = 640
 CLOSE_UP_SIDE = 320
 LONGEST_SIDE = 2048
@@ -26,7 +28,6 @@ LOWEST_CLOSE_UP = 32
 
 Candidates = tuple[Floats, Floats, Floats]
 """Boxes (n, 4), scores (n,), five points (n, 5, 2)."""
-NO_CANDIDATES: Candidates = np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
 
 
 class FaceDetectorSettings(Section):
@@ -83,7 +84,7 @@ class FaceDetector:
 
     def detect(self, pyramid: Pyramid) -> list[Object]:
         """The faces of one picture of any size and shape."""
-        height, width = pyramid.image.shape[:2]
+        width, height = pyramid.size()
         side = input_side(max(width, height), self._settings.smallest_face)
         looks = [self._look(fitted(pyramid, side), width, height)]
         if self._settings.close_ups and side > CLOSE_UP_SIDE:
@@ -104,18 +105,30 @@ class FaceDetector:
 
     def _look(self, picture: Image, width: int, height: int) -> Candidates:
         """The faces of one look, in pixels of a frame of `width` x `height`."""
-        boxes, scores, points = candidates(self._session, padded(picture, STRIDES[-1]), self._settings.score_threshold)
-        scale = np.array([width / picture.shape[1], height / picture.shape[0]])
-        return boxes * np.tile(scale, 2), scores, points * scale
+        boxes, scores, points = candidates(self._session, picture, self._settings.score_threshold)
+        across, down = width / picture.shape[1], height / picture.shape[0]
+        return boxes * (across, down, across, down), scores, points * (across, down)
 
 
 def candidates(session: Session, picture: Image, threshold: float) -> Candidates:
-    """Those above the threshold, in pixels of a picture whose sides are multiples of the largest stride."""
-    outputs = session.run({"input": blob(picture)})
+    """Those above the threshold, in pixels of the picture.
+
+    Each cell of a stride's grid (rows, columns, 16) predicts the logits of class and objectness (the geometric mean of
+    their probabilities is the score), a box as offset of its centre and logarithm of its size, and five points as
+    offsets, all in units of the stride from the cell's upper left corner.
+    """
+    outputs = session.run({"input": blob(picture, multiple=STRIDES[-1])})
+    # Objectness tells faces from the rest, a few cells of thousands; the class, of which there is one, is sure of all.
     least = _logit(threshold**2)
-    found = [_decode(outputs[f"cells_{stride}"][0], stride, threshold, least) for stride in STRIDES]
-    boxes, scores, points = (np.concatenate(part) for part in zip(*found, strict=True))
-    return boxes, scores, points
+    cells, corners, strides = [], [], []
+    for stride in STRIDES:
+        grid = outputs[f"cells_{stride}"][0]
+        there = np.flatnonzero(grid[..., OBJECTNESS] > least)
+        rows, columns = np.divmod(there, grid.shape[1])
+        cells.append(grid.reshape(-1, grid.shape[2])[there])
+        corners.append(np.stack([columns, rows], axis=1))
+        strides.append(np.full((len(there), 1), stride))
+    return _decoded(np.concatenate(cells), np.concatenate(corners), np.concatenate(strides), threshold)
 
 
 def _of_height(found: Candidates, low: float = 0.0, high: float = np.inf) -> Candidates:
@@ -133,27 +146,21 @@ def input_side(long_side: int, smallest_face: float | None) -> int:
     return int(np.clip(round(long_side * FOUND_HEIGHT / smallest_face), CLOSE_UP_SIDE, LONGEST_SIDE))
 
 
-def _decode(grid: npt.NDArray[np.float32], stride: int, threshold: float, least: float) -> Candidates:
-    """The candidates above the threshold of one stride's grid (rows, columns, 16), in pixels of the network's input.
-
-    Each cell predicts the logits of class and objectness (the geometric mean of their probabilities is the score), a
-    box as offset of its centre and logarithm of its size, and five points as offsets, all in units of the stride from
-    the cell's upper left corner. Cells whose class has a logit above `least` are read: a few of thousands.
-    """
-    rows, columns = np.nonzero(grid[..., 0] > least)  # objectness can only lower the score
-    if not len(rows):
-        return NO_CANDIDATES
-    cells = grid[rows, columns].astype(np.float64)
+def _decoded(
+    cells: npt.NDArray[np.float32], corners: npt.NDArray[np.intp], strides: npt.NDArray[np.intp], threshold: float
+) -> Candidates:
+    """Cells (n, 16) at corners (n, 2) of grids whose strides (n, 1) are these; those above the threshold."""
+    cells = cells.astype(np.float64)
     scores = np.sqrt(1 / (1 + np.exp(-cells[:, :2]))).prod(axis=1)
     kept = scores > threshold
-    cells, scores = cells[kept], scores[kept]
-    corner = np.stack([columns[kept], rows[kept]], axis=1).astype(np.float64)
-    centre = corner + cells[:, 2:4]
-    half = np.exp(cells[:, 4:6]) / 2
-    boxes = np.concatenate([centre - half, centre + half], axis=1) * stride
-    return boxes, scores, (corner[:, None] + cells[:, 6:].reshape(-1, 5, 2)) * stride
+    cells, corners, strides = cells[kept], corners[kept], strides[kept]
+    centres, halves = corners + cells[:, 2:4], np.exp(cells[:, 4:6]) / 2
+    boxes: Floats = np.concatenate([centres - halves, centres + halves], axis=1) * strides
+    points: Floats = (corners[:, None] + cells[:, 6:].reshape(-1, 5, 2)) * strides[:, None]
+    return boxes, scores[kept], points
 
 
 def _logit(probability: float) -> float:
-    with np.errstate(divide="ignore"):  # of 0 and 1: there is no limit, and none is above it
-        return float(np.log(probability) - np.log1p(-probability))
+    if not 0 < probability < 1:
+        return math.copysign(math.inf, probability - 0.5)
+    return math.log(probability) - math.log1p(-probability)

@@ -6,9 +6,10 @@ processors share.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -83,16 +84,43 @@ class Pyramid:
 
     It may have the pixels of a window alone. All places are still those of the whole picture, and beyond the window it
     is black.
+
+    Made of what can be halved for less than it can be made, it has no image until somebody looks at that.
     """
 
-    __slots__ = ("_levels", "_size", "_window", "image")
+    __slots__ = ("_image", "_levels", "_load", "_size", "_window")
 
-    def __init__(self, image: Image, window: Window | None = None, size: tuple[int, int] | None = None) -> None:
-        """`image`: of the whole picture, or of a window in a picture of this size (width, height)."""
-        self.image = image
+    def __init__(
+        self, image: "Image | Scalable", window: Window | None = None, size: tuple[int, int] | None = None
+    ) -> None:
+        """`image`: of the whole picture, or of a window in a picture of this size (width, height).
+
+        `size` is needed of a window, and of what makes the image.
+        """
+        self._image: Image | None = image if isinstance(image, np.ndarray) else None
+        self._load: Scalable | None = None if isinstance(image, np.ndarray) else image
         self._window = window
-        self._size = size or (image.shape[1], image.shape[0])
+        self._size = size or (self.image.shape[1], self.image.shape[0])
         self._levels: dict[int, _Level] = {}
+
+    @property
+    def image(self) -> Image:
+        """(height, width, 3) uint8 BGR, of the window where there is one. Read-only by agreement."""
+        if self._image is None:
+            load = self._load
+            image = self._image if load is None else load()  # None: another thread has just made it
+            self._image, self._load = image, None  # gives the decoder's buffer back
+        return cast(Image, self._image)
+
+    @property
+    def load(self) -> "Scalable | None":
+        """What makes the image; None once it is made."""
+        return self._load
+
+    @property
+    def nbytes(self) -> int:
+        """Of its image, made or not."""
+        return math.prod(self._size) * 3 if self._image is None else self._image.nbytes
 
     def halvings(self, shrinks: float) -> int:
         """How often to halve before shrinking it `shrinks` times: as often as does not exceed that or leave nothing."""
@@ -113,6 +141,8 @@ class Pyramid:
         if not halvings:
             return self.image[rows, columns] if self._window is None else self._seen(self._window, rows, columns)
         width, height = self.size(halvings)
+        if halvings == 1 and not self._levels and (half := self._half()) is not None:
+            self._levels[1] = _Level(half, slice(0, height), slice(0, width))
         made = self._levels.get(halvings) or _Level(
             np.empty((height, width, 3), np.uint8), slice(rows.start, rows.start), slice(columns.start, columns.start)
         )
@@ -123,6 +153,10 @@ class Pyramid:
             cv2.resize(whole, part.shape[1::-1], dst=part, interpolation=cv2.INTER_AREA)
         self._levels[halvings] = grown  # only now: another thread may look too, and would make the same pixels
         return made.pixels[rows, columns]
+
+    def _half(self) -> Image | None:
+        load = self._load
+        return None if load is None else load.halved()
 
     def _seen(self, window: Window, rows: slice, columns: slice) -> Image:
         """Of the picture's rows and columns; black where the window has none."""
@@ -161,12 +195,20 @@ def _doubled(part: slice) -> slice:
     return slice(part.start * 2, part.stop * 2)
 
 
-@runtime_checkable
-class Scalable(Protocol):
+class Scalable(ABC):
     """What makes a frame's image, and smaller ones for less."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def __call__(self) -> Image: ...
+
+    @abstractmethod
     def scaled(self, width: int, height: int) -> Image: ...
+
+    @abstractmethod
+    def halved(self) -> Image | None:
+        """Each pixel the mean of four, an odd last row or column left out; None: this one has no quick way to it."""
 
 
 class Frame:
@@ -217,7 +259,12 @@ class Frame:
     @property
     def load(self) -> Callable[[], Image] | None:
         """What makes the image; None once it is made."""
-        return self._load
+        return self._load if self._pyramid is None else self._pyramid.load
+
+    @load.setter
+    def load(self, load: Callable[[], Image]) -> None:
+        """Before anybody has looked at the picture."""
+        self._load = load
 
     @property
     def image(self) -> Image:
@@ -228,24 +275,27 @@ class Frame:
     def pyramid(self) -> Pyramid:
         """The image and its halves; made on first use and kept."""
         if self._pyramid is None:
-            assert self._load is not None  # noqa: S101  # cleared only once the image is kept
-            self._pyramid = Pyramid(self._load())
-            self._load = None  # gives the decoder's buffer back
+            assert self._load is not None  # noqa: S101  # cleared only once the pyramid is kept
+            load, size = self._load, (self.width, self.height)
+            self._pyramid = Pyramid(load, size=size) if isinstance(load, Scalable) else Pyramid(load())
+            self._load = None  # gives the decoder's buffer back, or leaves that to the pyramid
         return self._pyramid
 
     def scaled(self, width: int, height: int) -> Image:
         """(height, width, 3) uint8 BGR: the picture made smaller; at once from what was decoded, where that can be.
 
-        The image is not made then, nor kept. For one thread at a time.
+        The image is not made then, nor kept.
         """
-        if isinstance(self._load, Scalable):
-            return self._load.scaled(width, height)
+        load = self.load
+        if isinstance(load, Scalable):
+            return load.scaled(width, height)
         level = self.pyramid.level(self.pyramid.halvings(min(self.width / width, self.height / height)))
         return cast(Image, cv2.resize(level, (width, height), interpolation=cv2.INTER_AREA))
 
     def as_it_came(self) -> "Frame":
         """The same picture, which is converted for itself: this one's image can go. This one where it has its image."""
-        return self if self._load is None else self._with(self._load)
+        load = self.load
+        return self if load is None else self._with(load)
 
     def within(self, window: Window) -> "Frame":
         """The frame with a copy of a window alone of its picture, so that the rest can go."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from daemon.flow.history import History
 from daemon.flow.spans import step
-from processors.types import Frame, Processor, Sample
+from processors.types import Frame, Image, Processor, Sample, Scalable
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of a histogram's buckets, inclusive; the last bucket has none."""
@@ -111,7 +111,7 @@ class Stopwatch:
         return self._spent
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, calls: int = 1) -> Iterator[None]:
         before = _nested.seconds, _nested.cpu_seconds
         _nested.seconds = _nested.cpu_seconds = 0.0
         began, cpu_began = time.perf_counter(), time.thread_time()
@@ -120,13 +120,13 @@ class Stopwatch:
                 yield
         finally:
             seconds, cpu_seconds = time.perf_counter() - began, time.thread_time() - cpu_began
-            self._add(seconds - _nested.seconds, cpu_seconds - _nested.cpu_seconds)
+            self._add(calls, seconds - _nested.seconds, cpu_seconds - _nested.cpu_seconds)
             _nested.seconds, _nested.cpu_seconds = before[0] + seconds, before[1] + cpu_seconds
 
-    def _add(self, seconds: float, cpu_seconds: float) -> None:
+    def _add(self, calls: int, seconds: float, cpu_seconds: float) -> None:
         with self._lock:
             spent = self._spent
-            self._spent = Spent(spent.calls + 1, spent.seconds + seconds, spent.cpu_seconds + cpu_seconds)
+            self._spent = Spent(spent.calls + calls, spent.seconds + seconds, spent.cpu_seconds + cpu_seconds)
 
 
 class Timed:
@@ -142,6 +142,30 @@ class Timed:
     def __call__(self, samples: Sequence[Sample]) -> None:
         with self._stopwatch.running():
             self._processor(samples)
+
+
+class TimedPicture(Scalable):
+    """A frame's picture and what it takes to make it: however often, it counts as one call."""
+
+    def __init__(self, picture: Scalable, stopwatch: Stopwatch) -> None:
+        self._picture = picture
+        self._stopwatch = stopwatch
+        self._calls = 1
+
+    def __call__(self) -> Image:
+        with self._running():
+            return self._picture()
+
+    def halved(self) -> Image | None:
+        with self._running():
+            return self._picture.halved()
+
+    def scaled(self, width: int, height: int) -> Image:
+        return self._picture.scaled(width, height)  # for who watches: no part of the work
+
+    def _running(self) -> contextlib.AbstractContextManager[None]:
+        calls, self._calls = self._calls, 0
+        return self._stopwatch.running(calls)
 
 
 class Timing:
@@ -168,8 +192,13 @@ class Timing:
         return Timed(processor, self._stopwatches.setdefault(name, Stopwatch(name)))
 
     def decode(self, frame: Frame) -> None:
-        """Makes the frame's picture, where that has not been done."""
-        if frame.load is not None:
+        """Makes the frame's picture; of one that can be halved as it is made, times what is made of it when it is."""
+        load = frame.load
+        if load is None or isinstance(load, TimedPicture):
+            return
+        if isinstance(load, Scalable):
+            frame.load = TimedPicture(load, self._decode)
+        else:
             with self._decode.running():
                 _ = frame.image
 

@@ -44,7 +44,7 @@ from daemon.errors import (
 from daemon.prepare import prepare
 from daemon.sources.base import TELL_INTERVAL_S, Feed, Reader, Stopped, Waits
 from daemon.sources.planes import Bytes, Decoded, Layout, Pixels, read_bgr
-from processors.types import Frame, Image
+from processors.types import Frame, Image, Scalable
 
 SLOTS = 32
 SLOT_BYTES = 64 * 1024 * 1024  # 8K as 4:2:0; only what is written to takes memory
@@ -157,7 +157,7 @@ class _Relay:
         return Frame(load, width=width, height=height, index=index, pts=pts, captured_at=captured_at)
 
 
-class _Shared:
+class _Shared(Scalable):
     """A picture in a slot, which is free again when this is gone: a frame lets go of it with its conversion."""
 
     __slots__ = ("_free", "_layout", "_memory")
@@ -172,6 +172,9 @@ class _Shared:
 
     def scaled(self, width: int, height: int) -> Image:
         return read_bgr(self._memory, self._layout, (width, height))
+
+    def halved(self) -> None:
+        """It is made whole, so that the slot is free for another."""
 
     def __del__(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and the process gone

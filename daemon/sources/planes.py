@@ -3,6 +3,7 @@
 Together with open.py, video.py and reading.py the only module that knows `av`.
 """
 
+import threading
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daemon.pictures.masks import Corners, Covered, covered
-from processors.types import Image
+from processors.types import Image, Scalable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,32 @@ PLANAR_FORM = {1: "gbrp", 2: "yuv422p", 4: "yuv411p"}
 """What a format with all in one plane becomes, by how many pixels share a sample of chroma: none of them is moved."""
 
 
+def _to_bgr(red: float, blue: float, *, is_full: bool) -> npt.NDArray[np.float32]:
+    """(3, 4): from luma, both chromas and 1 to blue, green and red, where these have such shares in luma."""
+    green = 1 - red - blue
+    of_luma, of_chroma, black = (1.0, 1.0, 0) if is_full else (255 / 219, 255 / 224, 16)
+    matrix = np.array(
+        [
+            (1, 2 * (1 - blue), 0),
+            (1, -2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green),
+            (1, 0, 2 * (1 - red)),
+        ]
+    ) * (of_luma, of_chroma, of_chroma)
+    return np.column_stack([matrix, -matrix @ (black, 128, 128)]).astype(np.float32)
+
+
+BT709, BT601 = (0.2126, 0.0722), (0.299, 0.114)
+"""Shares of red and of blue in luma (ITU-R BT.709-6 and BT.601-7)."""
+FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
+COLOURSPACES = {1: BT709, 2: BT601, 5: BT601, 6: BT601}
+"""By FFmpeg's AVColorSpace; 2: it is not said, and swscale takes BT.601."""
+TO_BGR = {
+    (space, is_full): _to_bgr(*shares, is_full=is_full)
+    for space, shares in COLOURSPACES.items()
+    for is_full in (False, True)
+}
+
+
 class Layout(NamedTuple):
     """What the bytes of a picture are: three planes one after the other, or BGR as displayed."""
 
@@ -90,21 +117,41 @@ class Layout(NamedTuple):
         return int(np.prod(self.shape))
 
 
-class Decoded:
+class Decoded(Scalable):
     """A picture in the decoder's buffer; called, it makes the BGR image as displayed."""
 
-    __slots__ = ("_orientation", "_picture")
+    __slots__ = ("_orientation", "_picture", "_scaling")
 
     def __init__(self, picture: "av.VideoFrame", mounted: Mounted | None = None) -> None:
         self._picture = picture
         self._orientation = turned(_orientation(picture), mounted)
+        self._scaling = threading.Lock()  # PyAV keeps one scaler a picture, which is for one thread at a time
 
     def __call__(self) -> Image:
-        return _bgr(self._picture, self._orientation)
+        with self._scaling:
+            return _bgr(self._picture, self._orientation)
 
     def scaled(self, width: int, height: int) -> Image:
-        """The image in another size, scaled on the way from the planes. For one thread at a time."""
-        return _bgr(self._picture, self._orientation, (width, height))
+        """The image in another size, scaled on the way from the planes."""
+        with self._scaling:
+            return _bgr(self._picture, self._orientation, (width, height))
+
+    def halved(self) -> Image | None:
+        """As the image halved, within two grey levels (swscale rounds down), in half the time.
+
+        Four pixels of 4:2:0 share their chroma, so that the mean of their colours is the colour of their mean luma.
+        """
+        picture = self._picture
+        is_even = not (picture.width % 2 or picture.height % 2)  # else the row left out is the last as displayed
+        if picture.format.name not in PLANAR or picture.interlaced_frame or not is_even:
+            return None
+        is_full = picture.format.name == "yuvj420p" or picture.color_range == FULL_RANGE
+        matrix = TO_BGR.get((picture.colorspace, is_full))
+        if matrix is None:
+            return None
+        luma, *chromas = (_pixels(plane) for plane in picture.planes)
+        half = cv2.resize(luma, chromas[0].shape[::-1], interpolation=cv2.INTER_AREA)
+        return oriented(cast(Image, cv2.transform(cv2.merge([half, *chromas]), matrix)), self._orientation)
 
     @property
     def displayed(self) -> tuple[int, int]:

@@ -163,7 +163,7 @@ class ShotJobs:
             self._shed(max(self._waiting, key=lambda job: job.urgency), OVERLOAD)
 
     def _has_room(self) -> bool:
-        held = {id(job.sample.frame): job.sample.frame.image.nbytes * HALVES for job in self._waiting}
+        held = {id(job.sample.frame): job.sample.frame.pyramid.nbytes * HALVES for job in self._waiting}
         return len(self._waiting) <= self._most_jobs and sum(held.values()) <= self._most_bytes
 
     def _shed(self, job: ShotJob, reason: str) -> None:

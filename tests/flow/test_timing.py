@@ -7,7 +7,7 @@ import pytest
 
 from daemon.flow import timing as module
 from daemon.flow.timing import BOUNDS_S, DECODE, TELL, Histogram, Latency, Quantiles, Stopwatch, Timing
-from processors.types import Frame, Image, Label, Sample
+from processors.types import Frame, Image, Label, Sample, Scalable
 from tests.fakes import Work, frame
 
 
@@ -128,3 +128,42 @@ def test_a_picture_is_made_once_and_by_itself() -> None:
     assert timing.spent[DECODE].cpu_seconds >= 0.02
     assert timing.spent[TELL].cpu_seconds < 0.01
     assert timing.tell.read()[1] >= 0.02  # as the frame sees it
+
+
+class Halves(Scalable):
+    """Twice as quick to halve as to make."""
+
+    def __call__(self) -> Image:
+        busy(0.02)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    def halved(self) -> Image:
+        busy(0.01)
+        return np.zeros((2, 2, 3), np.uint8)
+
+    def scaled(self, width: int, height: int) -> Image:
+        busy(0.02)
+        return np.zeros((height, width, 3), np.uint8)
+
+
+def test_what_is_made_when_it_is_looked_at_is_timed_then_and_counts_once() -> None:
+    timing, lazy = Timing(), Frame(Halves(), width=4, height=4)
+    timing.decode(lazy)
+    timing.decode(lazy)
+    assert DECODE not in timing.spent
+    with timing.telling():
+        assert lazy.pyramid.level(1).shape == (2, 2, 3)
+        timing.decode(lazy)
+        half = timing.spent[DECODE]
+        assert lazy.image.shape == (4, 4, 3)
+    assert half.calls == timing.spent[DECODE].calls == 1
+    assert half.cpu_seconds >= 0.01
+    assert timing.spent[DECODE].cpu_seconds >= 0.03
+    assert timing.spent[TELL].cpu_seconds < 0.01
+
+
+def test_pictures_for_who_watches_are_no_part_of_the_work() -> None:
+    timing, lazy = Timing(), Frame(Halves(), width=4, height=4)
+    timing.decode(lazy)
+    assert lazy.scaled(2, 2).shape == (2, 2, 3)
+    assert DECODE not in timing.spent

@@ -70,6 +70,13 @@ def test_blob() -> None:
     assert blob(image).dtype == np.float32
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (4, 8), (9, 4)])
+def test_blob_of_what_is_padded(shape: tuple[int, int]) -> None:
+    image, mean, scale = noise(*shape), (1.0, 20.0, 100.0), (0.5, 0.25, 2.0)
+    expected = blob(padded(image, 4), mean=mean, scale=scale)
+    np.testing.assert_array_equal(blob(image, mean=mean, scale=scale, multiple=4), expected)
+
+
 def test_rows() -> None:
     image = noise(3, 5)
     np.testing.assert_array_equal(rows(image), image[None, ..., ::-1].astype(np.float32))

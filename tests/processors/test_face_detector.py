@@ -1,8 +1,12 @@
+from typing import Any
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from models.store import ModelStore
+from processors import face_detector
 from processors.face_detector import CLOSE_UP_SIDE, FOUND_HEIGHT, INPUT_SIDE, LONGEST_SIDE, FaceDetector, input_side
 from processors.types import Confidence, FivePoints, Floats, Frame, Image, Object, Pyramid, Sample
 from tests.processors.pictures import PORTRAITS, mirrored, moved, portrait, scaled
@@ -153,6 +157,19 @@ def test_the_same_faces_as_opencv_s_own_decoder(store: ModelStore, height: int) 
         np.testing.assert_allclose(face.box_xyxy, [*row[:2], *(row[:2] + row[2:4])], rtol=0, atol=0.05)
         np.testing.assert_allclose(face[FivePoints].points_xy, row[4:14].reshape(5, 2), rtol=0, atol=0.05)
         assert face[Confidence].value == pytest.approx(row[14], abs=1e-4)
+
+
+def test_few_cells_are_worked_on(default: FaceDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, decoded = [], face_detector._decoded
+
+    def counting(cells: npt.NDArray[np.float32], *places: Any) -> face_detector.Candidates:
+        counts.append(len(cells))
+        return decoded(cells, *places)
+
+    monkeypatch.setattr(face_detector, "_decoded", counting)
+    default.detect(Pyramid(portrait("obama")))
+    assert counts
+    assert 0 < max(counts) < 100  # of 5,000 to 8,400
 
 
 def test_only_faces_are_replaced_and_each_sample_has_its_own(default: FaceDetector) -> None:
