@@ -27,6 +27,9 @@ UNFUSED = {
     "_FusedMatMul": "MatMul",
 }
 INT32, INT64 = 3, 9  # of TensorFlow's DataType
+FILLS = {"Conv": 0, "MaxPool": -np.inf}
+"""What operators of ONNX pad with."""
+PADS = ("auto_pad", "pads")
 
 
 def faceres(package: Path) -> bytes:
@@ -39,7 +42,7 @@ def oarriaga(package: Path) -> bytes:
 
 
 def nanodet(package: Path) -> bytes:
-    return of_any_size(convert(package / "models/nanodet.json"))
+    return padded_within(of_any_size(convert(package / "models/nanodet.json")))
 
 
 def movenet(package: Path) -> bytes:
@@ -72,6 +75,40 @@ def of_any_size(nanodet: bytes) -> bytes:
     del model.graph.value_info[:]
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def padded_within(nanodet: bytes) -> bytes:
+    """Convolutions and the pool pad what they are given themselves: onnxruntime takes 1 ms of 20 less for the pool."""
+    model = onnx.load_from_string(nanodet)
+    graph = model.graph
+    constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
+    pads = {node.output[0]: node for node in graph.node if node.op_type == "Pad"}
+    for node in graph.node:
+        if (pad := pads.get(node.input[0])) is not None:
+            picture, amounts, *value = pad.input
+            fills = constants[value[0]] if value else 0
+            if (
+                node.op_type not in FILLS
+                or fills != FILLS[node.op_type]
+                or any(one.name in PADS for one in node.attribute)
+            ):
+                raise ValueError(
+                    f"{node.name}, {node.op_type}: what is padded with {fills} is not the same padded within"
+                )
+            within = [int(constants[amounts][k]) for k in (2, 3, 6, 7)]  # of (n, c, h, w), first those before
+            node.attribute.append(onnx.helper.make_attribute("pads", within))
+            node.input[0] = picture
+    for pad in pads.values():
+        graph.node.remove(pad)
+    _drop_unused_constants(graph)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _drop_unused_constants(graph: onnx.GraphProto) -> None:
+    used = {name for node in graph.node for name in node.input}
+    for constant in [one for one in graph.initializer if one.name not in used]:
+        graph.initializer.remove(constant)
 
 
 def lean(movenet: bytes) -> bytes:

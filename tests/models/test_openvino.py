@@ -18,7 +18,7 @@ from models import openvino
 from models.errors import InferenceFailed, PrecisionUnavailable, ProviderUnavailable, WrongInput, WrongModelShape
 from models.measurements import inputs_of
 from models.openvino import OpenVinoNetwork
-from models.session import run_in
+from models.session import Session, run_in
 from models.store import ModelStore
 from tests.models.edits import replace
 
@@ -31,6 +31,12 @@ LONG = "people_movenet_multipose"  # 0.1 s a run
 @pytest.fixture(scope="module")
 def by_openvino() -> ModelStore:
     return ModelStore(provider="openvino")
+
+
+@pytest.fixture
+def long_running(by_openvino: ModelStore) -> Session:
+    """Opened before there is an event loop, which reading the file would block."""
+    return by_openvino.session(LONG)
 
 
 @pytest.fixture
@@ -151,16 +157,15 @@ def test_an_input_may_be_a_view(by_openvino: ModelStore) -> None:
     np.testing.assert_array_equal(found["output"], expected["output"])
 
 
-async def test_a_run_is_terminated_between_two_operators(by_openvino: ModelStore) -> None:
+async def test_a_run_is_terminated_between_two_operators(long_running: Session) -> None:
     """From the event loop, which it does not block."""
-    session = by_openvino.session(LONG)
-    inputs = inputs_of(session.manifest)
+    inputs = inputs_of(long_running.manifest)
     thread = queue.SimpleQueue[int]()
 
     def run_until_it_is_ended() -> None:
         thread.put(threading.get_ident())
         while True:
-            session.run(inputs)
+            long_running.run(inputs)
 
     running = asyncio.create_task(asyncio.to_thread(run_until_it_is_ended))
     await asyncio.sleep(0.05)
@@ -171,7 +176,7 @@ async def test_a_run_is_terminated_between_two_operators(by_openvino: ModelStore
         await asyncio.sleep(0.01)
     with pytest.raises(InferenceFailed, match="canceled"):
         await running
-    assert session.run(inputs).keys() == {tensor.name for tensor in session.manifest.outputs}  # it goes on
+    assert long_running.run(inputs).keys() == {tensor.name for tensor in long_running.manifest.outputs}  # it goes on
 
 
 def test_a_run_that_has_ended_terminates_no_other() -> None:

@@ -122,8 +122,20 @@ def test_several_samples_are_as_one_by_one(detector: BodyDetector) -> None:
 @every_portrait
 def test_without_the_second_network_it_is_nanodet_alone(store: ModelStore, name: str) -> None:
     alone = BodyDetector(BodyDetector.Settings(second_model=None, score_threshold=0.05), store)
-    expected = nanodet(store.session("nanodet_g_416"), Pyramid(portrait(name)))
+    expected = nanodet(store.session("nanodet_g_416_int8"), Pyramid(portrait(name)))
     np.testing.assert_array_equal(boxes_of(alone.detect(Pyramid(portrait(name)))), expected.boxes_xyxy)
+
+
+@pytest.mark.parametrize("people", [1, 3, 6])
+def test_in_8_bits_it_finds_the_same(store: ModelStore, people: int) -> None:
+    picture = Pyramid(crowd(people))
+    full, int8 = (nanodet(store.session(name), picture) for name in ("nanodet_g_416", "nanodet_g_416_int8"))
+    sure = full.scores > 0.4
+    assert sure.sum() >= people - 1
+    for score, box in zip(full.scores[sure], full.boxes_xyxy[sure], strict=True):
+        overlaps = np.array([overlap(box, other) for other in int8.boxes_xyxy])
+        assert overlaps.max() > 0.9
+        assert int8.scores[overlaps.argmax()] == pytest.approx(score, abs=0.1)
 
 
 @every_portrait
