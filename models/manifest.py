@@ -84,6 +84,9 @@ class Manifest(Section):
     max_batch: PositiveInt = 1
     session_options: Mapping[str, str] = {}
     """onnxruntime's session configuration entries, where a network wants other than the defaults."""
+    whole_products_with: tuple[Text, ...] = ()
+    """Of a network in 8 bits: features, by the names in /proc/cpuinfo, with one of which x64 adds products of unsigned
+    and signed bytes in 32 bits. Without, in 16, perhaps too few: onnxruntime then takes unsigned weights, slower."""
     without_optimizers: Mapping[str, Text] = {}
     """onnxruntime's graph optimizers that cost this network more than they save, each with the CPU's feature, by the
     name in /proc/cpuinfo, with which that was measured (tests/benchmarks/optimizers.py)."""

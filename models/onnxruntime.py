@@ -112,6 +112,8 @@ def _options(manifest: Manifest) -> "SessionOptions":
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if manifest.whole_products_with and cpu_features().isdisjoint(manifest.whole_products_with):
+        options.add_session_config_entry("session.x64quantprecision", "1")
     for key, value in manifest.session_options.items():
         options.add_session_config_entry(key, value)
     options.log_severity_level = _FATAL  # what is an error is raised as one: no need to print it too

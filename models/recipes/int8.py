@@ -1,8 +1,8 @@
 """NanoDet in 8 bits by onnxruntime's tools: activations of 0 to 255, weights of -127 to 127 for each output channel.
 
 What reads the picture stays at float32, and so do the last convolutions, of which boxes are made. CPUs without VNNI add
-two products in 16 bits (Intel, VPMADDUBSW), which may be too few: the manifest has onnxruntime take weights of 0 to 255
-there.
+two products in 16 bits (Intel, VPMADDUBSW), which may be too few: `whole_products_with` in the manifest has onnxruntime
+take weights of 0 to 255 there.
 
 The ranges of its activations are in nanodet_int8_ranges.json. They were found on some pictures with people, by
 

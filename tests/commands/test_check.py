@@ -31,7 +31,7 @@ def written(folder: Path, text: str = "") -> Path:
     return path
 
 
-TO_BE_CHOSEN = {"nanodet_g_416"}
+TO_BE_CHOSEN = {"nanodet_g_416_int8"}
 """Models that no default has."""
 
 
@@ -48,12 +48,12 @@ def test_the_services_take_every_other_model(models: Path) -> None:
         (
             "consumers: {a: {cluster: own, topics: [t], chain: [body-detector]}}\n"
             "clusters: {own: {bootstrap_servers: '127.0.0.1:1'}}",
-            {"nanodet_g_416_int8", "people_movenet_multipose"},
+            {"nanodet_g_416", "people_movenet_multipose"},
         ),
         (
             "processors: {body_detector: {score_threshold: 0.5}}\n"
             "streams: {a: {source: a.mp4, chain: [body-detector], processors: {body_detector: {second_model: null}}}}",
-            {"nanodet_g_416_int8"},
+            {"nanodet_g_416"},
         ),
     ],
     ids=["stream", "consumer", "settings of a stream"],

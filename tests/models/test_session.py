@@ -1,3 +1,4 @@
+import contextlib
 import os
 import subprocess
 import sys
@@ -150,3 +151,25 @@ def test_what_is_left_out_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr("models.onnxruntime.cpu_features", lambda features=features: frozenset(features))
         answers.append(ModelStore().session(FP).run({"input": face})["output"])
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-5 * np.abs(answers[0]).max())
+
+
+INT8 = "nanodet_g_416_int8"
+
+
+def test_in_8_bits_a_cpu_without_vnni_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By unsigned weights, whose products fit in 16 bits. (This CPU may have VNNI: it then takes more time.)"""
+    picture = np.random.default_rng(0).uniform(-2, 2, (1, 3, 64, 96)).astype(np.float32)
+    answers, wholes = [], []
+    for features in ({"avx2"}, {"avx2", "avx_vnni"}, {"avx512_vnni"}):
+        monkeypatch.setattr("models.onnxruntime.cpu_features", lambda features=features: frozenset(features))
+        session = ModelStore().session(INT8)
+        network = session.network
+        assert isinstance(network, OnnxRuntimeNetwork)
+        options = network.session.get_session_options()
+        answers.append(session.run({"input_1:0": picture}))
+        with contextlib.suppress(RuntimeError):  # it was not set
+            wholes.append((features, options.get_session_config_entry("session.x64quantprecision")))
+    assert wholes == [({"avx2"}, "1")]
+    for others in answers[1:]:
+        for name, answer in answers[0].items():
+            np.testing.assert_allclose(others[name], answer, atol=1e-5)

@@ -122,7 +122,7 @@ def test_several_samples_are_as_one_by_one(detector: BodyDetector) -> None:
 @every_portrait
 def test_without_the_second_network_it_is_nanodet_alone(store: ModelStore, name: str) -> None:
     alone = BodyDetector(BodyDetector.Settings(second_model=None, score_threshold=0.05), store)
-    expected = nanodet(store.session("nanodet_g_416_int8"), Pyramid(portrait(name)))
+    expected = nanodet(store.session("nanodet_g_416"), Pyramid(portrait(name)))
     np.testing.assert_array_equal(boxes_of(alone.detect(Pyramid(portrait(name)))), expected.boxes_xyxy)
 
 
