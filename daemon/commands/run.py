@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -112,7 +113,9 @@ def main(config: Config, read: Callable[[], Config]) -> int:
     prepare()
     log_to_stderr(config.log.level, config.log.format)
     faulthandler.enable()  # systemd's watchdog ends a hung process by SIGABRT: the journal then has what hung
+    others = threading.enumerate()
     asyncio.run(_run_until_signal(config, read))
+    _end_where_threads_are_left(others)
     return 0
 
 
@@ -159,6 +162,18 @@ def _end_at_the_latest(seconds: float) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+
+
+def _end_where_threads_are_left(others: Sequence[threading.Thread]) -> None:
+    """At once: a thread that comes back from a library of C++ to a Python that is ending brings the process down.
+
+    `others`: those that are not the daemon's.
+    """
+    left = [one.name for one in threading.enumerate() if one not in others and not isinstance(one, threading.Timer)]
+    if left:
+        log.warning("ended without the threads %s, whose work does not end", ", ".join(left))
+        sys.stdout.flush()
+        os._exit(0)
 
 
 class App:

@@ -214,6 +214,38 @@ def test_a_second_signal_ends_at_once_unless_it_is_the_first_again(tmp_path: Pat
         assert process.wait(timeout=5) == 128 + signal.SIGINT
 
 
+HANGING = """
+import atexit, sys, time
+from daemon.cli import main
+from processors.face_detector import FaceDetector
+
+def hang(self, samples):
+    print("it hangs", file=sys.stderr, flush=True)
+    time.sleep(3600)
+
+FaceDetector.__call__ = hang
+atexit.register(print, "Python has ended")
+sys.exit(main(["run", sys.argv[1]]))
+"""
+
+
+def test_a_worker_whose_work_does_not_end_is_left_behind_before_python_ends(tmp_path: Path) -> None:
+    """Which would tear it down in the middle of a library, and abort."""
+    clip, path = tmp_path / "clip.mp4", tmp_path / "mine.yaml"
+    make_clip(clip, Scene(width=320, height=180, fps=5, seconds=1))
+    path.write_text(
+        f"http: null\nstop_timeout: 0.5\nstreams: {{a: {{source: {clip}, chain: [face-detector]}}}}\n"
+        f"sinks: {{out: {{type: file, path: {tmp_path / 'out.jsonl'}}}}}\nengine: {{workers: 1}}\n"
+    )
+    arguments = [sys.executable, "-c", HANGING, str(path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        next(line for line in process.stderr if line == "it hangs\n")
+        process.send_signal(signal.SIGTERM)
+        assert "ended without the threads worker-0, whose work does not end\n" in process.stderr.read()
+        assert (process.wait(timeout=5), process.stdout.read()) == (0, "")
+
+
 def test_process_writes_documents_and_drawings(tmp_path: Path) -> None:
     processed = visaged("process", PORTRAIT, "--draw", tmp_path / "out")
     assert (processed.returncode, processed.stderr) == (0, "")
