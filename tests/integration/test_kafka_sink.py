@@ -201,7 +201,7 @@ async def test_a_records_own_topic_that_is_missing_is_waited_for(apache_kafka: A
             await sink.write(both)
         assert caught.value.retriable
         async with administration(servers) as admin:
-            await admin.create_topics([NewTopic(other, 1, 1)])
+            await made(admin, NewTopic(other, 1, 1))
         await sink.write(caught.value.unwritten)
     assert await numbers(servers, settings.topic) == {"door": [0, 1]}
     assert await numbers(servers, other) == {"door": [2]}
@@ -252,10 +252,24 @@ async def administration(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
+async def made(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
+    """And known to the brokers, which the answer to who makes it does not wait for."""
+    await admin.create_topics([topic])
+    while topic.name not in await admin.list_topics():  # noqa: ASYNC110  # nobody tells
+        await asyncio.sleep(0.02)
+
+
+async def deleted(admin: AIOKafkaAdminClient, topic: str) -> None:
+    """By the brokers too: until then they take records for it."""
+    await admin.delete_topics([topic])
+    while topic in await admin.list_topics():  # noqa: ASYNC110  # nobody tells
+        await asyncio.sleep(0.02)
+
+
 async def topic_with_limit(servers: str, max_message_bytes: int) -> str:
     topic = new_topic()
     async with administration(servers) as admin:
-        await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"max.message.bytes": str(max_message_bytes)})])
+        await made(admin, NewTopic(topic, 1, 1, topic_configs={"max.message.bytes": str(max_message_bytes)}))
     return topic
 
 
@@ -379,7 +393,7 @@ async def test_a_topic_that_was_deleted_is_made_again(apache_kafka: ApacheKafka)
     settings = kafka_settings(servers, request_timeout=1.0)
     async with opened(settings) as sink, administration(servers) as admin:
         await sink.write([record(0)])
-        await admin.delete_topics([settings.topic])
+        await deleted(admin, settings.topic)
         with pytest.raises(SinkError, match=f"topic {settings.topic} had gone and is made again"):
             await sink.write(records)
         await write_until_written(sink, records)
@@ -669,19 +683,19 @@ async def test_a_batch_is_never_given_up_while_it_may_have_been_written(apache_k
     async with apache_kafka.proxy() as between:
         settings = kafka_settings(between.address, request_timeout=1.0, create_topic=None)
         async with administration(apache_kafka.address()) as admin:
-            await admin.create_topics([NewTopic(settings.topic, 1, 1)])
+            await made(admin, NewTopic(settings.topic, 1, 1))
         async with opened(settings) as sink, administration(apache_kafka.address()) as admin:
             between.mute()
             records = [record(number) for number in range(5)]
             with pytest.raises(SinkError, match="not acknowledged"):
                 await sink.write(records)
-            await admin.delete_topics([settings.topic])
+            await deleted(admin, settings.topic)
             between.cut()
             await between.restore()
             for _ in range(3):
                 with pytest.raises(SinkError, match=f"topic {settings.topic} is missing .* `create_topic`"):
                     await sink.write(records)
-            await admin.create_topics([NewTopic(settings.topic, 1, 1)])
+            await made(admin, NewTopic(settings.topic, 1, 1))
             await write_until_written(sink, records)
     assert await numbers(apache_kafka.address(), settings.topic) == {"door": list(range(5))}
 
