@@ -85,7 +85,7 @@ class Pyramid:
     It may have the pixels of a window alone. All places are still those of the whole picture, and beyond the window it
     is black.
 
-    Made of what can be halved for less than it can be made, it has no image until somebody looks at that.
+    Made of what halves, it has no image until somebody looks at that.
     """
 
     __slots__ = ("_image", "_levels", "_load", "_size", "_window")
@@ -95,7 +95,7 @@ class Pyramid:
     ) -> None:
         """`image`: of the whole picture, or of a window in a picture of this size (width, height).
 
-        `size` is needed of a window, and of what makes the image.
+        `size` is needed of a window, and of what makes the image, which then has to be one that halves.
         """
         self._image: Image | None = image if isinstance(image, np.ndarray) else None
         self._load: Scalable | None = None if isinstance(image, np.ndarray) else image
@@ -141,8 +141,8 @@ class Pyramid:
         if not halvings:
             return self.image[rows, columns] if self._window is None else self._seen(self._window, rows, columns)
         width, height = self.size(halvings)
-        if halvings == 1 and not self._levels and (half := self._half()) is not None:
-            self._levels[1] = _Level(half, slice(0, height), slice(0, width))
+        if halvings == 1 and not self._levels and (load := self._load) is not None:
+            self._levels[1] = _Level(load.halved(), slice(0, height), slice(0, width))
         made = self._levels.get(halvings) or _Level(
             np.empty((height, width, 3), np.uint8), slice(rows.start, rows.start), slice(columns.start, columns.start)
         )
@@ -153,10 +153,6 @@ class Pyramid:
             cv2.resize(whole, part.shape[1::-1], dst=part, interpolation=cv2.INTER_AREA)
         self._levels[halvings] = grown  # only now: another thread may look too, and would make the same pixels
         return made.pixels[rows, columns]
-
-    def _half(self) -> Image | None:
-        load = self._load
-        return None if load is None else load.halved()
 
     def _seen(self, window: Window, rows: slice, columns: slice) -> Image:
         """Of the picture's rows and columns; black where the window has none."""
@@ -206,9 +202,14 @@ class Scalable(ABC):
     @abstractmethod
     def scaled(self, width: int, height: int) -> Image: ...
 
-    @abstractmethod
-    def halved(self) -> Image | None:
-        """Each pixel the mean of four, an odd last row or column left out; None: this one has no quick way to it."""
+    @property
+    def halves(self) -> bool:
+        """Whether halved() is there, and quicker than to make the image."""
+        return False
+
+    def halved(self) -> Image:
+        """Each pixel the mean of four."""
+        raise NotImplementedError
 
 
 class Frame:
@@ -277,7 +278,7 @@ class Frame:
         if self._pyramid is None:
             assert self._load is not None  # noqa: S101  # cleared only once the pyramid is kept
             load, size = self._load, (self.width, self.height)
-            self._pyramid = Pyramid(load, size=size) if isinstance(load, Scalable) else Pyramid(load())
+            self._pyramid = Pyramid(load, size=size) if isinstance(load, Scalable) and load.halves else Pyramid(load())
             self._load = None  # gives the decoder's buffer back, or leaves that to the pyramid
         return self._pyramid
 

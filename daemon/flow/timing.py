@@ -145,7 +145,9 @@ class Timed:
 
 
 class TimedPicture(Scalable):
-    """A frame's picture and what it takes to make it: however often, it counts as one call."""
+    """A frame's picture that halves, and what it takes to make it: however often, it counts as one call."""
+
+    halves = True
 
     def __init__(self, picture: Scalable, stopwatch: Stopwatch) -> None:
         self._picture = picture
@@ -156,7 +158,7 @@ class TimedPicture(Scalable):
         with self._running():
             return self._picture()
 
-    def halved(self) -> Image | None:
+    def halved(self) -> Image:
         with self._running():
             return self._picture.halved()
 
@@ -192,11 +194,11 @@ class Timing:
         return Timed(processor, self._stopwatches.setdefault(name, Stopwatch(name)))
 
     def decode(self, frame: Frame) -> None:
-        """Makes the frame's picture; of one that can be halved as it is made, times what is made of it when it is."""
+        """Makes the frame's picture; of one that halves, times what is made of it when it is made."""
         load = frame.load
         if load is None or isinstance(load, TimedPicture):
             return
-        if isinstance(load, Scalable):
+        if isinstance(load, Scalable) and load.halves:
             frame.load = TimedPicture(load, self._decode)
         else:
             with self._decode.running():

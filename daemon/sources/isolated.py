@@ -158,7 +158,10 @@ class _Relay:
 
 
 class _Shared(Scalable):
-    """A picture in a slot, which is free again when this is gone: a frame lets go of it with its conversion."""
+    """A picture in a slot, which is free again when this is gone: a frame lets go of it with its conversion.
+
+    So it does not halve, and is made whole at once.
+    """
 
     __slots__ = ("_free", "_layout", "_memory")
 
@@ -172,9 +175,6 @@ class _Shared(Scalable):
 
     def scaled(self, width: int, height: int) -> Image:
         return read_bgr(self._memory, self._layout, (width, height))
-
-    def halved(self) -> None:
-        """It is made whole, so that the slot is free for another."""
 
     def __del__(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and the process gone

@@ -89,6 +89,15 @@ TO_BGR = {
 }
 
 
+def _halving(picture: "av.VideoFrame") -> npt.NDArray[np.float32] | None:
+    """One of TO_BGR, where half of the luma has as many samples as a chroma; None: it is not to be halved by planes."""
+    is_even = not (picture.width % 2 or picture.height % 2)  # else the row left out is the last as displayed
+    if picture.format.name not in PLANAR or picture.interlaced_frame or not is_even:
+        return None
+    is_full = picture.format.name == "yuvj420p" or picture.color_range == FULL_RANGE
+    return TO_BGR.get((picture.colorspace, is_full))
+
+
 class Layout(NamedTuple):
     """What the bytes of a picture are: three planes one after the other, or BGR as displayed."""
 
@@ -120,11 +129,12 @@ class Layout(NamedTuple):
 class Decoded(Scalable):
     """A picture in the decoder's buffer; called, it makes the BGR image as displayed."""
 
-    __slots__ = ("_orientation", "_picture", "_scaling")
+    __slots__ = ("_matrix", "_orientation", "_picture", "_scaling")
 
     def __init__(self, picture: "av.VideoFrame", mounted: Mounted | None = None) -> None:
         self._picture = picture
         self._orientation = turned(_orientation(picture), mounted)
+        self._matrix = _halving(picture)
         self._scaling = threading.Lock()  # PyAV keeps one scaler a picture, which is for one thread at a time
 
     def __call__(self) -> Image:
@@ -136,22 +146,19 @@ class Decoded(Scalable):
         with self._scaling:
             return _bgr(self._picture, self._orientation, (width, height))
 
-    def halved(self) -> Image | None:
+    @property
+    def halves(self) -> bool:
+        return self._matrix is not None
+
+    def halved(self) -> Image:
         """As the image halved, within two grey levels (swscale rounds down), in half the time.
 
         Four pixels of 4:2:0 share their chroma, so that the mean of their colours is the colour of their mean luma.
         """
-        picture = self._picture
-        is_even = not (picture.width % 2 or picture.height % 2)  # else the row left out is the last as displayed
-        if picture.format.name not in PLANAR or picture.interlaced_frame or not is_even:
-            return None
-        is_full = picture.format.name == "yuvj420p" or picture.color_range == FULL_RANGE
-        matrix = TO_BGR.get((picture.colorspace, is_full))
-        if matrix is None:
-            return None
-        luma, *chromas = (_pixels(plane) for plane in picture.planes)
+        assert self._matrix is not None  # noqa: S101  # as `halves` says
+        luma, *chromas = (_pixels(plane) for plane in self._picture.planes)
         half = cv2.resize(luma, chromas[0].shape[::-1], interpolation=cv2.INTER_AREA)
-        return oriented(cast(Image, cv2.transform(cv2.merge([half, *chromas]), matrix)), self._orientation)
+        return oriented(cast(Image, cv2.transform(cv2.merge([half, *chromas]), self._matrix)), self._orientation)
 
     @property
     def displayed(self) -> tuple[int, int]:

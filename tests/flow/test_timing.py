@@ -133,6 +133,8 @@ def test_a_picture_is_made_once_and_by_itself() -> None:
 class Halves(Scalable):
     """Twice as quick to halve as to make."""
 
+    halves = True
+
     def __call__(self) -> Image:
         busy(0.02)
         return np.zeros((4, 4, 3), np.uint8)

@@ -31,11 +31,11 @@ def decoded(mounted: Mounted | None = None) -> Decoded:
     return Decoded(stored(), mounted)
 
 
-def halved(picture: av.VideoFrame, mounted: Mounted | None = None) -> tuple[Image, Image] | None:
+def halved(picture: av.VideoFrame, mounted: Mounted | None = None) -> tuple[Image, Image]:
     """From the planes, and from the image."""
     load = Decoded(picture, mounted)
-    half = load.halved()
-    return None if half is None else (half, Pyramid(load()).level(1))
+    assert load.halves
+    return load.halved(), Pyramid(load()).level(1)
 
 
 def difference(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
@@ -74,7 +74,6 @@ def test_halved_from_its_planes_it_is_the_image_halved(mounted: Mounted | None, 
     picture = stored()
     picture.colorspace, picture.color_range = space, span
     both = halved(picture, mounted)
-    assert both is not None
     assert both[0].shape == both[1].shape
     apart = both[0].astype(int) - both[1]
     assert np.quantile(np.abs(apart), 0.99) <= 3  # swscale rounds down what is of limited range
@@ -85,15 +84,14 @@ def test_halved_from_its_planes_it_is_the_image_halved(mounted: Mounted | None, 
 def test_of_a_format_of_full_range_too() -> None:
     picture = stored().reformat(format="yuvj420p")
     both = halved(picture)
-    assert both is not None
     assert difference(*both) < 1
 
 
 @pytest.mark.parametrize("odd", [(319, 180), (320, 179)])
 def test_what_cannot_be_halved_from_its_planes_is_halved_as_an_image(odd: tuple[int, int]) -> None:
     picture = stored()
-    assert Decoded(picture.reformat(format="yuv444p")).halved() is None
-    assert Decoded(picture.reformat(width=odd[0], height=odd[1])).halved() is None
+    assert not Decoded(picture.reformat(format="yuv444p")).halves
+    assert not Decoded(picture.reformat(width=odd[0], height=odd[1])).halves
     other = stored()
     other.colorspace = 9  # BT.2020
     frame = Frame(Decoded(other), width=320, height=180)
