@@ -328,7 +328,11 @@ def test_tracks_are_listed_with_events_and_without_and_else_it_is_said_why_not(o
     tracks, events = (page.get_by_role("region", name=name) for name in ("Tracks", "Events"))
     expect(events.get_by_text("appeared")).to_have_count(3)
     assert served.ask("/streams/hall")["settings"]["tracking"] == {"events": {}}
-    page.reload()  # all has been told before
+    for _ in range(10):
+        page.reload()  # all has been told before, but of a better shot there is one more event
+        expect(tracks.get_by_role("listitem")).to_have_count(3)
+        if tracks.get_by_text("in view").count() == 3:
+            break
     expect(tracks.get_by_text("in view")).to_have_count(3)
     expect(events).to_contain_text("None yet.")
     page.get_by_role("navigation").get_by_role("link", name="Streams").click()
